@@ -38,7 +38,7 @@ demo: all
 	@KEEP=$(KEEP) scripts/demo
 
 test: setup
-	@scripts/test
+	+@scripts/test
 
 bench: all
 	@ONLY=$(ONLY) bench/run
