@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A port: where frames come in and go out, in bursts. A driver (drivers/sim, drivers/dpdk) makes a struct pel_port and
- * fills its table of functions; the stack sees nothing else of a driver.
+ * A port: where frames come in and go out, in bursts. A driver (drivers/sim, drivers/dpdk) makes a struct
+ * pel_port and fills its table of functions; the stack sees nothing else of a driver.
  *
- * Receive: pel_port_rx gives frames as packets that the stack owns until it calls pel_pkt_free; their bytes stay where
- * the driver put them (zero copy). Transmit: the stack takes an empty packet with pel_port_pkt_alloc, writes a frame,
- * and hands it to pel_port_tx, which owns what it accepts.
+ * Receive: pel_port_rx gives frames as packets that the stack owns until it calls pel_pkt_free; their bytes
+ * stay where the driver put them (zero copy). Transmit: the stack takes an empty packet with
+ * pel_port_pkt_alloc, writes a frame, and hands it to pel_port_tx, which owns what it accepts.
  *
- * Failure: out of buffers is a NULL from pkt_alloc and a counter; a full transmit queue is a short count from tx.
- * Offloads are negotiated when the port is opened: `offloads` says what the driver really does, the stack does the rest.
+ * Failure: out of buffers is a NULL from pkt_alloc and a counter; a full transmit queue is a short count from
+ * tx. Offloads are negotiated when the port is opened: `offloads` says what the driver really does, the stack
+ * does the rest.
  *
  * A queue belongs to one thread. Different queues of one port may be used by different threads at once.
  */
@@ -20,7 +21,8 @@
 #include "base/counters.h"
 #include "base/err.h"
 
-/* What a port does by itself. RX_*: the packet's flags tell the outcome. TX_*: asked for by the packet's flags. */
+/* What a port does by itself. RX_*: the packet's flags tell the outcome. TX_*: asked for by the packet's
+ * flags. */
 enum pel_offload {
     PEL_OFFLOAD_RX_IP_CSUM = 1,
     PEL_OFFLOAD_RX_L4_CSUM = 2,
@@ -33,10 +35,12 @@ enum pel_offload {
 enum pel_pkt_flags {
     PEL_PKT_RX_IP_CSUM_GOOD = 1,
     PEL_PKT_RX_L4_CSUM_GOOD = 2,
-    PEL_PKT_RX_CSUM_BAD = 4,  /* the port looked and found it wrong */
-    PEL_PKT_TX_IP_CSUM = 8,   /* the port shall fill in the IPv4 header checksum */
-    PEL_PKT_TX_L4_CSUM = 16,  /* the port shall finish the TCP or UDP checksum (pseudo header sum is in place) */
-    PEL_PKT_TX_TSO = 32,      /* the port shall cut the TCP payload into pieces of tso_mss */
+    PEL_PKT_RX_CSUM_BAD = 4, /* the port looked and found it wrong */
+    PEL_PKT_TX_IP_CSUM = 8,  /* the port shall fill in the IPv4 header checksum */
+    PEL_PKT_TX_L4_CSUM = 16, /* the port shall finish the TCP or UDP checksum: the pseudo header's
+                                 * sum, with the length of header and payload, is in its place */
+    PEL_PKT_TX_TSO = 32,     /* the port shall cut the TCP payload into pieces of tso_mss; implies both
+                                 * checksums, with the pseudo header's sum of the whole in place */
 };
 
 #define PEL_PKT_USER_LEN 64
@@ -45,18 +49,19 @@ struct pel_port;
 
 /* One frame. Owner: whoever got it last; exactly one thread. */
 struct pel_pkt {
-    uint8_t *data;         /* first byte of the Ethernet header */
-    uint32_t len;          /* bytes of the frame */
-    uint32_t room_len;     /* bytes that may be written from `data` on */
-    uint16_t flags;        /* enum pel_pkt_flags */
-    uint16_t tso_mss;      /* with PEL_PKT_TX_TSO */
-    uint16_t l2_len;       /* header lengths, set by the sender with any TX flag */
+    uint8_t *data;     /* first byte of the Ethernet header */
+    uint32_t len;      /* bytes of the frame */
+    uint32_t room_len; /* bytes that may be written from `data` on */
+    uint16_t flags;    /* enum pel_pkt_flags */
+    uint16_t tso_mss;  /* with PEL_PKT_TX_TSO */
+    uint16_t l2_len;   /* header lengths, set by the sender with any TX flag */
     uint16_t l3_len;
     uint16_t l4_len;
     uint16_t queue;        /* the queue it was allocated from or received on */
     struct pel_port *port; /* whose buffer it is */
     struct pel_pkt *next;  /* for the owner's lists; the driver leaves it NULL */
-    uint8_t user[PEL_PKT_USER_LEN] __attribute__((aligned(16))); /* for the owner: the stack keeps its buffer header here */
+    /* For the owner: the stack keeps its buffer header here. */
+    uint8_t user[PEL_PKT_USER_LEN] __attribute__((aligned(16)));
 };
 
 struct pel_port_stats {
@@ -72,8 +77,8 @@ struct pel_port_ops {
     struct pel_pkt *(*pkt_alloc)(struct pel_port *port, uint16_t queue);
     void (*pkt_free)(struct pel_pkt *pkt);
     void (*stats)(struct pel_port *port, struct pel_port_stats *ret_stats);
-    /* The next moment at which rx may have something though no event tells (a simulated wire's next delivery), in the
-     * port's clock; UINT64_MAX when unknown. May be NULL. */
+    /* The next moment at which rx may have something though no event tells (a simulated wire's next
+     * delivery), in the port's clock; UINT64_MAX when unknown. May be NULL. */
     uint64_t (*next_event_us)(struct pel_port *port);
     void (*close)(struct pel_port *port);
 };
@@ -85,25 +90,28 @@ struct pel_port {
     uint16_t num_queues;
     uint32_t mtu;      /* IP packet bytes, 576 to 9216 */
     uint32_t offloads; /* enum pel_offload, what the driver really does */
-    uint32_t tso_max_len;
+    uint32_t
+        tso_max_len; /* the largest frame, headers included, with PEL_PKT_TX_TSO; 0 without the offload */
 };
 
-/* pel_port_rx receives up to `max` frames of `queue` into `ret_pkts`; the caller owns them. Returns their number. The
- * queue's thread only. */
-static inline uint32_t pel_port_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts, uint32_t max)
+/* pel_port_rx receives up to `max` frames of `queue` into `ret_pkts`; the caller owns them. Returns their
+ * number. The queue's thread only. */
+static inline uint32_t pel_port_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts,
+                                   uint32_t max)
 {
     return port->ops->rx(port, queue, ret_pkts, max);
 }
 
-/* pel_port_tx sends up to `num` frames; takes ownership of the first n, its return value; the rest stay the caller's.
- * The queue's thread only. */
+/* pel_port_tx sends up to `num` frames; takes ownership of the first n, its return value; the rest stay the
+ * caller's. The queue's thread only. */
 static inline uint32_t pel_port_tx(struct pel_port *port, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
 {
     return port->ops->tx(port, queue, pkts, num);
 }
 
-/* pel_port_pkt_alloc returns an empty packet (len 0, flags 0) with room for a frame of the port's MTU and Ethernet
- * header, or NULL when the pool is empty. The queue's thread only. */
+/* pel_port_pkt_alloc returns an empty packet (len 0, flags 0) with room for a frame of the port's MTU and
+ * Ethernet header (of tso_max_len where that is more), or NULL when the pool is empty. The queue's thread
+ * only. */
 static inline struct pel_pkt *pel_port_pkt_alloc(struct pel_port *port, uint16_t queue)
 {
     return port->ops->pkt_alloc(port, queue);
@@ -116,8 +124,8 @@ static inline void pel_pkt_free(struct pel_pkt *pkt)
         pkt->port->ops->pkt_free(pkt);
 }
 
-/* pel_port_close stops the port and frees it, and aborts in debug builds when packets are still out. Owner thread; no
- * queue may be in use. NULL is harmless. */
+/* pel_port_close stops the port and frees it, and aborts in debug builds when packets are still out. Owner
+ * thread; no queue may be in use. NULL is harmless. */
 static inline void pel_port_close(struct pel_port *port)
 {
     if (port != NULL)

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/sim/internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ETH_LEN             14u
+#define DEFAULT_MTU         1500u
+#define MIN_MTU             576u
+#define MAX_MTU             9216u
+#define DEFAULT_QUEUE_LEN   1024u
+#define DEFAULT_MAX_PACKETS 4096u
+#define MAX_FRAME_LEN       65535u
+#define MAX_COUNT           (1u << 24)
+#define PPM                 1000000u
+
+struct sim_wire;
+
+struct sim_port {
+    struct pel_port port; /* first: a struct pel_port of this driver is a struct sim_port */
+    struct sim_wire *wire;
+    struct sim_port *peer;
+    struct sim_line *out;
+    struct sim_line *in;
+    struct sim_pool pool;
+    const void *owner; /* the thread that uses the port, as the address of its `self` */
+    /* Packets of the peer's pool that were freed here, to go back together. */
+    struct sim_pkt *batch_first;
+    struct sim_pkt *batch_last;
+    uint32_t num_batch;
+    uint64_t fail_after; /* pkt_alloc calls that still succeed, then num_fail that do not */
+    uint64_t num_fail;
+    pel_sim_tap_fn *tap;
+    void *tap_arg;
+    struct pel_port_stats count;
+};
+
+struct sim_wire {
+    struct pel_clock clock;
+    bool direct;
+    bool exact_buffers;
+    bool real_offloads;
+    uint32_t num_open;
+    struct sim_line a_to_b;
+    struct sim_line b_to_a;
+    struct sim_port a;
+    struct sim_port b;
+};
+
+/* Its address tells threads apart; no value is kept in it. */
+static _Thread_local char self;
+
+static struct sim_port *of(const struct pel_port *port)
+{
+    return (struct sim_port *)(uintptr_t)port;
+}
+
+static void enter(struct sim_port *sim)
+{
+    if (__atomic_load_n(&sim->owner, __ATOMIC_RELAXED) != &self)
+        __atomic_store_n(&sim->owner, &self, __ATOMIC_RELAXED);
+}
+
+static void flush_batch(struct sim_port *sim)
+{
+    if (sim->num_batch == 0)
+        return;
+    sim_pool_return(&sim->peer->pool, sim->batch_first, sim->batch_last, sim->num_batch);
+    sim->batch_first = sim->batch_last = NULL;
+    __atomic_store_n(&sim->num_batch, 0, __ATOMIC_RELAXED);
+}
+
+/* The peer's packet, freed by our thread: one atomic operation for many. Small pools cannot do without the
+ * few that would wait here. */
+static void free_peers(struct sim_port *sim, struct sim_pkt *p)
+{
+    p->next_free = sim->batch_first;
+    sim->batch_first = p;
+    if (sim->batch_last == NULL)
+        sim->batch_last = p;
+    __atomic_store_n(&sim->num_batch, sim->num_batch + 1, __ATOMIC_RELAXED);
+    if (sim->num_batch >= SIM_FREE_BATCH || sim->peer->pool.max_packets < 16 * SIM_FREE_BATCH)
+        flush_batch(sim);
+}
+
+static void sim_pkt_free(struct pel_pkt *pkt)
+{
+    struct sim_pkt *p = (struct sim_pkt *)pkt;
+    struct sim_port *home = of(pkt->port);
+    if (p->exact != NULL) {
+        free(p->exact);
+        p->exact = NULL;
+    }
+    if (__atomic_load_n(&home->owner, __ATOMIC_RELAXED) == &self)
+        sim_pool_give(&home->pool, p);
+    else if (__atomic_load_n(&home->peer->owner, __ATOMIC_RELAXED) == &self)
+        free_peers(home->peer, p);
+    else
+        sim_pool_return(&home->pool, p, p, 1);
+}
+
+static bool alloc_shall_fail(struct sim_port *sim)
+{
+    if (sim->num_fail == 0)
+        return false;
+    if (sim->fail_after > 0) {
+        sim->fail_after--;
+        return false;
+    }
+    sim->num_fail--;
+    return true;
+}
+
+static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
+{
+    struct sim_port *sim = of(port);
+    enter(sim);
+    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&sim->pool);
+    if (p == NULL)
+        return NULL;
+    p->pkt.port = port;
+    return &p->pkt;
+}
+
+/* What the receiver is told of a frame that comes over as it was sent. */
+static uint16_t virtio_flags(uint16_t tx_flags)
+{
+    uint32_t flags = 0;
+    if ((tx_flags & (PEL_PKT_TX_IP_CSUM | PEL_PKT_TX_TSO)) != 0)
+        flags |= PEL_PKT_RX_IP_CSUM_GOOD;
+    if ((tx_flags & (PEL_PKT_TX_L4_CSUM | PEL_PKT_TX_TSO)) != 0)
+        flags |= PEL_PKT_RX_L4_CSUM_GOOD;
+    return (uint16_t)flags;
+}
+
+static struct sim_pkt *rx_direct(struct sim_port *sim)
+{
+    struct sim_pkt *p = sim_line_pop(sim->in);
+    if (p == NULL)
+        return NULL;
+    p->pkt.flags = virtio_flags(p->pkt.flags);
+    p->pkt.queue = 0;
+    p->pkt.next = NULL;
+    return p;
+}
+
+/* Gives the frame a packet of the pool; NULL when there is none, or the frame is too large for it. Takes the
+ * bytes. */
+static struct sim_pkt *pack(struct sim_port *sim, const struct sim_frame *frame)
+{
+    bool fits = sim->wire->exact_buffers || frame->len <= sim->pool.room_len;
+    struct sim_pkt *p = fits ? sim_pool_take(&sim->pool) : NULL;
+    if (p == NULL) {
+        pel_count_add(fits ? &sim->count.rx_no_buffers : &sim->count.rx_missed, 1);
+        free(frame->bytes);
+        return NULL;
+    }
+    if (sim->wire->exact_buffers) {
+        p->pkt.data = p->exact = frame->bytes;
+        p->pkt.room_len = frame->len;
+    } else {
+        memcpy(p->bytes, frame->bytes, frame->len);
+        free(frame->bytes);
+    }
+    p->pkt.len = frame->len;
+    p->pkt.flags = frame->flags;
+    if (sim->wire->real_offloads)
+        p->pkt.flags = sim_offload_check(p->pkt.data, p->pkt.len, sim->port.offloads);
+    p->pkt.port = &sim->port;
+    return p;
+}
+
+static uint32_t sim_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts, uint32_t max)
+{
+    struct sim_port *sim = of(port);
+    struct sim_pkt *p = NULL;
+    struct sim_frame frame;
+    uint64_t bytes_len = 0;
+    uint32_t num = 0;
+    enter(sim);
+    while (num < max && sim->wire->direct && (p = rx_direct(sim)) != NULL)
+        ret_pkts[num++] = &p->pkt;
+    while (num < max && sim_line_receive(sim->in, pel_clock_now_us(&sim->wire->clock), &frame))
+        if ((p = pack(sim, &frame)) != NULL)
+            ret_pkts[num++] = &p->pkt;
+    for (uint32_t i = 0; i < num; i++)
+        bytes_len += ret_pkts[i]->len;
+    pel_count_add(&sim->count.rx_packets, num);
+    pel_count_add(&sim->count.rx_bytes, bytes_len);
+    if (num == 0)
+        flush_batch(sim);
+    return num;
+}
+
+static uint8_t *copy_of(const uint8_t *bytes, uint32_t len)
+{
+    uint8_t *copy = malloc(len);
+    if (copy != NULL)
+        memcpy(copy, bytes, len);
+    return copy;
+}
+
+/* The pieces of a TCP frame, each checksummed and sent: what a NIC does. False when it cannot be cut. */
+static bool send_pieces(struct sim_port *sim, const struct pel_pkt *pkt, uint64_t now_us)
+{
+    uint8_t *scratch = malloc(pkt->len);
+    uint32_t len, index = 0;
+    if (scratch == NULL)
+        return false;
+    for (; (len = sim_offload_cut(pkt, index, scratch)) > 0; index++) {
+        uint8_t *bytes = copy_of(scratch, len);
+        if (bytes != NULL && sim_offload_finish(bytes, len, pkt))
+            sim_line_send(sim->out, now_us, bytes, len, 0);
+        else
+            free(bytes);
+    }
+    free(scratch);
+    return index > 0;
+}
+
+static bool send_copy(struct sim_port *sim, const struct pel_pkt *pkt, uint64_t now_us)
+{
+    bool real = sim->wire->real_offloads;
+    if (real && (pkt->flags & PEL_PKT_TX_TSO) != 0)
+        return send_pieces(sim, pkt, now_us);
+    uint8_t *bytes = copy_of(pkt->data, pkt->len);
+    uint16_t flags = real ? 0 : virtio_flags(pkt->flags);
+    if (bytes == NULL || (real && pkt->flags != 0 && !sim_offload_finish(bytes, pkt->len, pkt))) {
+        free(bytes);
+        return false;
+    }
+    sim_line_send(sim->out, now_us, bytes, pkt->len, flags);
+    return true;
+}
+
+/* Whether the port may send the frame at all: its length, and only offloads that were claimed. */
+static bool is_sendable(const struct sim_port *sim, const struct pel_pkt *pkt)
+{
+    bool tso = (pkt->flags & PEL_PKT_TX_TSO) != 0;
+    uint32_t limit = tso ? sim->port.tso_max_len : sim->port.mtu + ETH_LEN;
+    uint32_t offloads = sim->port.offloads;
+    if (pkt->len == 0 || pkt->len > limit || (tso && (offloads & PEL_OFFLOAD_TSO) == 0))
+        return false;
+    if ((pkt->flags & PEL_PKT_TX_IP_CSUM) != 0 && (offloads & PEL_OFFLOAD_TX_IP_CSUM) == 0)
+        return false;
+    return (pkt->flags & PEL_PKT_TX_L4_CSUM) == 0 || (offloads & PEL_OFFLOAD_TX_L4_CSUM) != 0;
+}
+
+static uint32_t num_pieces(const struct pel_pkt *pkt)
+{
+    bool cut = (pkt->flags & PEL_PKT_TX_TSO) != 0 && pkt->tso_mss > 0;
+    return cut ? pkt->len / pkt->tso_mss + 1 : 1;
+}
+
+/* Sends one frame and takes its packet. False, and the packet stays the caller's, when the wire is full. */
+static bool tx_one(struct sim_port *sim, struct pel_pkt *pkt, uint64_t now_us)
+{
+    uint32_t len = pkt->len;
+    bool direct = sim->wire->direct;
+    if (!direct && !sim_line_has_room(sim->out, num_pieces(pkt)) && num_pieces(pkt) <= sim->out->cap_heap)
+        return false;
+    if (!is_sendable(sim, pkt) || num_pieces(pkt) > sim->out->cap_heap) {
+        pel_count_add(&sim->count.tx_errors, 1);
+        sim_pkt_free(pkt);
+        return true;
+    }
+    bool carry = sim->tap == NULL || sim->tap(sim->tap_arg, pkt->data, pkt->len);
+    if (carry && direct && !sim_line_push(sim->out, (struct sim_pkt *)pkt))
+        return false;
+    bool sent = !carry || direct || send_copy(sim, pkt, now_us);
+    if (!carry || !direct)
+        sim_pkt_free(pkt);
+    pel_count_add(sent ? &sim->count.tx_packets : &sim->count.tx_errors, 1);
+    pel_count_add(&sim->count.tx_bytes, sent ? len : 0);
+    return true;
+}
+
+static uint32_t sim_tx(struct pel_port *port, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
+{
+    struct sim_port *sim = of(port);
+    uint64_t now_us = sim->wire->direct ? 0 : pel_clock_now_us(&sim->wire->clock);
+    uint32_t done = 0;
+    enter(sim);
+    while (done < num && tx_one(sim, pkts[done], now_us))
+        done++;
+    return done;
+}
+
+static void sim_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
+{
+    struct sim_port *sim = of(port);
+    const struct pel_port_stats *count = &sim->count;
+    ret_stats->rx_packets = __atomic_load_n(&count->rx_packets, __ATOMIC_RELAXED);
+    ret_stats->rx_bytes = __atomic_load_n(&count->rx_bytes, __ATOMIC_RELAXED);
+    ret_stats->rx_missed = __atomic_load_n(&count->rx_missed, __ATOMIC_RELAXED);
+    ret_stats->rx_no_buffers = __atomic_load_n(&count->rx_no_buffers, __ATOMIC_RELAXED);
+    ret_stats->tx_packets = __atomic_load_n(&count->tx_packets, __ATOMIC_RELAXED);
+    ret_stats->tx_bytes = __atomic_load_n(&count->tx_bytes, __ATOMIC_RELAXED);
+    ret_stats->tx_errors = __atomic_load_n(&count->tx_errors, __ATOMIC_RELAXED);
+    ret_stats->num_pkts_in_use =
+        sim_pool_in_use(&sim->pool) - __atomic_load_n(&sim->peer->num_batch, __ATOMIC_RELAXED);
+}
+
+static uint64_t sim_next_event_us(struct pel_port *port)
+{
+    struct sim_port *sim = of(port);
+    if (sim->wire->direct && !sim_line_ring_is_empty(sim->in))
+        return pel_clock_now_us(&sim->wire->clock);
+    return sim_line_next_us(sim->in);
+}
+
+static void drain(struct sim_line *line, bool direct)
+{
+    struct sim_pkt *p;
+    while (direct && (p = sim_line_pop(line)) != NULL)
+        sim_pkt_free(&p->pkt);
+}
+
+static void wire_free(struct sim_wire *wire)
+{
+    sim_line_fini(&wire->a_to_b);
+    sim_line_fini(&wire->b_to_a);
+    sim_pool_fini(&wire->a.pool);
+    sim_pool_fini(&wire->b.pool);
+    free(wire);
+}
+
+static void sim_close(struct pel_port *port)
+{
+    struct sim_port *sim = of(port);
+    struct sim_wire *wire = sim->wire;
+    struct pel_port_stats stats;
+    flush_batch(sim);
+    /* A packet of this pool may still be on the wire or with the other port: the second to close cleans up
+     * for both. */
+    if (__atomic_sub_fetch(&wire->num_open, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    drain(&wire->a_to_b, wire->direct);
+    drain(&wire->b_to_a, wire->direct);
+    for (int i = 0; i < 2; i++) {
+        sim_stats(i == 0 ? &wire->a.port : &wire->b.port, &stats);
+        if (stats.num_pkts_in_use != 0)
+            fprintf(stderr, "%s: %u packets were never freed\n",
+                    i == 0 ? wire->a.port.name : wire->b.port.name, stats.num_pkts_in_use);
+        assert(stats.num_pkts_in_use == 0);
+    }
+    wire_free(wire);
+}
+
+static const struct pel_port_ops sim_ops = {
+    .driver = "sim",
+    .rx = sim_rx,
+    .tx = sim_tx,
+    .pkt_alloc = sim_pkt_alloc,
+    .pkt_free = sim_pkt_free,
+    .stats = sim_stats,
+    .next_event_us = sim_next_event_us,
+    .close = sim_close,
+};
+
+static bool impairs(const struct pel_sim_impair *impair)
+{
+    return (impair->loss_ppm | impair->dup_ppm | impair->reorder_ppm | impair->corrupt_ppm) != 0;
+}
+
+static bool impair_is_valid(const struct pel_sim_impair *impair)
+{
+    return impair->loss_ppm <= PPM && impair->dup_ppm <= PPM && impair->reorder_ppm <= PPM &&
+           impair->corrupt_ppm <= PPM;
+}
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static enum pel_err complete_config(struct pel_sim_wire_config *config)
+{
+    bool tso = (config->offloads & PEL_OFFLOAD_TSO) != 0;
+    config->mtu = or_default(config->mtu, DEFAULT_MTU);
+    config->queue_len = or_default(config->queue_len, DEFAULT_QUEUE_LEN);
+    config->max_packets = or_default(config->max_packets, DEFAULT_MAX_PACKETS);
+    config->tso_max_len = tso ? or_default(config->tso_max_len, MAX_FRAME_LEN) : 0;
+    if (config->mtu < MIN_MTU || config->mtu > MAX_MTU || config->tso_max_len > MAX_FRAME_LEN)
+        return PEL_E_ARG;
+    if (config->queue_len > MAX_COUNT || config->max_packets > MAX_COUNT ||
+        config->offloads >= PEL_OFFLOAD_RSS)
+        return PEL_E_ARG;
+    return impair_is_valid(&config->a_to_b) && impair_is_valid(&config->b_to_a) ? PEL_OK : PEL_E_ARG;
+}
+
+static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *config, struct sim_wire *wire,
+                      char end)
+{
+    /* Locally administered addresses, 'P' 'E' 'L'. */
+    const uint8_t mac[6] = {0x02, 'P', 'E', 'L', 0, (uint8_t)end};
+    uint32_t frame_len = config->mtu + ETH_LEN;
+    sim->port.ops = &sim_ops;
+    snprintf(sim->port.name, sizeof sim->port.name, "sim-%c", end);
+    memcpy(sim->port.mac, mac, sizeof mac);
+    sim->port.num_queues = 1;
+    sim->port.mtu = config->mtu;
+    sim->port.offloads = config->offloads;
+    sim->port.tso_max_len = config->tso_max_len;
+    sim->wire = wire;
+    sim->peer = end == 'a' ? &wire->b : &wire->a;
+    sim->out = end == 'a' ? &wire->a_to_b : &wire->b_to_a;
+    sim->in = end == 'a' ? &wire->b_to_a : &wire->a_to_b;
+    sim_pool_init(&sim->pool, config->tso_max_len > frame_len ? config->tso_max_len : frame_len,
+                  config->max_packets);
+}
+
+enum pel_err pel_sim_wire_open(const struct pel_sim_wire_config *config, const struct pel_clock *clock,
+                               struct pel_port **ret_a, struct pel_port **ret_b)
+{
+    struct pel_sim_wire_config full = *config;
+    PEL_TRY(complete_config(&full));
+    struct sim_wire *wire = aligned_alloc(SIM_CACHE_LINE, sizeof *wire);
+    if (wire == NULL)
+        return PEL_E_NO_MEMORY;
+    memset(wire, 0, sizeof *wire);
+    wire->clock = *clock;
+    wire->num_open = 2;
+    wire->exact_buffers = full.exact_buffers;
+    wire->real_offloads = full.real_offloads;
+    wire->direct = !full.exact_buffers && !full.real_offloads && full.latency_us == 0 &&
+                   full.bandwidth_bps == 0 && !impairs(&full.a_to_b) && !impairs(&full.b_to_a);
+    port_init(&wire->a, &full, wire, 'a');
+    port_init(&wire->b, &full, wire, 'b');
+    enum pel_err a = sim_line_init(&wire->a_to_b, &full, &full.a_to_b, full.seed, wire->direct);
+    enum pel_err b = sim_line_init(&wire->b_to_a, &full, &full.b_to_a, ~full.seed, wire->direct);
+    if (a != PEL_OK || b != PEL_OK) {
+        wire_free(wire);
+        return PEL_E_NO_MEMORY;
+    }
+    *ret_a = &wire->a.port;
+    *ret_b = &wire->b.port;
+    return PEL_OK;
+}
+
+bool pel_sim_is_direct(const struct pel_port *port)
+{
+    return of(port)->wire->direct;
+}
+
+enum pel_err pel_sim_set_impair(struct pel_port *port, const struct pel_sim_impair *impair)
+{
+    struct sim_port *sim = of(port);
+    if (sim->wire->direct)
+        return PEL_E_STATE;
+    if (!impair_is_valid(impair))
+        return PEL_E_ARG;
+    pthread_mutex_lock(&sim->out->lock);
+    sim->out->impair = *impair;
+    pthread_mutex_unlock(&sim->out->lock);
+    return PEL_OK;
+}
+
+enum pel_err pel_sim_inject(struct pel_port *port, const void *bytes, size_t len)
+{
+    struct sim_port *sim = of(port);
+    if (len == 0 || len > MAX_FRAME_LEN)
+        return PEL_E_ARG;
+    uint8_t *copy = copy_of(bytes, (uint32_t)len);
+    if (copy == NULL)
+        return PEL_E_NO_MEMORY;
+    enum pel_err err = sim_line_inject(sim->in, pel_clock_now_us(&sim->wire->clock), copy, (uint32_t)len);
+    if (err != PEL_OK)
+        free(copy);
+    return err;
+}
+
+void pel_sim_tap(struct pel_port *port, pel_sim_tap_fn *fn, void *arg)
+{
+    of(port)->tap = fn;
+    of(port)->tap_arg = arg;
+}
+
+void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num)
+{
+    of(port)->fail_after = nth > 0 ? nth - 1 : 0;
+    of(port)->num_fail = num;
+}
+
+void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets)
+{
+    of(port)->pool.max_packets = max_packets;
+}
