@@ -84,7 +84,7 @@ struct pel_effective {
     size_t num_ciphers;      /* 0: not coded */
     const uint16_t *groups;  /* IANA named groups, from TTLSSignatureParms' curves and key shares once effective */
     size_t num_groups;       /* 0: not coded */
-    const char *keyring; /* as written: "ring", "user/ring", "/path", "*AUTH*/*"; "" when the group is not enabled */
+    const char *keyring; /* as written: "ring", "user/ring", "/path", the ring *AUTH*; "" when not enabled */
     const char *keyring_pw;         /* NULL when not coded */
     const char *keyring_stash_file; /* NULL when not coded */
     const char *certificate_label; /* NULL: not coded; "": coded empty, no certificate */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/conditions.h"
+#include "policy/effective.h"
+
+static bool is_spoilt(struct pel_stmt *stmt);
+
+static bool has_spoilt_child(const struct pel_param *params)
+{
+    for (const struct pel_param *param = params; param != NULL; param = param->next) {
+        if (param->child != NULL && is_spoilt(param->child))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the statement or anything that it uses had an error. The schema nests 4 deep, and references never go back up.
+ * Looked at once, however many rules share it. */
+static bool is_spoilt(struct pel_stmt *stmt)
+{
+    if (!stmt->judged) {
+        stmt->bad = stmt->bad || has_spoilt_child(stmt->params) || has_spoilt_child(stmt->items);
+        stmt->judged = true;
+    }
+    return stmt->bad;
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+    const struct pel_stmt *x = *(struct pel_stmt *const *)a, *y = *(struct pel_stmt *const *)b;
+    const struct pel_param *px = pel_stmt_get(x, PEL_SLOT_PRIORITY), *py = pel_stmt_get(y, PEL_SLOT_PRIORITY);
+    uint32_t priority_x = px != NULL ? px->number : 1, priority_y = py != NULL ? py->number : 1;
+    if (priority_x != priority_y)
+        return priority_x > priority_y ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static const char *child_name(const struct pel_stmt *rule, enum pel_slot slot)
+{
+    const struct pel_stmt *child = pel_stmt_child(rule, slot);
+    return child == NULL ? "" : child->name;
+}
+
+static enum pel_err compile_rule(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_rule *rule,
+                                 struct pel_conditions *conditions)
+{
+    const struct pel_param *priority = pel_stmt_get(stmt, PEL_SLOT_PRIORITY);
+    if (!pel_conditions_coded(stmt))
+        pel_stmt_fail(parse, stmt, stmt->pos, "%s: a condition besides Direction is required",
+                      pel_stmt_title(stmt).text);
+    PEL_TRY(pel_conditions_compile(parse, stmt, conditions));
+    PEL_TRY(pel_effective_compile(parse, stmt, &rule->effective));
+    rule->name = stmt->name;
+    rule->priority = priority != NULL ? priority->number : 1;
+    rule->direction = conditions->direction;
+    rule->group_action = child_name(stmt, PEL_SLOT_GROUP_ACTION);
+    rule->environment_action = child_name(stmt, PEL_SLOT_ENV_ACTION);
+    rule->connection_action = child_name(stmt, PEL_SLOT_CONN_ACTION);
+    bool any_remote = conditions->remote_ips == NULL && conditions->remote_ports == NULL &&
+                      conditions->remote_port_hull.low == 0 && conditions->remote_port_hull.high == 65535;
+    if (conditions->direction == PEL_OUTBOUND && any_remote)
+        pel_diag_warning(&parse->diags, stmt->pos, "%s: outbound without a remote address or port: it takes every "
+                         "connection that its other conditions allow", pel_stmt_title(stmt).text);
+    return PEL_OK;
+}
+
+/* The rules without errors, in match order. */
+static enum pel_err collect_rules(struct pel_parse *parse, struct pel_stmt ***ret_rules, size_t *ret_num)
+{
+    struct pel_stmt **rules = pel_arena_alloc(&parse->scratch, (parse->num_rules + 1) * sizeof *rules);
+    size_t num = 0;
+    if (rules == NULL)
+        return PEL_E_NO_MEMORY;
+    for (struct pel_stmt *stmt = parse->first; stmt != NULL; stmt = stmt->next) {
+        if (stmt->type == PEL_S_RULE && !is_spoilt(stmt))
+            rules[num++] = stmt;
+    }
+    qsort(rules, num, sizeof(struct pel_stmt *), compare_rules);
+    *ret_rules = rules;
+    *ret_num = num;
+    return PEL_OK;
+}
+
+enum pel_err pel_compile(struct pel_parse *parse, struct pel_policy *policy, struct pel_pos **ret_positions)
+{
+    struct pel_stmt **rules = NULL;
+    size_t num = 0;
+    PEL_TRY(collect_rules(parse, &rules, &num));
+    policy->rules = pel_arena_alloc(parse->kept, (num + 1) * sizeof *policy->rules);
+    policy->conditions = pel_arena_alloc(parse->kept, (num + 1) * sizeof *policy->conditions);
+    struct pel_pos *positions = pel_arena_alloc(&parse->scratch, (num + 1) * sizeof *positions);
+    if (policy->rules == NULL || policy->conditions == NULL || positions == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < num; i++) {
+        policy->rules[i].index = (uint32_t)i;
+        positions[i] = rules[i]->pos;
+        PEL_TRY(compile_rule(parse, rules[i], &policy->rules[i], &policy->conditions[i]));
+    }
+    policy->num_rules = num;
+    *ret_positions = positions;
+    return PEL_OK;
+}
+
+static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
+{
+    struct pel_pos *positions = NULL;
+    for (size_t i = 0; i < parse->num_sources; i++)
+        PEL_TRY(pel_parse_text(parse, i));
+    PEL_TRY(pel_link(parse));
+    PEL_TRY(pel_compile(parse, policy, &positions));
+    if (parse->diags.num_errors == 0)
+        PEL_TRY(pel_overlaps(parse, policy, positions));
+    return PEL_OK;
+}
+
+enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources, pel_policy_diag_fn *diag,
+                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
+{
+    struct pel_policy *policy = calloc(1, sizeof *policy);
+    if (policy == NULL)
+        return PEL_E_NO_MEMORY;
+    atomic_init(&policy->num_refs, 1);
+    struct pel_parse parse = {.kept = &policy->arena, .sources = sources, .num_sources = num_sources};
+    parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = sources};
+    enum pel_err err = run(&parse, policy);
+    if (err == PEL_OK)
+        err = pel_diag_flush(&parse.diags, diag, diag_arg);
+    if (err == PEL_OK && parse.diags.num_errors > 0)
+        err = PEL_E_POLICY_SYNTAX;
+    if (err == PEL_OK) {
+        *ret_policy = policy;
+        if (ret_num_warnings != NULL)
+            *ret_num_warnings = parse.diags.num_warnings;
+    } else {
+        pel_policy_unref(policy);
+    }
+    pel_arena_free(&parse.scratch);
+    return err;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The compiled form of a policy, as the matcher reads it. Everything is immutable once made and lives in the policy's
+ * arena; only the count of references changes.
+ */
+#ifndef PEL_POLICY_COMPILED_H
+#define PEL_POLICY_COMPILED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/arena.h"
+#include "policy/policy.h"
+
+/* Addresses of one version, low to high, in network order. */
+struct pel_ip_range {
+    uint8_t version;
+    uint8_t low[16];
+    uint8_t high[16];
+};
+
+/* Sorted by version and address, without overlaps. */
+struct pel_ip_ranges {
+    size_t num;
+    struct pel_ip_range *ranges;
+};
+
+struct pel_port_range {
+    uint16_t low, high;
+};
+
+/* Sorted, without overlaps. */
+struct pel_port_ranges {
+    size_t num;
+    struct pel_port_range *ranges;
+};
+
+/* A name, or the start of one. */
+struct pel_pattern {
+    const char *text; /* NULL: any, also none */
+    uint32_t len;
+    bool prefix;
+};
+
+/* What a connection must be for a rule to match. NULL: any. */
+struct pel_conditions {
+    enum pel_direction direction;
+    struct pel_port_range local_port_hull, remote_port_hull; /* 0 to 65535: any */
+    const struct pel_port_ranges *local_ports, *remote_ports;
+    const struct pel_ip_ranges *local_ips, *remote_ips;
+    struct pel_pattern user, job;
+};
+
+struct pel_policy {
+    atomic_size_t num_refs;
+    struct pel_arena arena;
+    size_t num_rules;
+    struct pel_rule *rules;            /* in match order */
+    struct pel_conditions *conditions; /* beside the rules */
+};
+
+/* pel_conditions_match tells whether the connection fulfils all conditions. Allocates nothing. Any thread. */
+bool pel_conditions_match(const struct pel_conditions *conditions, const struct pel_policy_query *query);
+
+/* pel_pattern_match compares letters without case; an unknown name (NULL or "") matches no pattern. Any thread. */
+bool pel_pattern_match(const struct pel_pattern *pattern, const char *name);
+
+/* pel_ip_ranges_normalize sorts the ranges and joins those that touch. pel_port_ranges_normalize likewise. */
+void pel_ip_ranges_normalize(struct pel_ip_ranges *ranges);
+void pel_port_ranges_normalize(struct pel_port_ranges *ranges);
+
+/* pel_ip_ranges_has and pel_port_ranges_has tell whether the value is in the normalized list (NULL has all). Any thread. */
+bool pel_ip_ranges_has(const struct pel_ip_ranges *ranges, const struct pel_ip *ip);
+bool pel_port_ranges_has(const struct pel_port_ranges *ranges, uint16_t port);
+
+#endif

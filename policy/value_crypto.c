@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include <strings.h>
+
+#include "policy/ciphers.h"
+#include "policy/value.h"
+
+/* Adds a suite to the statement's list, unless it is there; the first place counts. */
+static enum pel_err add_suite(struct pel_value_ctx *ctx, const struct pel_cipher *cipher, struct pel_pos pos)
+{
+    struct pel_stmt *stmt = ctx->stmt;
+    stmt->coded_suites = true;
+    if (!cipher->available) {
+        pel_diag_warning(&ctx->parse->diags, pos, "%s: %s (%04X) is not available here and is left out",
+                         ctx->param->row->name, cipher->name, cipher->code);
+        return PEL_OK;
+    }
+    if (stmt->suites == NULL)
+        stmt->suites = pel_arena_alloc(ctx->parse->kept, PEL_MAX_SUITES * sizeof *stmt->suites);
+    if (stmt->suites == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < stmt->num_suites; i++) {
+        if (stmt->suites[i] == cipher->code)
+            return PEL_OK;
+    }
+    if (stmt->num_suites < PEL_MAX_SUITES)
+        stmt->suites[stmt->num_suites++] = cipher->code;
+    return PEL_OK;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool is_hex(const struct pel_word *word)
+{
+    for (size_t i = 0; i < word->len; i++) {
+        if (hex_digit(word->text[i]) < 0)
+            return false;
+    }
+    return true;
+}
+
+static enum pel_err read_codes(struct pel_value_ctx *ctx, size_t digits)
+{
+    for (size_t at = 0; at < ctx->word.len; at += digits) {
+        unsigned code = 0;
+        for (size_t i = 0; i < digits; i++)
+            code = code * 16 + (unsigned)hex_digit(ctx->word.text[at + i]);
+        struct pel_pos pos = ctx->word.pos;
+        pos.column += (uint32_t)at;
+        const struct pel_cipher *cipher = pel_cipher_by_code((uint16_t)code);
+        if (cipher == NULL)
+            pel_value_fail(ctx, pos, "no cipher suite has the code %.*s", (int)digits, ctx->word.text + at);
+        else
+            PEL_TRY(add_suite(ctx, cipher, pos));
+    }
+    return PEL_OK;
+}
+
+enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits)
+{
+    const struct pel_word *word = &ctx->word;
+    struct pel_shown shown = pel_diag_show(word->text, word->len);
+    if (is_hex(word)) {
+        if (word->len % digits == 0)
+            return read_codes(ctx, digits);
+        pel_value_fail(ctx, word->pos, "\"%s\" is not made of codes of %zu digits", shown.text, digits);
+        return PEL_OK;
+    }
+    const struct pel_cipher *cipher = pel_cipher_by_name(word->text, word->len);
+    if (cipher != NULL)
+        return add_suite(ctx, cipher, word->pos);
+    const char *nearest = pel_diag_wants_errors(&ctx->parse->diags) ? pel_cipher_nearest(shown.text) : NULL;
+    pel_value_fail(ctx, word->pos, "unknown cipher suite \"%s\"%s%s%s", shown.text,
+                   nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "?" : "");
+    return PEL_OK;
+}
+
+struct group {
+    uint16_t number;
+    bool known, available;
+    const char *name;
+};
+
+static struct group find_group(unsigned number)
+{
+    static const struct group groups[] = {
+        {19, true, false, "secp192r1"}, {21, true, false, "secp224r1"}, {23, true, true, "secp256r1"},
+        {24, true, true, "secp384r1"},  {25, true, true, "secp521r1"},  {29, true, true, "x25519"},
+        {30, true, false, "x448"},
+    };
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (groups[i].number == number)
+            return groups[i];
+    }
+    return (struct group){0};
+}
+
+static bool add_group(struct pel_value_ctx *ctx, const char *digits, uint16_t *groups, uint32_t *num)
+{
+    uint64_t number = 0;
+    struct pel_pos pos = ctx->word.pos;
+    pos.column += (uint32_t)(digits - ctx->word.text);
+    struct group group = {0};
+    if (pel_value_number(digits, 4, &number))
+        group = find_group((unsigned)number);
+    if (!group.known) {
+        struct pel_shown shown = pel_diag_show(ctx->word.text, ctx->word.len);
+        pel_value_fail(ctx, pos, "\"%s\" is not a named group", shown.text);
+        return false;
+    }
+    if (!group.available) {
+        pel_diag_warning(&ctx->parse->diags, pos, "%s: %s (%04u) is not available here and is left out",
+                         ctx->param->row->name, group.name, group.number);
+        return true;
+    }
+    for (uint32_t i = 0; i < *num; i++) {
+        if (groups[i] == group.number)
+            return true;
+    }
+    if (*num < PEL_MAX_GROUPS)
+        groups[(*num)++] = group.number;
+    return true;
+}
+
+/* Four decimal digits a group, with or without blanks between them. */
+enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
+{
+    const struct pel_word *word = &ctx->word;
+    uint32_t num = 0;
+    if (word->len >= 3 && strncasecmp(word->text, "Any", 3) == 0 &&
+        (word->len == 3 || word->text[3] == ' ' || word->text[3] == '\t')) {
+        if (word->len > 3)
+            pel_value_fail(ctx, word->pos, "Any stands alone");
+        return PEL_OK;
+    }
+    uint16_t *groups = pel_arena_alloc(ctx->parse->kept, PEL_MAX_GROUPS * sizeof *groups);
+    if (groups == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t at = 0; at < word->len;) {
+        if (word->text[at] == ' ' || word->text[at] == '\t') {
+            at++;
+            continue;
+        }
+        if (word->len - at < 4) {
+            pel_value_fail(ctx, word->pos, "not made of groups of 4 digits");
+            return PEL_OK;
+        }
+        if (!add_group(ctx, word->text + at, groups, &num))
+            return PEL_OK;
+        at += 4;
+    }
+    if (num == 0 && (ctx->param->row->flags & PEL_ROW_NOT_YET) == 0)
+        pel_value_fail(ctx, word->pos, "no group is left");
+    ctx->param->groups = groups;
+    ctx->param->number = num;
+    return PEL_OK;
+}
