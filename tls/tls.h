@@ -95,7 +95,8 @@ void pel_tls_free(struct pel_tls *tls);
 PEL_MUST_USE enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint64_t now_us,
                                        size_t *ret_used_len);
 
-/* pel_tls_feed_fin says that the peer has ended the TCP stream. Without a close_notify before it pel_tls_read ends with
+/* pel_tls_feed_fin says that the peer has ended the TCP stream, after every byte before it has been taken by pel_tls_feed.
+ * Without a close_notify before it pel_tls_read ends with
  * TLS_TRUNCATED after the last whole record; during the handshake it is TLS_HANDSHAKE_FAILED at once. */
 PEL_MUST_USE enum pel_err pel_tls_feed_fin(struct pel_tls *tls);
 

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* Whom an error concerns: NONE success; BLOCKED not now, try again after progress; PEER the other end or the network
  * sent what it should not; LIMIT a local resource ran out; CONFIG the operator's files; POLICY the policy says no;
  * CALLER wrong use of the API. */
@@ -49,6 +51,7 @@ enum pel_err_category {
     X(FRAME_TOO_LONG, LIMIT, "a frame is longer than the port's MTU allows")                                        \
     X(FRAME_TOO_SHORT, PEER, "a frame ends before its headers do")                                                  \
     X(FRAME_ETHERTYPE, PEER, "a frame of a protocol that is not served")                                            \
+    X(FRAME_OTHER_MAC, PEER, "a frame that is addressed to another station")                                        \
     X(FRAME_CHECKSUM, PEER, "a packet with a wrong checksum")                                                       \
     X(ARP_MALFORMED, PEER, "a malformed ARP packet")                                                                \
     X(IP_MALFORMED, PEER, "a malformed IP packet")                                                                  \
@@ -90,6 +93,7 @@ enum pel_err_category {
     X(TLS_NO_COMMON_CIPHER, PEER, "no cipher suite in common (RC 402)")                                             \
     X(TLS_NO_COMMON_VERSION, PEER, "no protocol version in common (RC 412)")                                        \
     X(TLS_NO_COMMON_GROUP, PEER, "no key exchange group in common")                                                 \
+    X(TLS_NO_COMMON_SIGNATURE, PEER, "no signature algorithm in common")                                            \
     X(TLS_NO_CLIENT_CERT, PEER, "the client sent no certificate (RC 5001)")                                         \
     X(TLS_CERT_UNTRUSTED, PEER, "the peer's certificate is not trusted (RC 8)")                                     \
     X(TLS_CERT_EXPIRED, PEER, "the peer's certificate is expired or not yet valid (RC 401)")                        \
@@ -135,6 +139,8 @@ struct pel_error {
     enum pel_err code;
     char text[512];
 };
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

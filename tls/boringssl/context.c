@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/cpu.h>
+#include <openssl/mem.h>
+
+#include "tls/boringssl/vendor.h"
+#include "tls/names.h"
+
+bool pel_ctx_has_cipher(uint16_t code)
+{
+    return SSL_get_cipher_by_value(code) != NULL;
+}
+
+bool pel_ctx_has_group(uint16_t code)
+{
+    return pel_group_nid(code) != 0;
+}
+
+bool pel_ctx_aes_is_fast(void)
+{
+    return EVP_has_aes_hardware() != 0;
+}
+
+/* The error of a call that can only fail for want of memory or for parameters that do not go together. */
+static enum pel_err library_error(const char *what, struct pel_error *reterr)
+{
+    uint32_t code = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(code);
+    enum pel_err err = code == 0 || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? PEL_E_NO_MEMORY : PEL_E_TLS_CONFIG;
+    pel_error_set(reterr, err, "%s: %s", what, reason != NULL ? reason : "out of memory");
+    ERR_clear_error();
+    return err;
+}
+
+static int accept_any(X509_STORE_CTX *store_ctx, void *arg)
+{
+    (void)arg;
+    X509_STORE_CTX_set_error(store_ctx, X509_V_OK);
+    return 1;
+}
+
+static void set_verification(SSL_CTX *ssl_ctx, const struct pel_tls_env *env)
+{
+    int mode = SSL_VERIFY_PEER;
+    if (env->role == PEL_TLS_SERVER && env->client_auth == PEL_TLS_AUTH_NONE)
+        mode = SSL_VERIFY_NONE;
+    if (env->client_auth == PEL_TLS_AUTH_REQUIRED || env->client_auth == PEL_TLS_AUTH_SAFCHECK)
+        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_verify(ssl_ctx, mode, NULL);
+    if (env->role == PEL_TLS_SERVER && env->client_auth == PEL_TLS_AUTH_PASSTHRU)
+        SSL_CTX_set_cert_verify_callback(ssl_ctx, accept_any, NULL);
+}
+
+static bool set_versions(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
+{
+    uint16_t lowest = 0xffff, highest = 0;
+    for (size_t i = 0; i < ours->num_versions; i++) {
+        lowest = ours->versions[i] < lowest ? ours->versions[i] : lowest;
+        highest = ours->versions[i] > highest ? ours->versions[i] : highest;
+    }
+    return SSL_CTX_set_min_proto_version(ssl_ctx, lowest) && SSL_CTX_set_max_proto_version(ssl_ctx, highest);
+}
+
+/* TLS 1.3's suites are not BoringSSL's to choose: pel_hello_callback and pel_hs_step see to them. */
+static bool set_ciphers(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
+{
+    char list[PEL_OFFER_MAX_CIPHERS * 32] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < ours->num_ciphers; i++) {
+        const SSL_CIPHER *cipher = SSL_get_cipher_by_value(ours->ciphers[i]);
+        if (cipher == NULL || SSL_CIPHER_get_min_version(cipher) >= TLS1_3_VERSION)
+            continue;
+        int added = snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ":" : "", SSL_CIPHER_get_name(cipher));
+        if (added < 0 || (size_t)added >= sizeof list - len)
+            return false;
+        len += (size_t)added;
+    }
+    SSL_CTX_set_options(ssl_ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    return len == 0 || SSL_CTX_set_strict_cipher_list(ssl_ctx, list);
+}
+
+static bool set_groups(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
+{
+    int nids[PEL_OFFER_MAX_GROUPS];
+    size_t num = 0;
+    for (size_t i = 0; i < ours->num_groups; i++)
+        nids[num++] = pel_group_nid(ours->groups[i]);
+    return SSL_CTX_set1_curves(ssl_ctx, nids, num);
+}
+
+static void digest_codes(SHA256_CTX *digest, const uint16_t *codes, size_t num)
+{
+    SHA256_Update(digest, &num, sizeof num);
+    SHA256_Update(digest, codes, num * sizeof codes[0]);
+}
+
+static void digest_env(SHA256_CTX *digest, const struct pel_tls_env *env)
+{
+    uint32_t parts[2] = {(uint32_t)env->role, (uint32_t)env->client_auth};
+    SHA256_Init(digest);
+    SHA256_Update(digest, parts, sizeof parts);
+    digest_codes(digest, env->ours.versions, env->ours.num_versions);
+    digest_codes(digest, env->ours.ciphers, env->ours.num_ciphers);
+    digest_codes(digest, env->ours.groups, env->ours.num_groups);
+}
+
+enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx, struct pel_error *reterr)
+{
+    ERR_clear_error();
+    struct pel_ctx *ctx = calloc(1, sizeof *ctx);
+    if (ctx == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    ctx->env = env;
+    ctx->ssl_ctx = SSL_CTX_new(TLS_method());
+    ctx->announced = sk_X509_NAME_new_null();
+    if (ctx->ssl_ctx == NULL || ctx->announced == NULL || !set_versions(ctx->ssl_ctx, &env->ours) ||
+        !set_ciphers(ctx->ssl_ctx, &env->ours) || !set_groups(ctx->ssl_ctx, &env->ours)) {
+        enum pel_err err = library_error("the versions, suites and groups do not go together", reterr);
+        pel_ctx_free(ctx);
+        return err;
+    }
+    set_verification(ctx->ssl_ctx, env);
+    SSL_CTX_set_quiet_shutdown(ctx->ssl_ctx, 0);
+    SSL_CTX_set_session_cache_mode(ctx->ssl_ctx, SSL_SESS_CACHE_OFF);
+    if (env->role == PEL_TLS_SERVER)
+        SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, pel_hello_callback);
+    digest_env(&ctx->digest, env);
+    *ret_ctx = ctx;
+    return PEL_OK;
+}
+
+static void free_cert(struct pel_ctx_cert *cert)
+{
+    for (size_t i = 0; i < cert->num_buffers; i++)
+        CRYPTO_BUFFER_free(cert->buffers[i]);
+    EVP_PKEY_free(cert->key); /* BoringSSL wipes what it frees */
+    *cert = (struct pel_ctx_cert){0};
+}
+
+void pel_ctx_free(struct pel_ctx *ctx)
+{
+    if (ctx == NULL)
+        return;
+    for (size_t i = 0; i < ctx->num_certs; i++)
+        free_cert(&ctx->certs[i]);
+    sk_X509_NAME_pop_free(ctx->announced, X509_NAME_free);
+    SSL_CTX_free(ctx->ssl_ctx);
+    OPENSSL_cleanse(ctx, sizeof *ctx);
+    free(ctx);
+}
+
+/* Keeps the DER of a chain, leaf first, and counts it into what tickets are bound to. */
+static bool take_chain(struct pel_ctx *ctx, STACK_OF(X509) *certs, struct pel_ctx_cert *cert)
+{
+    for (size_t i = 0; i < sk_X509_num(certs); i++) {
+        uint8_t *der = NULL;
+        int len = i < PEL_CTX_MAX_CHAIN ? i2d_X509(sk_X509_value(certs, i), &der) : -1;
+        if (len <= 0)
+            return false;
+        CRYPTO_BUFFER *buffer = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
+        SHA256_Update(&ctx->digest, der, (size_t)len);
+        OPENSSL_free(der);
+        if (buffer == NULL)
+            return false;
+        cert->buffers[cert->num_buffers++] = buffer;
+    }
+    return true;
+}
+
+static enum pel_err check_time(X509 *leaf, const char *path, int64_t now_s, int64_t *ret_expiry_s,
+                               struct pel_error *reterr)
+{
+    int64_t not_before_s = 0, not_after_s = 0;
+    if (pel_cert_times(leaf, &not_before_s, &not_after_s) != PEL_OK)
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED, "%s: the certificate's dates cannot be read", path);
+    if (now_s > not_after_s)
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
+                             "%s: the certificate expired %lld day(s) ago; renew it with `pel keyring cert`", path,
+                             (long long)((now_s - not_after_s) / 86400 + 1));
+    if (now_s < not_before_s)
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
+                             "%s: the certificate is not valid for another %lld second(s); check the machine's clock",
+                             path, (long long)(not_before_s - now_s));
+    *ret_expiry_s = not_after_s;
+    return PEL_OK;
+}
+
+static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *chain, const struct pel_pem *key_pem,
+                               struct pel_error *reterr)
+{
+    if (!X509_check_private_key(leaf, key)) {
+        ERR_clear_error();
+        return pel_error_set(reterr, PEL_E_KEYRING_KEY_MISMATCH,
+                             "%s: the private key does not belong to the first certificate of %s", key_pem->path,
+                             chain->path);
+    }
+    int type = EVP_PKEY_id(key);
+    if (type != EVP_PKEY_RSA && (type != EVP_PKEY_EC || pel_key_group(key) == 0))
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED,
+                             "%s: the key is neither RSA nor EC on P-256, P-384 or P-521; make another with `pel keyring`",
+                             key_pem->path);
+    return PEL_OK;
+}
+
+static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key,
+                               STACK_OF(X509) *certs, int64_t now_s, struct pel_ctx_cert *cert, int64_t *ret_expiry_s,
+                               struct pel_error *reterr)
+{
+    X509 *leaf = sk_X509_value(certs, 0);
+    PEL_TRY(pel_pem_key(key, &cert->key, reterr));
+    PEL_TRY(check_leaf(leaf, cert->key, chain, key, reterr));
+    PEL_TRY(check_time(leaf, chain->path, now_s, ret_expiry_s, reterr));
+    cert->key_type = EVP_PKEY_id(cert->key);
+    cert->group = pel_key_group(cert->key);
+    if (sk_X509_num(certs) > PEL_CTX_MAX_CHAIN)
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED, "%s: more than %d certificates in one chain",
+                             chain->path, PEL_CTX_MAX_CHAIN);
+    if (!take_chain(ctx, certs, cert))
+        return library_error(chain->path, reterr);
+    return PEL_OK;
+}
+
+enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key, int64_t now_s,
+                              int64_t *ret_expiry_s, struct pel_error *reterr)
+{
+    STACK_OF(X509) *certs = NULL;
+    struct pel_ctx_cert cert = {0};
+    if (ctx->num_certs == PEL_CTX_MAX_CERTS)
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "more than %d certificates for one server", PEL_CTX_MAX_CERTS);
+    PEL_TRY(pel_pem_certs(chain, &certs, reterr));
+    enum pel_err err = build_cert(ctx, chain, key, certs, now_s, &cert, ret_expiry_s, reterr);
+    sk_X509_pop_free(certs, X509_free);
+    if (err != PEL_OK) {
+        free_cert(&cert);
+        return err;
+    }
+    ctx->certs[ctx->num_certs++] = cert;
+    return PEL_OK;
+}
+
+static bool announce_name(struct pel_ctx *ctx, X509 *cert)
+{
+    X509_NAME *name = X509_NAME_dup(X509_get_subject_name(cert));
+    if (name == NULL)
+        return false;
+    if (sk_X509_NAME_push(ctx->announced, name) > 0)
+        return true;
+    X509_NAME_free(name);
+    return false;
+}
+
+static bool trust_cert(struct pel_ctx *ctx, X509 *cert, bool announce)
+{
+    uint8_t *der = NULL;
+    int len = i2d_X509(cert, &der);
+    if (len <= 0)
+        return false;
+    SHA256_Update(&ctx->digest, der, (size_t)len);
+    OPENSSL_free(der);
+    if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx->ssl_ctx), cert))
+        return false;
+    return !announce || announce_name(ctx, cert);
+}
+
+enum pel_err pel_ctx_add_trust(struct pel_ctx *ctx, const struct pel_pem *pem, bool announce, size_t *ret_num,
+                               struct pel_error *reterr)
+{
+    STACK_OF(X509) *certs = NULL;
+    PEL_TRY(pel_pem_certs(pem, &certs, reterr));
+    size_t num = sk_X509_num(certs);
+    bool fine = true;
+    for (size_t i = 0; i < num && fine; i++)
+        fine = trust_cert(ctx, sk_X509_value(certs, i), announce);
+    sk_X509_pop_free(certs, X509_free);
+    if (!fine)
+        return library_error(pem->path, reterr);
+    *ret_num = num;
+    return PEL_OK;
+}
+
+bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert)
+{
+    CRYPTO_BUFFER *buffers[PEL_CTX_MAX_CHAIN];
+    memcpy(buffers, cert->buffers, sizeof buffers);
+    return SSL_set_chain_and_key(ssl, buffers, cert->num_buffers, cert->key, NULL);
+}
+
+enum pel_err pel_ctx_finish(struct pel_ctx *ctx, struct pel_error *reterr)
+{
+    uint8_t id[SHA256_DIGEST_LENGTH];
+    const struct pel_ctx_cert *first = &ctx->certs[0];
+    SHA256_Final(id, &ctx->digest);
+    if (!SSL_CTX_set_session_id_context(ctx->ssl_ctx, id, sizeof id))
+        return library_error("session id context", reterr);
+    if (ctx->num_certs > 0 &&
+        !SSL_CTX_set_chain_and_key(ctx->ssl_ctx, first->buffers, first->num_buffers, first->key, NULL))
+        return library_error("the certificate cannot be used", reterr);
+    if (ctx->env->role == PEL_TLS_SERVER && ctx->env->client_auth != PEL_TLS_AUTH_NONE) {
+        SSL_CTX_set_client_CA_list(ctx->ssl_ctx, ctx->announced);
+        ctx->announced = NULL;
+    }
+    return PEL_OK;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/x509v3.h>
+
+#include "base/addr.h"
+#include "tls/boringssl/vendor.h"
+#include "tls/names.h"
+#include "tls/record.h"
+
+static int bio_read(BIO *bio, char *bytes, int cap)
+{
+    struct pel_hs *hs = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (hs->in_len == 0 || cap <= 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    size_t len = hs->in_len < (size_t)cap ? hs->in_len : (size_t)cap;
+    memcpy(bytes, hs->in, len);
+    hs->in += len;
+    hs->in_len -= len;
+    return (int)len;
+}
+
+static int bio_write(BIO *bio, const char *bytes, int len)
+{
+    struct pel_hs *hs = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    enum pel_err err = pel_buffer_append(hs->out, (const uint8_t *)bytes, (size_t)len, hs->out_limit);
+    if (err != PEL_OK)
+        hs->out_err = err;
+    return err == PEL_OK ? len : -1;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *arg)
+{
+    (void)bio, (void)number, (void)arg;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static const BIO_METHOD memory_method = {
+    .type = BIO_TYPE_SOURCE_SINK,
+    .name = "pellucid",
+    .bwrite = bio_write,
+    .bread = bio_read,
+    .ctrl = bio_ctrl,
+};
+
+static bool attach_bio(struct pel_hs *hs)
+{
+    BIO *bio = BIO_new(&memory_method);
+    if (bio == NULL)
+        return false;
+    BIO_set_data(bio, hs);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(hs->ssl, bio, bio);
+    return true;
+}
+
+/* RFC 6066 section 3: SNI carries host names only; an address is compared with the certificate's addresses alone. */
+static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
+{
+    char name[256];
+    struct pel_ip ip;
+    size_t len = strlen(server_name);
+    X509_VERIFY_PARAM *param = SSL_get0_param(hs->ssl);
+    if (len > 1 && server_name[len - 1] == '.')
+        len--; /* the root's dot is no part of a certificate's name */
+    if (len == 0 || len >= sizeof name)
+        return PEL_E_ARG;
+    memcpy(name, server_name, len);
+    name[len] = '\0';
+    hs->name_checked = true;
+    if (pel_ip_parse(name, &ip) == PEL_OK)
+        return X509_VERIFY_PARAM_set1_ip(param, ip.bytes, ip.version == 4 ? 4 : 16) ? PEL_OK : PEL_E_NO_MEMORY;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (!SSL_set_tlsext_host_name(hs->ssl, name))
+        return PEL_E_ARG;
+    return X509_VERIFY_PARAM_set1_host(param, name, len) ? PEL_OK : PEL_E_NO_MEMORY;
+}
+
+static enum pel_err set_up(struct pel_hs *hs, const char *server_name)
+{
+    hs->ssl = SSL_new(hs->env->ctx->ssl_ctx);
+    if (hs->ssl == NULL || !attach_bio(hs) || !SSL_set_app_data(hs->ssl, hs))
+        return PEL_E_NO_MEMORY;
+    SSL_set_shed_handshake_config(hs->ssl, 1);
+    SSL_set_renegotiate_mode(hs->ssl, ssl_renegotiate_never);
+    if (hs->env->role == PEL_TLS_SERVER) {
+        SSL_set_accept_state(hs->ssl);
+        return PEL_OK;
+    }
+    SSL_set_connect_state(hs->ssl);
+    return server_name != NULL ? set_server_name(hs, server_name) : PEL_OK;
+}
+
+enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name, struct pel_buffer *out,
+                        struct pel_hs **ret_hs)
+{
+    ERR_clear_error();
+    struct pel_hs *hs = calloc(1, sizeof *hs);
+    if (hs == NULL)
+        return PEL_E_NO_MEMORY;
+    *hs = (struct pel_hs){.env = env, .out = out, .out_limit = PEL_HS_OUT_MAX_LEN};
+    enum pel_err err = set_up(hs, server_name);
+    ERR_clear_error();
+    if (err != PEL_OK) {
+        pel_hs_free(hs);
+        return err;
+    }
+    *ret_hs = hs;
+    return PEL_OK;
+}
+
+void pel_hs_free(struct pel_hs *hs)
+{
+    if (hs == NULL)
+        return;
+    SSL_free(hs->ssl);
+    free(hs->offer);
+    free(hs);
+}
+
+/* A TLS 1.3 server has queued its tickets; a write of nothing brings them out, before anybody takes keys or sequence
+ * numbers. */
+static enum pel_err flush_tickets(struct pel_hs *hs, struct pel_error *reterr)
+{
+    int ret = SSL_write(hs->ssl, NULL, 0);
+    return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;
+}
+
+static enum pel_err check_suite(struct pel_hs *hs, struct pel_error *reterr)
+{
+    uint16_t code = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(hs->ssl));
+    if (pel_offer_has_cipher(&hs->env->ours, code))
+        return PEL_OK;
+    char reason[96];
+    const char *name = pel_name_of(PEL_NAME_CIPHER, code);
+    snprintf(reason, sizeof reason, "the peer chose %s", name != NULL ? name : "a suite that is not configured");
+    pel_hs_alert(hs, SSL_AD_INSUFFICIENT_SECURITY);
+    return pel_offer_explain(PEL_E_TLS_NO_COMMON_CIPHER, reason, hs->offer, &hs->env->ours, reterr);
+}
+
+static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
+{
+    PEL_TRY(check_suite(hs, reterr));
+    hs->done = true;
+    free(hs->offer);
+    hs->offer = NULL;
+    return flush_tickets(hs, reterr);
+}
+
+enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done, struct pel_error *reterr)
+{
+    ERR_clear_error();
+    hs->in = record;
+    hs->in_len = len;
+    int ret = SSL_do_handshake(hs->ssl);
+    size_t left_len = hs->in_len;
+    hs->in = NULL;
+    hs->in_len = 0;
+    if (ret != 1) {
+        *ret_done = false;
+        return pel_hs_error(hs, ret, reterr);
+    }
+    if (left_len > 0)
+        return pel_error_set(reterr, PEL_E_TLS_PROTOCOL, "%zu bytes follow the handshake in its last record", left_len);
+    PEL_TRY(finish(hs, reterr));
+    *ret_done = true;
+    return PEL_OK;
+}
+
+void pel_hs_alert(struct pel_hs *hs, uint8_t description)
+{
+    if (SSL_send_fatal_alert(hs->ssl, description) < 0)
+        ERR_clear_error();
+}
+
+static void peer_facts(const struct pel_hs *hs, struct pel_hs_facts *facts)
+{
+    X509 *peer = SSL_get_peer_certificate(hs->ssl);
+    if (peer != NULL)
+        pel_x509_name_text(X509_get_subject_name(peer), facts->peer_subject, sizeof facts->peer_subject);
+    X509_free(peer);
+}
+
+void pel_hs_facts(const struct pel_hs *hs, struct pel_hs_facts *ret_facts)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(hs->ssl);
+    *ret_facts = (struct pel_hs_facts){
+        .version = cipher != NULL ? (uint16_t)SSL_version(hs->ssl) : 0,
+        .cipher = cipher != NULL ? SSL_CIPHER_get_protocol_id(cipher) : 0,
+        .group = SSL_get_curve_id(hs->ssl),
+        .resumed = SSL_session_reused(hs->ssl) != 0,
+        .name_checked = hs->name_checked,
+    };
+    peer_facts(hs, ret_facts);
+    const char *name = SSL_get_servername(hs->ssl, TLSEXT_NAMETYPE_host_name);
+    snprintf(ret_facts->server_name, sizeof ret_facts->server_name, "%s", name != NULL ? name : "");
+    ERR_clear_error();
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server's look at the ClientHello before BoringSSL acts on it (RFC 8446 section 4.1.2): what the client offers is noted
+ * for messages, TLS 1.3 is kept to the configured suites, and the certificate is chosen that the client can verify.
+ */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "tls/boringssl/vendor.h"
+
+/* Reads a list of 16-bit codes of `len` bytes; what does not fit into `max` is dropped. */
+static uint8_t read_codes(struct pel_reader *r, size_t len, uint16_t *codes, size_t max)
+{
+    uint8_t num = 0;
+    for (; len >= 2 && !r->failed; len -= 2) {
+        uint16_t code = pel_read_u16(r);
+        if (!r->failed && num < max)
+            codes[num++] = code;
+    }
+    return num;
+}
+
+/* An extension that is one list of 16-bit codes behind a length of `prefix_len` bytes. */
+static uint8_t read_extension(const SSL_CLIENT_HELLO *hello, uint16_t type, size_t prefix_len, uint16_t *codes, size_t max)
+{
+    const uint8_t *bytes = NULL;
+    size_t len = 0;
+    if (!SSL_early_callback_ctx_extension_get(hello, type, &bytes, &len))
+        return 0;
+    struct pel_reader r = pel_reader_of(bytes, len);
+    return read_codes(&r, pel_read_uint(&r, prefix_len), codes, max);
+}
+
+static void note_offer(const SSL_CLIENT_HELLO *hello, struct pel_tls_offer *offer)
+{
+    struct pel_reader r = pel_reader_of(hello->cipher_suites, hello->cipher_suites_len);
+    offer->num_ciphers = read_codes(&r, hello->cipher_suites_len, offer->ciphers, PEL_OFFER_MAX_CIPHERS);
+    offer->num_versions =
+        read_extension(hello, TLSEXT_TYPE_supported_versions, 1, offer->versions, PEL_OFFER_MAX_VERSIONS);
+    offer->num_groups = read_extension(hello, TLSEXT_TYPE_supported_groups, 2, offer->groups, PEL_OFFER_MAX_GROUPS);
+    offer->num_sigalgs =
+        read_extension(hello, TLSEXT_TYPE_signature_algorithms, 2, offer->sigalgs, PEL_OFFER_MAX_SIGALGS);
+    /* Without the extension the hello's own version is the highest, and every lower one goes too (RFC 5246 appendix E). */
+    if (offer->num_versions == 0)
+        for (uint16_t version = hello->version > TLS1_2_VERSION ? TLS1_2_VERSION : hello->version;
+             version >= SSL3_VERSION && offer->num_versions < PEL_OFFER_MAX_VERSIONS; version--)
+            offer->versions[offer->num_versions++] = version;
+}
+
+/* The TLS 1.3 suite that BoringSSL will take: with AES instructions the client's first, else ChaCha20 where offered. */
+static uint16_t tls13_choice(const struct pel_tls_offer *offer)
+{
+    uint16_t first = 0;
+    for (size_t i = 0; i < offer->num_ciphers; i++) {
+        uint16_t code = offer->ciphers[i];
+        if (code != 0x1301 && code != 0x1302 && code != 0x1303)
+            continue;
+        if (code == 0x1303 && !EVP_has_aes_hardware())
+            return code;
+        first = first == 0 ? code : first;
+    }
+    return first;
+}
+
+/* Whether TLS 1.2 or lower could serve this client with the configured suites. */
+static bool older_would_do(const struct pel_tls_env *env, const struct pel_tls_offer *offer)
+{
+    bool version = false;
+    for (size_t i = 0; i < env->ours.num_versions; i++)
+        version = version || (env->ours.versions[i] < TLS1_3_VERSION &&
+                              pel_offer_has_version(offer, env->ours.versions[i]));
+    for (size_t i = 0; version && i < env->ours.num_ciphers; i++)
+        if (env->ours.ciphers[i] >> 8 != 0x13 && pel_offer_has_cipher(offer, env->ours.ciphers[i]))
+            return true;
+    return false;
+}
+
+/* BoringSSL has no switch for TLS 1.3's suites, so a client whose choice the policy does not allow goes to TLS 1.2 where
+ * the policy allows that, and is refused otherwise. */
+static bool keep_to_suites(struct pel_hs *hs)
+{
+    const struct pel_tls_offer *ours = &hs->env->ours;
+    if (!pel_offer_has_version(ours, TLS1_3_VERSION) || !pel_offer_has_version(hs->offer, TLS1_3_VERSION))
+        return true;
+    uint16_t choice = tls13_choice(hs->offer);
+    if (choice == 0 || pel_offer_has_cipher(ours, choice))
+        return true;
+    if (older_would_do(hs->env, hs->offer))
+        return SSL_set_max_proto_version(hs->ssl, TLS1_2_VERSION);
+    hs->rejected = PEL_E_TLS_NO_COMMON_CIPHER;
+    return false;
+}
+
+/* RFC 8446 section 4.2.3: TLS 1.3 signs with ECDSA on the key's own curve, and with PSS for RSA; TLS 1.2 with any pair. */
+static bool can_verify(const struct pel_tls_offer *offer, const struct pel_ctx_cert *cert, bool tls13)
+{
+    static const uint16_t rsa[] = {0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0201};
+    static const uint16_t ecdsa[] = {0x0403, 0x0503, 0x0603, 0x0203};
+    if (offer->num_sigalgs == 0)
+        return true; /* a TLS 1.1 client: SHA-1 with either */
+    if (cert->key_type == EVP_PKEY_RSA) {
+        for (size_t i = 0; i < (tls13 ? 3u : 7u); i++)
+            if (pel_offer_has_sigalg(offer, rsa[i]))
+                return true;
+        return false;
+    }
+    if (tls13)
+        return pel_offer_has_sigalg(offer, cert->group == 23 ? 0x0403 : cert->group == 24 ? 0x0503 : 0x0603);
+    for (size_t i = 0; i < 4; i++)
+        if (pel_offer_has_sigalg(offer, ecdsa[i]))
+            return offer->num_groups == 0 || pel_offer_has_group(offer, cert->group);
+    return false;
+}
+
+/* TLS 1.2 and lower bind the suite to the key: a common suite with the certificate's kind of authentication must exist. */
+static bool has_suite(const struct pel_hs *hs, const struct pel_ctx_cert *cert)
+{
+    const struct pel_tls_offer *ours = &hs->env->ours;
+    for (size_t i = 0; i < ours->num_ciphers; i++) {
+        const SSL_CIPHER *cipher = SSL_get_cipher_by_value(ours->ciphers[i]);
+        if (cipher == NULL || !pel_offer_has_cipher(hs->offer, ours->ciphers[i]))
+            continue;
+        int auth = SSL_CIPHER_get_auth_nid(cipher);
+        if (auth == (cert->key_type == EVP_PKEY_RSA ? NID_auth_rsa : NID_auth_ecdsa))
+            return true;
+    }
+    return false;
+}
+
+static bool choose_cert(struct pel_hs *hs, const struct pel_ctx *ctx)
+{
+    bool tls13 = SSL_get_max_proto_version(hs->ssl) >= TLS1_3_VERSION &&
+                 pel_offer_has_version(hs->offer, TLS1_3_VERSION);
+    for (size_t i = 0; ctx->num_certs > 1 && i < ctx->num_certs; i++)
+        if (can_verify(hs->offer, &ctx->certs[i], tls13) && (tls13 || has_suite(hs, &ctx->certs[i])))
+            return pel_ctx_use_cert(hs->ssl, &ctx->certs[i]);
+    return true; /* the context's first: BoringSSL says why it does not fit */
+}
+
+enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello)
+{
+    struct pel_hs *hs = SSL_get_app_data(hello->ssl);
+    if (hs->offer == NULL)
+        hs->offer = calloc(1, sizeof *hs->offer);
+    if (hs->offer == NULL) {
+        hs->rejected = PEL_E_NO_MEMORY;
+        return ssl_select_cert_error;
+    }
+    note_offer(hello, hs->offer);
+    if (!keep_to_suites(hs))
+        return ssl_select_cert_error;
+    if (!choose_cert(hs, hs->env->ctx)) {
+        hs->rejected = PEL_E_NO_MEMORY;
+        return ssl_select_cert_error;
+    }
+    return ssl_select_cert_success;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * BoringSSL's own record layer as an engine: it keeps the handshake object. All suites.
+ */
+#include "tls/record.h"
+
+#include <assert.h>
+
+#include "tls/boringssl/vendor.h"
+
+/* Below this much waiting output a KeyUpdate's answer goes out at once; above it with the next write. A peer that only
+ * asks and never reads so cannot make the output grow. */
+#define ANSWER_BELOW_LEN 1024u
+
+/* Beyond the session's own limit on data: an alert and a close_notify must always fit. */
+#define OUT_MAX_LEN (96u * 1024u)
+
+struct context {
+    struct pel_hs *hs;
+};
+
+static enum pel_err record_init(void *ctx, struct pel_hs *hs)
+{
+    struct context *context = ctx;
+    hs->out_limit = OUT_MAX_LEN > hs->out->len + 2048 ? OUT_MAX_LEN : hs->out->len + OUT_MAX_LEN;
+    context->hs = hs;
+    return PEL_OK;
+}
+
+static void record_fini(void *ctx)
+{
+    struct context *context = ctx;
+    pel_hs_free(context->hs);
+    context->hs = NULL;
+}
+
+static enum pel_err answer_key_update(struct pel_hs *hs, struct pel_buffer *out, struct pel_error *reterr)
+{
+    if (out->len > ANSWER_BELOW_LEN || SSL_version(hs->ssl) < TLS1_3_VERSION || (SSL_get_shutdown(hs->ssl) & SSL_SENT_SHUTDOWN))
+        return PEL_OK;
+    int ret = SSL_write(hs->ssl, NULL, 0);
+    return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;
+}
+
+static enum pel_err record_open(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain, size_t cap,
+                                struct pel_buffer *out, struct pel_record_opened *ret_opened, struct pel_error *reterr)
+{
+    struct pel_hs *hs = ((struct context *)ctx)->hs;
+    ERR_clear_error();
+    hs->out = out;
+    hs->in = record;
+    hs->in_len = record_len;
+    int ret = SSL_read(hs->ssl, plain, (int)cap);
+    size_t left_len = hs->in_len;
+    hs->in = NULL;
+    hs->in_len = 0;
+    if (ret > 0) {
+        assert(left_len == 0 && SSL_pending(hs->ssl) == 0);
+        *ret_opened = (struct pel_record_opened){.kind = PEL_RECORD_DATA, .len = (size_t)ret};
+        return PEL_OK;
+    }
+    enum pel_err err = pel_hs_error(hs, ret, reterr);
+    if (err == PEL_OK)
+        err = answer_key_update(hs, out, reterr);
+    if (err != PEL_OK && err != PEL_E_EOF)
+        return err;
+    *ret_opened = (struct pel_record_opened){.kind = err == PEL_E_EOF ? PEL_RECORD_CLOSE_NOTIFY : PEL_RECORD_HANDLED};
+    return PEL_OK;
+}
+
+static enum pel_err record_seal(void *ctx, const uint8_t *plain, size_t len, struct pel_buffer *out)
+{
+    struct pel_hs *hs = ((struct context *)ctx)->hs;
+    struct pel_error error;
+    ERR_clear_error();
+    hs->out = out;
+    int ret = SSL_write(hs->ssl, plain, (int)len);
+    if (ret == (int)len)
+        return PEL_OK;
+    enum pel_err err = pel_hs_error(hs, ret, &error);
+    return err == PEL_E_NO_MEMORY ? err : PEL_E_TLS_INTERNAL;
+}
+
+static enum pel_err record_close(void *ctx, struct pel_buffer *out)
+{
+    struct pel_hs *hs = ((struct context *)ctx)->hs;
+    ERR_clear_error();
+    hs->out = out;
+    int ret = SSL_shutdown(hs->ssl);
+    ERR_clear_error();
+    if (ret >= 0)
+        return PEL_OK;
+    return hs->out_err == PEL_E_NO_MEMORY ? PEL_E_NO_MEMORY : PEL_E_TLS_INTERNAL;
+}
+
+static enum pel_err record_alert(void *ctx, uint8_t description, struct pel_buffer *out)
+{
+    struct pel_hs *hs = ((struct context *)ctx)->hs;
+    hs->out = out;
+    pel_hs_alert(hs, description);
+    return hs->out_err == PEL_OK ? PEL_OK : PEL_E_NO_MEMORY;
+}
+
+static const struct pel_record_ops boringssl_ops = {
+    .name = "boringssl",
+    .ctx_len = sizeof(struct context),
+    .init = record_init,
+    .fini = record_fini,
+    .open = record_open,
+    .seal = record_seal,
+    .close = record_close,
+    .alert = record_alert,
+};
+
+const struct pel_record_ops *pel_record_choose(const struct pel_hs *hs)
+{
+    (void)hs;
+    return &boringssl_ops;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of tls/boringssl share. Only they may include this.
+ */
+#ifndef PEL_TLS_BORINGSSL_VENDOR_H
+#define PEL_TLS_BORINGSSL_VENDOR_H
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "tls/context.h"
+#include "tls/env.h"
+#include "tls/handshake.h"
+
+#define PEL_CTX_MAX_CHAIN 16
+
+/* A certificate of ours. `buffers` are the chain's DER, leaf first. */
+struct pel_ctx_cert {
+    CRYPTO_BUFFER *buffers[PEL_CTX_MAX_CHAIN];
+    size_t num_buffers;
+    EVP_PKEY *key;
+    int key_type;       /* EVP_PKEY_EC, EVP_PKEY_RSA, … */
+    uint16_t group;     /* of an EC key, IANA; else 0 */
+};
+
+struct pel_ctx {
+    const struct pel_tls_env *env;
+    SSL_CTX *ssl_ctx;
+    struct pel_ctx_cert certs[PEL_CTX_MAX_CERTS];
+    size_t num_certs;
+    STACK_OF(X509_NAME) *announced;
+    SHA256_CTX digest; /* of everything that a ticket is bound to */
+};
+
+struct pel_hs {
+    SSL *ssl;
+    const struct pel_tls_env *env;
+    struct pel_buffer *out;        /* where the BIO writes */
+    const uint8_t *in;             /* the one record that the BIO reads */
+    size_t in_len;
+    size_t out_limit;
+    enum pel_err out_err;          /* why the BIO could not write */
+    enum pel_err rejected;         /* why the hello callback refused */
+    struct pel_tls_offer *offer;   /* server: the client's hello, until the handshake is done */
+    bool name_checked;
+    bool done;
+};
+
+/* pel_pem_certs parses every certificate of `pem`, at least one. The caller frees each and the stack. Errors:
+ * KEYRING_CERT_MALFORMED, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) **ret_certs, struct pel_error *reterr);
+
+/* pel_pem_key parses the private key of `pem`; an encrypted one is refused. Errors: KEYRING_CERT_MALFORMED, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_pem_key(const struct pel_pem *pem, EVP_PKEY **ret_key, struct pel_error *reterr);
+
+/* pel_cert_times reads the validity of a certificate in seconds since 1970. Errors: KEYRING_CERT_MALFORMED. */
+PEL_MUST_USE enum pel_err pel_cert_times(X509 *cert, int64_t *ret_not_before_s, int64_t *ret_not_after_s);
+
+/* pel_x509_name_text writes "CN=…,O=…" of `name` into `text`, cut at `cap`. */
+void pel_x509_name_text(X509_NAME *name, char *text, size_t cap);
+
+/* pel_key_group returns the IANA group of an EC key; 0 for any other. */
+uint16_t pel_key_group(const EVP_PKEY *key);
+
+/* pel_group_nid and pel_group_of_nid translate IANA groups; 0 when there is none. */
+int pel_group_nid(uint16_t group);
+uint16_t pel_group_of_nid(int nid);
+
+/* pel_hello_callback is BoringSSL's select_certificate_cb: notes the offer, refuses or picks versions and certificate. */
+enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello);
+
+/* pel_ctx_use_cert gives one session a certificate of the context. */
+bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert);
+
+/* pel_hs_error turns BoringSSL's error queue after a call that returned `ret` into an error with its text. PEL_OK when it
+ * only wants more bytes. */
+PEL_MUST_USE enum pel_err pel_hs_error(struct pel_hs *hs, int ret, struct pel_error *reterr);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls/env.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/keyring.h"
+#include "tls/names.h"
+
+static const struct {
+    uint32_t bit;
+    uint16_t code;
+} versions[] = {
+    {PEL_TLS_V1_0, 0x0301}, {PEL_TLS_V1_1, 0x0302}, {PEL_TLS_V1_2, 0x0303}, {PEL_TLS_V1_3, 0x0304},
+};
+
+static const uint16_t default_groups[] = {29, 23, 24, 25};
+static const uint16_t ciphers_aes_first[] = {0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8};
+static const uint16_t ciphers_chacha_first[] = {0x1303, 0x1301, 0x1302, 0xcca9, 0xcca8, 0xc02b, 0xc02f, 0xc02c, 0xc030};
+
+#define LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool is_tls13_cipher(uint16_t code)
+{
+    return code >> 8 == 0x13;
+}
+
+static bool has_cipher_of(const struct pel_tls_offer *ours, bool tls13)
+{
+    for (size_t i = 0; i < ours->num_ciphers; i++)
+        if (is_tls13_cipher(ours->ciphers[i]) == tls13)
+            return true;
+    return false;
+}
+
+/* Suites and groups that the library lacks are left out (the policy has warned of them); duplicates keep their place. */
+static void take_ciphers(const uint16_t *ciphers, size_t num, struct pel_tls_offer *ours)
+{
+    for (size_t i = 0; i < num && ours->num_ciphers < PEL_OFFER_MAX_CIPHERS; i++)
+        if (pel_ctx_has_cipher(ciphers[i]) && !pel_offer_has_cipher(ours, ciphers[i]))
+            ours->ciphers[ours->num_ciphers++] = ciphers[i];
+}
+
+static void take_groups(const uint16_t *groups, size_t num, struct pel_tls_offer *ours)
+{
+    for (size_t i = 0; i < num && ours->num_groups < PEL_OFFER_MAX_GROUPS; i++)
+        if (pel_ctx_has_group(groups[i]) && !pel_offer_has_group(ours, groups[i]))
+            ours->groups[ours->num_groups++] = groups[i];
+}
+
+static enum pel_err take_versions(uint32_t bits, struct pel_tls_offer *ours, struct pel_error *reterr)
+{
+    bool tls13 = has_cipher_of(ours, true), older = has_cipher_of(ours, false);
+    for (size_t i = 0; i < LEN(versions); i++)
+        if ((bits & versions[i].bit) && (versions[i].code == 0x0304 ? tls13 : older))
+            ours->versions[ours->num_versions++] = versions[i].code;
+    if (ours->num_versions == 0)
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
+                             "no TLS version is left: the suites listed and the versions switched on have none in common");
+    if ((size_t)(ours->versions[ours->num_versions - 1] - ours->versions[0]) != (size_t)ours->num_versions - 1)
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
+                             "the TLS versions have a gap; switch on every version between the lowest and the highest");
+    return PEL_OK;
+}
+
+enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_offer *ret_ours, struct pel_error *reterr)
+{
+    struct pel_tls_offer ours = {0};
+    const uint16_t *defaults = pel_ctx_aes_is_fast() ? ciphers_aes_first : ciphers_chacha_first;
+    take_ciphers(config->num_ciphers > 0 ? config->ciphers : defaults,
+                 config->num_ciphers > 0 ? config->num_ciphers : LEN(ciphers_aes_first), &ours);
+    if (ours.num_ciphers == 0)
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "no cipher suite is left: none of those listed exists here");
+    take_groups(config->num_groups > 0 ? config->groups : default_groups,
+                config->num_groups > 0 ? config->num_groups : LEN(default_groups), &ours);
+    if (ours.num_groups == 0)
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
+                             "no key exchange group is left: of those listed none exists here (x25519, P-224 to P-521 do)");
+    PEL_TRY(take_versions(config->versions, &ours, reterr));
+    *ret_ours = ours;
+    return PEL_OK;
+}
+
+static enum pel_err load_cert(struct pel_tls_env *env, const char *ring, const char *label, int64_t now_s,
+                              struct pel_error *reterr)
+{
+    char cert_path[PEL_PATH_CAP], key_path[PEL_PATH_CAP];
+    struct pel_file cert = {0}, key = {0};
+    int64_t expiry_s = 0;
+    PEL_TRY(pel_keyring_read_cert(ring, label, &cert, cert_path, sizeof cert_path, reterr));
+    enum pel_err err = pel_keyring_read_key(ring, label, &key, key_path, sizeof key_path, reterr);
+    if (err == PEL_OK) {
+        struct pel_pem chain_pem = {cert.bytes, cert.len, cert_path}, key_pem = {key.bytes, key.len, key_path};
+        err = pel_ctx_add_cert(env->ctx, &chain_pem, &key_pem, now_s, &expiry_s, reterr);
+    }
+    pel_file_free(&cert);
+    pel_file_free(&key);
+    if (err == PEL_OK && expiry_s < env->cert_expiry_s)
+        env->cert_expiry_s = expiry_s;
+    return err;
+}
+
+static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+{
+    char label[PEL_KEYRING_MAX_LABEL_LEN + 1];
+    bool machine = strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0;
+    if (config->role == PEL_TLS_CLIENT && (config->label == NULL ? machine : config->label[0] == '\0'))
+        return PEL_OK;
+    if (machine)
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
+                             "the ring *AUTH*/* holds authorities only; a certificate needs a ring of its own");
+    if (config->label == NULL || config->label[0] == '\0') {
+        enum pel_err err = pel_keyring_default_label(config->keyring_path, label, sizeof label, reterr);
+        if (err == PEL_E_KEYRING_NO_LABEL && config->role == PEL_TLS_CLIENT)
+            return PEL_OK; /* a client without a certificate of its own */
+        PEL_TRY(err);
+        PEL_TRY(load_cert(env, config->keyring_path, label, config->now_s, reterr));
+    } else {
+        PEL_TRY(load_cert(env, config->keyring_path, config->label, config->now_s, reterr));
+    }
+    for (size_t i = 0; config->role == PEL_TLS_SERVER && i < config->num_more_labels; i++)
+        PEL_TRY(load_cert(env, config->keyring_path, config->more_labels[i], config->now_s, reterr));
+    return PEL_OK;
+}
+
+static enum pel_err load_trust_file(struct pel_tls_env *env, const char *path, bool announce, size_t *num,
+                                    struct pel_error *reterr)
+{
+    struct pel_file file = {0};
+    size_t num_added = 0;
+    PEL_TRY(pel_file_read(path, false, &file, reterr));
+    struct pel_pem pem = {file.bytes, file.len, path};
+    enum pel_err err = pel_ctx_add_trust(env->ctx, &pem, announce, &num_added, reterr);
+    pel_file_free(&file);
+    *num += num_added;
+    return err;
+}
+
+static enum pel_err load_trust_dir(struct pel_tls_env *env, const char *ring, size_t *num, struct pel_error *reterr)
+{
+    char dir[PEL_PATH_CAP], path[PEL_PATH_CAP];
+    struct pel_names names = {0};
+    PEL_TRY(pel_path_join(ring, "trust", "", dir, sizeof dir, reterr));
+    enum pel_err err = pel_dir_list(dir, ".crt", PEL_KEYRING_MAX_FILES, &names, reterr);
+    if (err == PEL_E_KEYRING_MISSING)
+        return PEL_OK; /* as if empty: the caller says what that means */
+    PEL_TRY(err);
+    for (size_t i = 0; i < names.num && err == PEL_OK; i++) {
+        err = pel_path_join(dir, names.names[i], ".crt", path, sizeof path, reterr);
+        if (err == PEL_OK)
+            err = load_trust_file(env, path, env->role == PEL_TLS_SERVER, num, reterr);
+    }
+    pel_names_free(&names);
+    return err;
+}
+
+static bool needs_trust(const struct pel_tls_config *config)
+{
+    return config->role == PEL_TLS_CLIENT || config->client_auth == PEL_TLS_AUTH_FULL ||
+           config->client_auth == PEL_TLS_AUTH_REQUIRED || config->client_auth == PEL_TLS_AUTH_SAFCHECK;
+}
+
+static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+{
+    size_t num = 0;
+    if (!needs_trust(config) && config->client_auth == PEL_TLS_AUTH_NONE)
+        return PEL_OK;
+    if (strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0) {
+        enum pel_err err = load_trust_file(env, PEL_KEYRING_MACHINE_CAS, false, &num, reterr);
+        return err == PEL_E_NOT_FOUND ? pel_error_set(reterr, PEL_E_KEYRING_NO_TRUST,
+                                                      "%s: the machine has no bundle of authorities; install "
+                                                      "ca-certificates",
+                                                      PEL_KEYRING_MACHINE_CAS)
+                                      : err;
+    }
+    PEL_TRY(load_trust_dir(env, config->keyring_path, &num, reterr));
+    if (num == 0 && needs_trust(config))
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_TRUST,
+                             "%s/trust: holds no *.crt; put the authority's certificate there that the %s is checked against",
+                             config->keyring_path, config->role == PEL_TLS_CLIENT ? "server" : "client");
+    return PEL_OK;
+}
+
+static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+{
+    PEL_TRY(pel_env_lists(config, &env->ours, reterr));
+    PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
+    PEL_TRY(load_certs(env, config, reterr));
+    PEL_TRY(load_trust(env, config, reterr));
+    return pel_ctx_finish(env->ctx, reterr);
+}
+
+enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls_env **ret_env, struct pel_error *reterr)
+{
+    if (config->keyring_path == NULL || config->keyring_path[0] == '\0')
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "no keyring: TTLSKeyringParms is required");
+    struct pel_tls_env *env = calloc(1, sizeof *env);
+    if (env == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    env->num_refs = 1;
+    env->role = config->role;
+    env->client_auth = config->role == PEL_TLS_SERVER ? config->client_auth : PEL_TLS_AUTH_NONE;
+    env->handshake_timeout_us = config->handshake_timeout_us;
+    env->cert_expiry_s = INT64_MAX;
+    enum pel_err err = load(env, config, reterr);
+    if (err != PEL_OK) {
+        pel_tls_env_unref(env);
+        return err;
+    }
+    *ret_env = env;
+    return PEL_OK;
+}
+
+struct pel_tls_env *pel_tls_env_ref(struct pel_tls_env *env)
+{
+    if (env != NULL)
+        __atomic_add_fetch(&env->num_refs, 1, __ATOMIC_RELAXED);
+    return env;
+}
+
+void pel_tls_env_unref(struct pel_tls_env *env)
+{
+    if (env == NULL || __atomic_sub_fetch(&env->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    pel_ctx_free(env->ctx);
+    free(env);
+}
+
+int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env)
+{
+    return env->cert_expiry_s;
+}
