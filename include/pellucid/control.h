@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* Where control sockets are, one per process, named "<program>-<pid>.sock", unless the configuration names another place. */
 #define PEL_CONTROL_DIR "/run/pellucid"
 
@@ -19,6 +21,8 @@ extern "C" {
  * which the caller frees. `socket_path` NULL: the only live socket in PEL_CONTROL_DIR; none or several is an error that lists them. Errors, with
  * text: CONTROL_UNREACHABLE, CONTROL_SYNTAX, TOO_BIG (64 MiB), NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_control_call(const char *socket_path, const char *request, char **ret_reply, struct pel_error *reterr);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -27,6 +27,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 struct pel_engine;
 struct pel_conn;
 struct pel_listener;
@@ -158,6 +160,8 @@ uint64_t pel_engine_now_us(const struct pel_engine *engine);
 /* pel_engine_gate_open tells whether connections may be made and accepted (a policy is loaded, or the start gate is off). Any
  * thread. */
 bool pel_engine_gate_open(const struct pel_engine *engine);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -24,6 +24,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define PEL_FD_BASE (1 << 20)
 
 /* pel_socket makes a socket: domain AF_INET or AF_INET6, type SOCK_STREAM or SOCK_DGRAM, with SOCK_NONBLOCK (SOCK_CLOEXEC is accepted
@@ -90,6 +92,8 @@ int pel_poll(struct pollfd *fds, nfds_t num_fds, int timeout_ms);
 int pel_epoll_create1(int flags);
 int pel_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event);
 int pel_epoll_wait(int epoll_fd, struct epoll_event *ret_events, int max_events, int timeout_ms);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

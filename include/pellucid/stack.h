@@ -21,6 +21,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 struct pel_stack;
 
 struct pel_stack_options {
@@ -52,6 +54,8 @@ PEL_MUST_USE enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_e
 /* pel_stack_num_engines and pel_stack_engine give the engines. Any thread. */
 size_t pel_stack_num_engines(const struct pel_stack *stack);
 struct pel_engine *pel_stack_engine(const struct pel_stack *stack, size_t index);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

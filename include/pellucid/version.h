@@ -13,8 +13,12 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* pel_version returns the library's version, "0.1.0"; static. Any thread. */
 const char *pel_version(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

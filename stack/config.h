@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stack's configuration: YAML, read by libcyaml against a schema, then checked value by value. docs/CONFIGURATION.md is its
+ * reference. Failure: an unknown key, a wrong type or a value out of range is CONFIG_SYNTAX with file, line where known, key and range;
+ * nothing is guessed.
+ */
+#ifndef PEL_STACK_CONFIG_H
+#define PEL_STACK_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "stack/lwip/lwip.h"
+
+enum pel_hugepages { PEL_CONFIG_HUGE_AUTO, PEL_CONFIG_HUGE_YES, PEL_CONFIG_HUGE_NO };
+
+#define PEL_CONFIG_POLICY_FILES_MAX 16
+
+struct pel_config {
+    struct {
+        enum pel_hugepages hugepages;
+        uint32_t memory_mb;
+        uint32_t num_packets;
+    } packet;
+    struct {
+        char *device;
+        uint32_t mtu;
+    } port;
+    struct {
+        struct pel_ip_prefix addrs[PEL_IP_ADDRS_MAX];
+        size_t num_addrs;
+        struct pel_ip gateway4, gateway6;
+        bool dhcp4, autoconf6;
+    } ip;
+    struct {
+        uint32_t max_connections;
+        uint32_t window_len;
+    } tcp;
+    struct {
+        char *files[PEL_CONFIG_POLICY_FILES_MAX];
+        size_t num_files;
+        char *keyring_dir; /* "" when not given */
+        bool no_match_refuse;
+        bool start_gate_open;
+    } policy;
+    struct {
+        bool busy_poll;
+    } engine;
+    struct {
+        uint32_t max;
+        uint32_t buffer_len;
+    } sockets;
+    struct {
+        char *socket; /* NULL: PEL_CONTROL_DIR */
+    } control;
+};
+
+/* pel_config_read reads `text`, naming it `file` in messages. On success the caller frees with pel_config_free. Errors, with text:
+ * CONFIG_SYNTAX, NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_config_read(const char *file, const char *text, size_t text_len, struct pel_config *ret_config,
+                                          struct pel_error *reterr);
+
+/* pel_config_read_file reads a file of at most 1 MiB. Errors as pel_config_read, and IO. Any thread. */
+PEL_MUST_USE enum pel_err pel_config_read_file(const char *path, struct pel_config *ret_config, struct pel_error *reterr);
+
+/* pel_config_free frees what a configuration holds; harmless on a zeroed one. */
+void pel_config_free(struct pel_config *config);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A failed connection whose alert has left waits this long for the peer to close first: a reset right behind an alert would make
+ * the peer's system throw the alert away unread. */
+#define FAIL_PATIENCE_US 1000000
+
+/* How long bytes of a connection that was given up may take to leave. */
+#define END_PATIENCE_US 60000000
+
+#define ROW(state, to, row_flags) [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
+#define TO(state) PEL_SM_TO(PEL_CONN_##state)
+
+static const struct pel_sm_row conn_rows[PEL_CONN_STATES] = {
+    ROW(OPENING, TO(HANDSHAKE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), PEL_SM_INITIAL),
+    ROW(ACCEPTED, TO(HANDSHAKE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), PEL_SM_INITIAL),
+    ROW(HANDSHAKE, TO(SECURE) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(SECURE, TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(CLEAR, TO(FAILING) | TO(CLOSED), 0),
+    ROW(ENDING, TO(FAILING) | TO(CLOSED), 0),
+    ROW(FAILING, TO(CLOSED), 0),
+    ROW(CLOSED, 0, PEL_SM_FINAL),
+};
+
+/* ---- life ---- */
+
+struct pel_conn *pel_conn_new(struct pel_engine *engine, struct pel_tcp *tcp, bool inbound)
+{
+    struct pel_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return NULL;
+    pel_sm_init(&conn->sm, conn_rows, PEL_CONN_STATES, inbound ? PEL_CONN_ACCEPTED : PEL_CONN_OPENING);
+    conn->engine = engine;
+    conn->tcp = tcp;
+    conn->inbound = inbound;
+    conn->id = engine->next_conn_id++;
+    conn->opened_us = engine->now_us;
+    conn->deadline_us = UINT64_MAX;
+    conn->next = engine->conns;
+    if (conn->next != NULL)
+        conn->next->prev = conn;
+    engine->conns = conn;
+    engine->num_conns++;
+    return conn;
+}
+
+static void unlink_from_engine(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    if (engine->cursor == conn)
+        engine->cursor = conn->next;
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        engine->conns = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    engine->num_conns--;
+}
+
+static void wipe_stash(struct pel_conn *conn)
+{
+    if (conn->stash != NULL)
+        explicit_bzero(conn->stash, conn->stash_len);
+    free(conn->stash);
+    conn->stash = NULL;
+    conn->stash_at = conn->stash_len = 0;
+}
+
+static void destroy(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    struct pel_conn_report *report = &engine->recent[engine->num_ended++ % PEL_ENGINE_RECENT];
+    pel_conn_fill_report(conn, report);
+    report->ended = conn->error;
+    pel_count_stat(&engine->counters, PEL_STAT_tcp_closed, 1);
+    unlink_from_engine(conn);
+    pel_tls_free(conn->tls);
+    pel_buf_free(conn->rx);
+    wipe_stash(conn);
+    pel_generation_unref(conn->generation);
+    free(conn->server_name);
+    free(conn);
+}
+
+void pel_conn_enter(struct pel_conn *conn)
+{
+    conn->depth++;
+}
+
+bool pel_conn_leave(struct pel_conn *conn)
+{
+    if (--conn->depth > 0 || !pel_conn_is(conn, PEL_CONN_CLOSED))
+        return true;
+    destroy(conn);
+    return false;
+}
+
+/* ---- ends ---- */
+
+static void tell_closed(struct pel_conn *conn, enum pel_err err)
+{
+    const struct pel_conn_events *events = conn->events;
+    conn->error = conn->error == PEL_OK ? err : conn->error;
+    conn->events = NULL;
+    if (events != NULL)
+        events->on_closed(conn->arg, conn, err);
+}
+
+void pel_conn_finish(struct pel_conn *conn, enum pel_err err)
+{
+    if (pel_conn_is(conn, PEL_CONN_CLOSED))
+        return;
+    pel_sm_move(&conn->sm, PEL_CONN_CLOSED);
+    if (conn->tcp != NULL)
+        pel_tcp_abort(conn->tcp);
+    conn->tcp = NULL;
+    tell_closed(conn, err);
+}
+
+void pel_conn_drop(struct pel_conn *conn, enum pel_err err)
+{
+    pel_conn_enter(conn);
+    pel_conn_finish(conn, err);
+    pel_conn_leave(conn);
+}
+
+/* With everything written gone to TCP: lets TCP deliver it and close by itself. */
+static void close_gently(struct pel_conn *conn)
+{
+    struct pel_tcp *tcp = conn->tcp;
+    conn->tcp = NULL;
+    if (tcp != NULL)
+        pel_tcp_close(tcp);
+    pel_conn_finish(conn, PEL_E_EOF);
+}
+
+static bool output_waits(const struct pel_conn *conn)
+{
+    size_t len = 0;
+    if (conn->tls != NULL && conn->tcp != NULL)
+        pel_tls_out_peek(conn->tls, &len);
+    return len > 0;
+}
+
+void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
+{
+    if (pel_conn_is(conn, PEL_CONN_CLOSED) || pel_conn_is(conn, PEL_CONN_FAILING))
+        return;
+    pel_count_err(&conn->engine->counters, err);
+    if (conn->tls == NULL || conn->tcp == NULL || pel_conn_is(conn, PEL_CONN_ACCEPTED)) {
+        pel_conn_finish(conn, err);
+        return;
+    }
+    pel_sm_move(&conn->sm, PEL_CONN_FAILING);
+    conn->deadline_us = conn->engine->now_us + FAIL_PATIENCE_US;
+    conn->error = err;
+    pel_buf_free(conn->rx);
+    conn->rx = NULL;
+    wipe_stash(conn);
+    tell_closed(conn, err);
+    pel_conn_pump_out(conn);
+}
+
+/* After output has moved: what waited for it to be gone. */
+static void after_output(struct pel_conn *conn)
+{
+    if (conn->tcp == NULL || output_waits(conn))
+        return;
+    if (pel_conn_is(conn, PEL_CONN_ENDING)) {
+        close_gently(conn);
+        return;
+    }
+    bool fin_due = pel_conn_is(conn, PEL_CONN_FAILING) || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
+    if (fin_due && !conn->fin_sent)
+        conn->fin_sent = pel_tcp_shutdown(conn->tcp) == PEL_OK;
+    if (conn->fin_sent && conn->fin_received && pel_conn_is(conn, PEL_CONN_FAILING))
+        close_gently(conn);
+}
+
+/* Hands over what fits, piece by piece; what TCP does not take waits for on_sent. */
+void pel_conn_pump_out(struct pel_conn *conn)
+{
+    size_t len = 0, taken_len = 0;
+    if (conn->tls != NULL && conn->tcp != NULL) {
+        const uint8_t *bytes = pel_tls_out_peek(conn->tls, &len);
+        while (len > 0 && pel_tcp_write(conn->tcp, bytes, len, false, &taken_len) == PEL_OK) {
+            pel_tls_out_consume(conn->tls, taken_len);
+            bytes = pel_tls_out_peek(conn->tls, &len);
+        }
+    }
+    if (conn->tcp != NULL)
+        pel_tcp_flush(conn->tcp);
+    after_output(conn);
+}
+
+/* ---- deadlines ---- */
+
+static void tick_tls(struct pel_conn *conn)
+{
+    enum pel_err err = pel_tls_tick(conn->tls, conn->engine->now_us);
+    if (err != PEL_OK) {
+        pel_conn_fail(conn, err);
+        return;
+    }
+    conn->deadline_us = pel_tls_deadline_us(conn->tls);
+}
+
+void pel_conn_check_deadline(struct pel_conn *conn)
+{
+    pel_conn_enter(conn);
+    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
+        tick_tls(conn);
+    else if (pel_conn_is(conn, PEL_CONN_FAILING))
+        pel_conn_finish(conn, conn->error);
+    else if (pel_conn_is(conn, PEL_CONN_ENDING))
+        pel_conn_finish(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
+    else
+        conn->deadline_us = UINT64_MAX;
+    pel_conn_leave(conn);
+}
+
+/* ---- the owner's calls ---- */
+
+void pel_conn_attach(struct pel_conn *conn, const struct pel_conn_events *events, void *arg)
+{
+    conn->events = events;
+    conn->arg = arg;
+}
+
+bool pel_conn_is_mapped(const struct pel_conn *conn)
+{
+    return conn->mapped;
+}
+
+static bool is_open(const struct pel_conn *conn)
+{
+    return pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+}
+
+static enum pel_err write_down(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
+{
+    if (conn->tls == NULL)
+        return pel_tcp_write(conn->tcp, bytes, len, false, ret_len);
+    return pel_tls_write(conn->tls, bytes, len, ret_len);
+}
+
+enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
+{
+    size_t total_len = 0, taken_len = 0;
+    enum pel_err err = PEL_OK;
+    if (conn->shut || conn->tcp == NULL)
+        return PEL_E_STATE;
+    if (!is_open(conn))
+        return PEL_E_AGAIN;
+    pel_conn_enter(conn);
+    while (err == PEL_OK && total_len < len && conn->tcp != NULL) {
+        err = write_down(conn, bytes + total_len, len - total_len, &taken_len);
+        if (err != PEL_OK)
+            break;
+        total_len += taken_len;
+        pel_conn_pump_out(conn);
+    }
+    conn->bytes_out += total_len;
+    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_tls_bytes_out : PEL_STAT_clear_bytes_out, total_len);
+    conn->want_write = total_len < len;
+    if (total_len > 0)
+        err = PEL_OK;
+    else if (err != PEL_OK && err != PEL_E_AGAIN)
+        pel_conn_fail(conn, err);
+    pel_conn_leave(conn);
+    if (err == PEL_OK)
+        *ret_len = total_len;
+    return err;
+}
+
+void pel_conn_shutdown(struct pel_conn *conn)
+{
+    if (conn->shut)
+        return;
+    pel_conn_enter(conn);
+    conn->shut = true;
+    if (is_open(conn)) {
+        if (conn->tls != NULL && pel_tls_close(conn->tls) != PEL_OK)
+            pel_conn_fail(conn, PEL_E_NO_MEMORY);
+        pel_conn_pump_out(conn);
+    }
+    pel_conn_leave(conn);
+}
+
+void pel_conn_resume(struct pel_conn *conn)
+{
+    pel_conn_enter(conn);
+    conn->held = false;
+    pel_conn_pump_in(conn);
+    pel_conn_leave(conn);
+}
+
+/* Bytes that arrived and that nobody will read: as with BSD sockets the peer learns of the loss by a reset. */
+static bool unread(const struct pel_conn *conn)
+{
+    return conn->rx != NULL || conn->stash_len > conn->stash_at;
+}
+
+void pel_conn_close(struct pel_conn *conn)
+{
+    pel_conn_enter(conn);
+    conn->events = NULL;
+    if (pel_conn_is(conn, PEL_CONN_SECURE) && conn->tcp != NULL && !unread(conn)) {
+        pel_sm_move(&conn->sm, PEL_CONN_ENDING);
+        conn->deadline_us = conn->engine->now_us + END_PATIENCE_US;
+        if (!conn->shut && pel_tls_close(conn->tls) != PEL_OK)
+            pel_conn_finish(conn, PEL_E_NO_MEMORY);
+        conn->shut = true;
+        pel_conn_pump_out(conn);
+    } else if (pel_conn_is(conn, PEL_CONN_CLEAR) && !unread(conn)) {
+        close_gently(conn);
+    } else {
+        pel_conn_finish(conn, PEL_E_CONN_ABORTED);
+    }
+    pel_conn_leave(conn);
+}
+
+void pel_conn_abort(struct pel_conn *conn)
+{
+    pel_conn_enter(conn);
+    conn->events = NULL;
+    pel_conn_finish(conn, PEL_E_CONN_ABORTED);
+    pel_conn_leave(conn);
+}
+
+socklen_t pel_conn_local(const struct pel_conn *conn, int family, struct sockaddr_storage *ret_address)
+{
+    return pel_endpoint_to_sockaddr(&conn->local, family, ret_address);
+}
+
+socklen_t pel_conn_remote(const struct pel_conn *conn, int family, struct sockaddr_storage *ret_address)
+{
+    return pel_endpoint_to_sockaddr(&conn->remote, family, ret_address);
+}
+
+void pel_conn_set_nodelay(struct pel_conn *conn, bool on)
+{
+    if (conn->tcp != NULL)
+        pel_tcp_set_nodelay(conn->tcp, on);
+}
+
+void pel_conn_set_keepalive(struct pel_conn *conn, uint32_t idle_ms, uint32_t interval_ms, uint32_t num)
+{
+    if (conn->tcp != NULL)
+        pel_tcp_set_keepalive(conn->tcp, idle_ms, interval_ms, num);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mapping point: one question to the policy per connection, and acting on the answer. Also how connections come to be. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/conn.h"
+
+/* ---- the verdict ---- */
+
+bool pel_conn_wants_tls(const struct pel_conn *conn)
+{
+    return conn->rule != NULL && conn->rule->effective.ttls_enabled;
+}
+
+static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_identity *identity)
+{
+    const struct pel_engine_config *config = &conn->engine->config;
+    const struct pel_policy_query query = {
+        .local = conn->local,
+        .remote = conn->remote,
+        .direction = conn->inbound ? PEL_INBOUND : PEL_OUTBOUND,
+        .user = identity != NULL ? identity->user : config->user,
+        .job = identity != NULL ? identity->job : config->job,
+        .wall_s = pel_clock_wall_s(&config->ip.clock),
+    };
+    pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
+    return pel_policy_lookup(conn->generation->policy, &query);
+}
+
+static enum pel_err no_rule(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    pel_engine_note_no_rule(engine, conn->inbound ? conn->local.port : conn->remote.port, !conn->inbound);
+    if (engine->config.no_match_refuse)
+        return PEL_E_NO_RULE_REFUSED;
+    pel_count_err(&engine->counters, PEL_E_NO_RULE_CLEAR);
+    return PEL_OK;
+}
+
+enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *identity)
+{
+    struct pel_engine *engine = conn->engine;
+    conn->mapped = true;
+    if (engine->generation == NULL)
+        return engine->config.start_gate_open ? no_rule(conn) : PEL_E_START_GATE;
+    conn->generation = pel_generation_ref(engine->generation);
+    conn->rule = ask(conn, identity);
+    if (conn->rule == NULL)
+        return no_rule(conn);
+    if (!conn->rule->effective.ttls_enabled) {
+        pel_count_stat(&engine->counters, PEL_STAT_map_clear, 1);
+        return PEL_OK;
+    }
+    pel_count_stat(&engine->counters, PEL_STAT_map_tls, 1);
+    return conn->generation->bindings[conn->rule->index].env != NULL ? PEL_OK : PEL_E_POLICY_UNUSABLE;
+}
+
+/* The name that the server's certificate must bear: the policy's word, else what the program resolved. */
+static const char *name_to_check(const struct pel_conn *conn)
+{
+    const struct pel_effective *effective = &conn->rule->effective;
+    if (effective->role != PEL_ROLE_CLIENT)
+        return NULL;
+    if (effective->host_reference_dns != NULL)
+        return effective->host_reference_dns;
+    return effective->host_reference_cn != NULL ? effective->host_reference_cn : conn->server_name;
+}
+
+void pel_conn_begin(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    if (!pel_conn_wants_tls(conn)) {
+        pel_sm_move(&conn->sm, PEL_CONN_CLEAR);
+        if (conn->events != NULL)
+            conn->events->on_open(conn->arg, conn);
+        pel_conn_pump_in(conn);
+        return;
+    }
+    struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
+    enum pel_err err = pel_tls_new(env, name_to_check(conn), engine->now_us, &engine->counters, &conn->tls);
+    if (err != PEL_OK) {
+        pel_conn_fail(conn, err);
+        return;
+    }
+    pel_sm_move(&conn->sm, PEL_CONN_HANDSHAKE);
+    conn->deadline_us = pel_tls_deadline_us(conn->tls);
+    pel_conn_pump_in(conn);
+}
+
+void pel_conn_map(struct pel_conn *conn, const struct pel_identity *identity)
+{
+    if (conn->mapped || !pel_conn_is(conn, PEL_CONN_ACCEPTED))
+        return;
+    pel_conn_enter(conn);
+    enum pel_err err = pel_conn_decide(conn, identity);
+    if (err != PEL_OK)
+        pel_conn_fail(conn, err);
+    else
+        pel_conn_begin(conn);
+    pel_conn_leave(conn);
+}
+
+/* ---- inbound ---- */
+
+struct pel_listener {
+    struct pel_engine *engine;
+    struct pel_tcp_listener *tcp;
+    pel_accept_fn *on_accept;
+    void *arg;
+};
+
+static enum pel_err accept_conn(void *arg, struct pel_tcp *tcp)
+{
+    struct pel_listener *listener = arg;
+    struct pel_engine *engine = listener->engine;
+    if (!pel_engine_gate_open(engine))
+        return PEL_E_START_GATE;
+    struct pel_conn *conn = pel_conn_new(engine, tcp, true);
+    if (conn == NULL)
+        return PEL_E_NO_MEMORY;
+    conn->local = pel_tcp_local(tcp);
+    conn->remote = pel_tcp_remote(tcp);
+    pel_tcp_set_events(tcp, &pel_conn_tcp_events, conn);
+    pel_tcp_set_nodelay(tcp, true);
+    pel_count_stat(&engine->counters, PEL_STAT_tcp_opened_in, 1);
+    pel_conn_enter(conn);
+    enum pel_err err = listener->on_accept(listener->arg, conn);
+    if (err != PEL_OK) {
+        /* The layer below aborts what is refused, and counts it. */
+        conn->tcp = NULL;
+        pel_conn_finish(conn, err);
+    }
+    bool aborted = err == PEL_OK && conn->tcp == NULL;
+    pel_conn_leave(conn);
+    /* An owner that aborted the connection from within has freed the TCP side: the layer below must hear it from the events alone. */
+    return aborted ? PEL_OK : err;
+}
+
+enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr *address, socklen_t address_len, uint32_t backlog,
+                               pel_accept_fn *on_accept, void *arg, struct pel_listener **ret_listener)
+{
+    struct pel_endpoint local;
+    PEL_TRY(pel_endpoint_from_sockaddr(address, address_len, &local));
+    if (address->sa_family == AF_INET6 && pel_ip_is_any(&local.ip))
+        local.ip = (struct pel_ip){0}; /* :: takes both families */
+    struct pel_listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
+        return PEL_E_NO_MEMORY;
+    *listener = (struct pel_listener){.engine = engine, .on_accept = on_accept, .arg = arg};
+    enum pel_err err = pel_tcp_listen(engine->ip, &local, backlog, accept_conn, listener, &listener->tcp);
+    if (err != PEL_OK) {
+        free(listener);
+        return pel_count_err(&engine->counters, err);
+    }
+    *ret_listener = listener;
+    return PEL_OK;
+}
+
+socklen_t pel_listener_address(const struct pel_listener *listener, struct sockaddr_storage *ret_address)
+{
+    struct pel_endpoint local = pel_tcp_listener_endpoint(listener->tcp);
+    return pel_endpoint_to_sockaddr(&local, local.ip.version == 4 ? AF_INET : AF_INET6, ret_address);
+}
+
+void pel_listener_close(struct pel_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    pel_tcp_unlisten(listener->tcp);
+    free(listener);
+}
+
+/* ---- outbound ---- */
+
+static enum pel_err open_tcp(struct pel_conn *conn, const struct pel_endpoint *local)
+{
+    PEL_TRY(pel_tcp_connect(conn->engine->ip, local, &conn->remote, &pel_conn_tcp_events, conn, &conn->tcp));
+    conn->local = pel_tcp_local(conn->tcp);
+    pel_tcp_set_nodelay(conn->tcp, true);
+    return PEL_OK;
+}
+
+/* The local end is known only once TCP has chosen it, so the first SYN may leave before the verdict; data never does. */
+static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoint *local, const char *server_name,
+                                  const struct pel_identity *identity)
+{
+    if (server_name != NULL) {
+        conn->server_name = strdup(server_name);
+        if (conn->server_name == NULL)
+            return PEL_E_NO_MEMORY;
+    }
+    PEL_TRY(open_tcp(conn, local));
+    return pel_conn_decide(conn, identity);
+}
+
+enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
+                                const struct sockaddr *remote, socklen_t remote_len, const char *server_name,
+                                const struct pel_identity *identity, const struct pel_conn_events *events, void *arg,
+                                struct pel_conn **ret_conn)
+{
+    struct pel_endpoint from = {0}, to;
+    PEL_TRY(pel_endpoint_from_sockaddr(remote, remote_len, &to));
+    if (local != NULL)
+        PEL_TRY(pel_endpoint_from_sockaddr(local, local_len, &from));
+    if (pel_ip_is_any(&from.ip))
+        from.ip = (struct pel_ip){0};
+    if (!pel_engine_gate_open(engine))
+        return pel_count_err(&engine->counters, PEL_E_START_GATE);
+    struct pel_conn *conn = pel_conn_new(engine, NULL, false);
+    if (conn == NULL)
+        return pel_count_err(&engine->counters, PEL_E_NO_MEMORY);
+    conn->remote = to;
+    enum pel_err err = open_outbound(conn, &from, server_name, identity);
+    if (err != PEL_OK) {
+        pel_conn_drop(conn, pel_count_err(&engine->counters, err));
+        return err;
+    }
+    pel_conn_attach(conn, events, arg);
+    *ret_conn = conn;
+    return PEL_OK;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Upwards: what TCP tells, and how received bytes reach the owner. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/conn.h"
+
+/* ---- to the owner ---- */
+
+/* Shows `len` bytes of clear text to the owner; returns how many were taken. */
+static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
+    conn->bytes_in += taken_len;
+    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_tls_bytes_in : PEL_STAT_clear_bytes_in, taken_len);
+    if (taken_len < len)
+        conn->held = true;
+    return taken_len;
+}
+
+static bool showing(const struct pel_conn *conn)
+{
+    bool open = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+    return open && !conn->held;
+}
+
+static void show_eof(struct pel_conn *conn)
+{
+    if (conn->eof_shown || !showing(conn))
+        return;
+    conn->eof_shown = true;
+    if (conn->events != NULL)
+        conn->events->on_eof(conn->arg, conn);
+    /* TCP is gone already when both sides had finished before the owner read the last byte. */
+    if (conn->tcp == NULL)
+        pel_conn_finish(conn, PEL_E_EOF);
+}
+
+/* ---- in clear ---- */
+
+static void consume_rx(struct pel_conn *conn, size_t len)
+{
+    conn->rx = pel_buf_consume(conn->rx, len);
+    if (conn->tcp != NULL && len > 0)
+        pel_tcp_received(conn->tcp, len);
+}
+
+static void pump_clear(struct pel_conn *conn)
+{
+    while (conn->rx != NULL && showing(conn)) {
+        size_t len = 0;
+        const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
+        size_t taken_len = show(conn, bytes, len);
+        if (conn->rx != NULL) /* the owner may have given the connection up */
+            consume_rx(conn, taken_len);
+    }
+    if (conn->rx == NULL && conn->fin_received)
+        show_eof(conn);
+}
+
+/* ---- under TLS ---- */
+
+/* Keeps opened text that the owner did not take. */
+static bool keep(struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    conn->stash = malloc(len);
+    if (conn->stash == NULL)
+        return false;
+    memcpy(conn->stash, bytes, len);
+    conn->stash_at = 0;
+    conn->stash_len = (uint32_t)len;
+    return true;
+}
+
+static void show_stash(struct pel_conn *conn)
+{
+    if (conn->stash == NULL || !showing(conn))
+        return;
+    conn->stash_at += (uint32_t)show(conn, conn->stash + conn->stash_at, conn->stash_len - conn->stash_at);
+    if (conn->stash != NULL && conn->stash_at == conn->stash_len) {
+        explicit_bzero(conn->stash, conn->stash_len);
+        free(conn->stash);
+        conn->stash = NULL;
+        conn->stash_at = conn->stash_len = 0;
+    }
+}
+
+/* Shows what the session has opened. Returns AGAIN when it wants more, PEL_OK when the owner holds back. */
+static enum pel_err show_opened(struct pel_conn *conn)
+{
+    enum pel_err err = PEL_OK;
+    show_stash(conn);
+    while (err == PEL_OK && showing(conn)) {
+        size_t len = 0;
+        err = pel_tls_read(conn->tls, conn->engine->scratch, PEL_ENGINE_SCRATCH_LEN, &len);
+        if (err != PEL_OK)
+            break;
+        size_t taken_len = show(conn, conn->engine->scratch, len);
+        if (taken_len < len && conn->events != NULL && !keep(conn, conn->engine->scratch + taken_len, len - taken_len))
+            err = PEL_E_NO_MEMORY;
+    }
+    return err;
+}
+
+static void become_secure(struct pel_conn *conn)
+{
+    struct pel_counters *counters = &conn->engine->counters;
+    struct pel_tls_info info;
+    pel_sm_move(&conn->sm, PEL_CONN_SECURE);
+    conn->deadline_us = UINT64_MAX;
+    bool client = conn->rule->effective.role == PEL_ROLE_CLIENT;
+    pel_count_stat(counters, client ? PEL_STAT_tls_handshakes_client : PEL_STAT_tls_handshakes_server, 1);
+    pel_tls_info(conn->tls, &info);
+    if (info.resumed)
+        pel_count_stat(counters, PEL_STAT_tls_resumed, 1);
+    if (conn->events != NULL)
+        conn->events->on_open(conn->arg, conn);
+    if (conn->shut && pel_conn_is(conn, PEL_CONN_SECURE) && pel_tls_close(conn->tls) != PEL_OK)
+        pel_conn_fail(conn, PEL_E_NO_MEMORY);
+}
+
+/* Feeds received bytes to the session. Returns whether any went in. */
+static bool feed(struct pel_conn *conn)
+{
+    size_t len = 0, used_len = 0;
+    if (conn->rx == NULL)
+        return false;
+    const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
+    enum pel_err err = pel_tls_feed(conn->tls, bytes, len, conn->engine->now_us, &used_len);
+    consume_rx(conn, err == PEL_OK ? used_len : 0);
+    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
+        conn->deadline_us = pel_tls_deadline_us(conn->tls);
+    if (err != PEL_OK) {
+        pel_conn_fail(conn, err);
+        return false;
+    }
+    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE) && pel_tls_is_secure(conn->tls))
+        become_secure(conn);
+    return used_len > 0;
+}
+
+static bool has_tls_work(const struct pel_conn *conn)
+{
+    return conn->tls != NULL && (pel_conn_is(conn, PEL_CONN_HANDSHAKE) || pel_conn_is(conn, PEL_CONN_SECURE));
+}
+
+static void feed_fin(struct pel_conn *conn)
+{
+    if (!conn->fin_received || conn->fin_fed || conn->rx != NULL)
+        return;
+    conn->fin_fed = true;
+    enum pel_err err = pel_tls_feed_fin(conn->tls);
+    if (err != PEL_OK)
+        pel_conn_fail(conn, err);
+}
+
+static void pump_tls(struct pel_conn *conn)
+{
+    enum pel_err err;
+    do {
+        err = show_opened(conn);
+    } while (has_tls_work(conn) && !conn->held && (err == PEL_OK || err == PEL_E_AGAIN) && feed(conn));
+    if (has_tls_work(conn))
+        feed_fin(conn);
+    if (has_tls_work(conn) && !conn->held)
+        err = show_opened(conn);
+    if (!has_tls_work(conn))
+        return;
+    if (err == PEL_E_EOF)
+        show_eof(conn);
+    else if (err != PEL_OK && err != PEL_E_AGAIN)
+        pel_conn_fail(conn, err);
+}
+
+/* Nobody reads any more: what still comes is thrown away, with the window kept open so that the peer can finish. */
+static void discard(struct pel_conn *conn)
+{
+    if (conn->rx != NULL)
+        consume_rx(conn, pel_buf_len(conn->rx));
+}
+
+void pel_conn_pump_in(struct pel_conn *conn)
+{
+    if (conn->pumping)
+        return;
+    conn->pumping = true;
+    if (pel_conn_is(conn, PEL_CONN_CLEAR))
+        pump_clear(conn);
+    else if (has_tls_work(conn))
+        pump_tls(conn);
+    if (pel_conn_is(conn, PEL_CONN_ENDING) || pel_conn_is(conn, PEL_CONN_FAILING))
+        discard(conn);
+    conn->pumping = false;
+    if (!pel_conn_is(conn, PEL_CONN_CLOSED))
+        pel_conn_pump_out(conn);
+}
+
+/* ---- TCP's events ---- */
+
+static void on_connected(void *arg)
+{
+    struct pel_conn *conn = arg;
+    pel_conn_enter(conn);
+    conn->local = pel_tcp_local(conn->tcp);
+    pel_count_stat(&conn->engine->counters, PEL_STAT_tcp_opened_out, 1);
+    pel_conn_begin(conn);
+    pel_conn_leave(conn);
+}
+
+static void on_receive(void *arg, struct pel_buf *buf)
+{
+    struct pel_conn *conn = arg;
+    pel_conn_enter(conn);
+    conn->rx = pel_buf_join(conn->rx, buf);
+    pel_conn_pump_in(conn);
+    pel_conn_leave(conn);
+}
+
+static void on_fin(void *arg)
+{
+    struct pel_conn *conn = arg;
+    pel_conn_enter(conn);
+    conn->fin_received = true;
+    pel_conn_pump_in(conn);
+    pel_conn_leave(conn);
+}
+
+static void on_sent(void *arg, size_t len)
+{
+    struct pel_conn *conn = arg;
+    (void)len;
+    pel_conn_enter(conn);
+    pel_conn_pump_out(conn);
+    bool open = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+    if (open && conn->want_write && conn->events != NULL) {
+        conn->want_write = false;
+        conn->events->on_writable(conn->arg, conn);
+    }
+    pel_conn_leave(conn);
+}
+
+/* TCP is gone. After both sides had finished that is the ordinary end, and the owner may still be reading what came before. */
+static void on_error(void *arg, enum pel_err err)
+{
+    struct pel_conn *conn = arg;
+    pel_conn_enter(conn);
+    conn->tcp = NULL;
+    bool finished = conn->fin_received && conn->fin_sent;
+    bool reading = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+    if (finished && reading) {
+        if (conn->eof_shown)
+            pel_conn_finish(conn, PEL_E_EOF);
+    } else {
+        if (!pel_conn_is(conn, PEL_CONN_FAILING))
+            pel_count_err(&conn->engine->counters, err);
+        pel_conn_finish(conn, conn->error != PEL_OK ? conn->error : err);
+    }
+    pel_conn_leave(conn);
+}
+
+const struct pel_tcp_events pel_conn_tcp_events = {
+    .on_connected = on_connected,
+    .on_receive = on_receive,
+    .on_fin = on_fin,
+    .on_sent = on_sent,
+    .on_error = on_error,
+};

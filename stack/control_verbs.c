@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control socket answers: "ping", "conns", "stats", "policy-load". Runs on the control thread; what engines own is copied on their
+ * own threads. */
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stack/conn.h"
+#include "stack/stack.h"
+
+static json_t *refusal(const char *why)
+{
+    return json_pack("{s:b, s:s}", "ok", 0, "error", why);
+}
+
+/* Bytes from a peer (a certificate's subject, a server name) may be no UTF-8: JSON gets "?" for each such string. */
+static json_t *text_of(const char *text)
+{
+    json_t *value = json_string(text);
+    return value != NULL ? value : json_string("?");
+}
+
+static json_t *endpoint_of(const struct pel_endpoint *endpoint)
+{
+    char text[PEL_ENDPOINT_TEXT_LEN];
+    return json_string(pel_endpoint_format(endpoint, text, sizeof text));
+}
+
+static const char *group_name(uint16_t group)
+{
+    static const struct {
+        uint16_t group;
+        const char *name;
+    } rows[] = {{19, "secp192r1"}, {21, "secp224r1"}, {23, "secp256r1"}, {24, "secp384r1"},
+                {25, "secp521r1"}, {29, "x25519"},    {30, "x448"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].group == group)
+            return rows[i].name;
+    }
+    return "";
+}
+
+/* ---- conns ---- */
+
+struct snapshot {
+    struct pel_conn_report *reports;
+    size_t num, cap;
+    struct pel_conn_report *recent;
+    size_t num_recent;
+    bool failed;
+};
+
+/* On the engine's thread: copies, nothing more. */
+static void take_snapshot(struct pel_engine *engine, void *arg)
+{
+    struct snapshot *snapshot = arg;
+    snapshot->reports = calloc(engine->num_conns + 1, sizeof *snapshot->reports);
+    snapshot->recent = calloc(PEL_ENGINE_RECENT, sizeof *snapshot->recent);
+    snapshot->failed = snapshot->reports == NULL || snapshot->recent == NULL;
+    if (snapshot->failed)
+        return;
+    for (const struct pel_conn *conn = engine->conns; conn != NULL; conn = conn->next)
+        pel_conn_fill_report(conn, &snapshot->reports[snapshot->num++]);
+    snapshot->num_recent = engine->num_ended < PEL_ENGINE_RECENT ? (size_t)engine->num_ended : PEL_ENGINE_RECENT;
+    for (size_t i = 0; i < snapshot->num_recent; i++)
+        snapshot->recent[i] = engine->recent[(engine->num_ended - 1 - i) % PEL_ENGINE_RECENT];
+}
+
+static json_t *report_to_json(const struct pel_conn_report *report, size_t engine)
+{
+    char id[32];
+    snprintf(id, sizeof id, "%zu.%llu", engine, (unsigned long long)report->id);
+    json_t *json = json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id, "engine", (json_int_t)engine, "direction",
+                             report->inbound ? "inbound" : "outbound", "local", endpoint_of(&report->local), "remote",
+                             endpoint_of(&report->remote), "mapped", (int)report->mapped, "generation",
+                             (json_int_t)report->generation, "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
+                             (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
+    if (json == NULL)
+        return NULL;
+    const struct {
+        const char *key, *value;
+    } texts[] = {
+        {"role", report->role},
+        {"rule", report->rule},
+        {"group_action", report->group_action},
+        {"environment_action", report->environment_action},
+        {"connection_action", report->connection_action},
+        {"state", report->state},
+        {"tls_state", report->tls_state},
+        {"version", report->version},
+        {"cipher", report->cipher},
+        {"group", group_name(report->group)},
+        {"peer_subject", report->peer_subject},
+        {"server_name", report->server_name},
+        {"failure", report->failure},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        json_object_set_new(json, texts[i].key, text_of(texts[i].value));
+    json_object_set_new(json, "name_checked", json_boolean(report->name_checked));
+    json_object_set_new(json, "resumed", json_boolean(report->resumed));
+    if (report->ended != PEL_OK)
+        json_object_set_new(json, "ended", json_string(pel_err_name(report->ended)));
+    return json;
+}
+
+static json_t *conns(struct pel_stack *stack)
+{
+    json_t *alive = json_array(), *recent = json_array();
+    for (size_t e = 0; e < stack->num_engines; e++) {
+        struct snapshot snapshot = {0};
+        pel_engine_call(stack->engines[e].engine, take_snapshot, &snapshot);
+        for (size_t i = 0; !snapshot.failed && i < snapshot.num; i++)
+            json_array_append_new(alive, report_to_json(&snapshot.reports[i], e));
+        for (size_t i = 0; !snapshot.failed && i < snapshot.num_recent; i++)
+            json_array_append_new(recent, report_to_json(&snapshot.recent[i], e));
+        free(snapshot.reports);
+        free(snapshot.recent);
+    }
+    return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid(), "generation",
+                     (json_int_t)pel_generation_number(&stack->slot), "connections", alive, "recent", recent);
+}
+
+/* ---- stats ---- */
+
+struct figures {
+    struct pel_counters counters;
+    struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
+    uint32_t num_conns;
+};
+
+static void take_figures(struct pel_engine *engine, void *arg)
+{
+    struct figures *figures = arg;
+    pel_counters_add(&figures->counters, &engine->counters);
+    memcpy(figures->no_rule, engine->no_rule, sizeof figures->no_rule);
+    figures->num_conns += engine->num_conns;
+}
+
+static const char *category_name(enum pel_err err)
+{
+    static const char *const names[] = {
+        [PEL_CAT_NONE] = "none",     [PEL_CAT_BLOCKED] = "blocked", [PEL_CAT_PEER] = "peer",    [PEL_CAT_LIMIT] = "limit",
+        [PEL_CAT_CONFIG] = "config", [PEL_CAT_POLICY] = "policy",   [PEL_CAT_CALLER] = "caller",
+    };
+    return names[pel_err_category(err)];
+}
+
+static json_t *errors_of(const struct pel_counters *counters, bool all)
+{
+    json_t *errors = json_array();
+    for (int i = 1; i < PEL_ERR_NR; i++) {
+        enum pel_err err = (enum pel_err)i;
+        if (counters->err[i] > 0 || all)
+            json_array_append_new(errors, json_pack("{s:s, s:I, s:s, s:s}", "name", pel_err_name(err), "value",
+                                                    (json_int_t)counters->err[i], "category", category_name(err), "text",
+                                                    pel_err_text(err)));
+    }
+    return errors;
+}
+
+static json_t *stats_of(const struct pel_counters *counters)
+{
+    json_t *stats = json_array();
+    for (int i = 0; i < PEL_STAT_NR; i++) {
+        enum pel_stat stat = (enum pel_stat)i;
+        json_array_append_new(stats, json_pack("{s:s, s:I, s:s}", "name", pel_stat_name(stat), "value",
+                                               (json_int_t)counters->stat[i], "text", pel_stat_text(stat)));
+    }
+    return stats;
+}
+
+static json_t *port_of(struct pel_stack *stack)
+{
+    struct pel_port_stats stats = {0};
+    stack->port->ops->stats(stack->port, &stats);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", stack->port->name, "driver", stack->port->ops->driver, "mtu",
+                     (json_int_t)stack->port->mtu, "offloads", (json_int_t)stack->port->offloads, "rx_missed",
+                     (json_int_t)stats.rx_missed, "rx_no_buffers", (json_int_t)stats.rx_no_buffers, "tx_errors",
+                     (json_int_t)stats.tx_errors, "packets_in_use", (json_int_t)stats.num_pkts_in_use);
+}
+
+static json_t *stats(struct pel_stack *stack, const json_t *request)
+{
+    struct figures figures = {0};
+    json_t *no_rule = json_array();
+    for (size_t e = 0; e < stack->num_engines; e++) {
+        pel_engine_call(stack->engines[e].engine, take_figures, &figures);
+        for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && figures.no_rule[i].count > 0; i++)
+            json_array_append_new(no_rule, json_pack("{s:I, s:s, s:I}", "port", (json_int_t)figures.no_rule[i].port, "direction",
+                                                     figures.no_rule[i].outbound ? "outbound" : "inbound", "count",
+                                                     (json_int_t)figures.no_rule[i].count));
+    }
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid(),
+                     "generation", (json_int_t)pel_generation_number(&stack->slot), "connections", (json_int_t)figures.num_conns,
+                     "stats", stats_of(&figures.counters), "errors",
+                     errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule", no_rule, "port",
+                     port_of(stack));
+}
+
+/* ---- policy-load ---- */
+
+static void append_diag(void *arg, const struct pel_policy_diag *diag)
+{
+    json_t *json = json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column", (json_int_t)diag->column, "severity",
+                             diag->severity == PEL_SEV_ERROR ? "error" : "warning");
+    json_object_set_new(json, "file", text_of(diag->file));
+    json_object_set_new(json, "message", text_of(diag->message));
+    json_array_append_new(arg, json);
+}
+
+/* The files that the request names, or the configured ones when it names none. Returns their number, or -1. */
+static int files_of(struct pel_stack *stack, const json_t *request, const char **files)
+{
+    const json_t *list = json_object_get(request, "files"), *file;
+    size_t i, num = json_array_size(list);
+    if (list == NULL || num == 0) {
+        memcpy(files, stack->config.policy.files, sizeof *files * stack->config.policy.num_files);
+        return (int)stack->config.policy.num_files;
+    }
+    if (!json_is_array(list) || num > PEL_CONFIG_POLICY_FILES_MAX)
+        return -1;
+    json_array_foreach(list, i, file) {
+        files[i] = json_string_value(file);
+        if (files[i] == NULL)
+            return -1;
+    }
+    return (int)num;
+}
+
+static json_t *policy_load(struct pel_stack *stack, const json_t *request)
+{
+    const char *files[PEL_CONFIG_POLICY_FILES_MAX];
+    struct pel_load_result result = {0};
+    struct pel_error error = {0};
+    int num_files = files_of(stack, request, files);
+    if (num_files < 0)
+        return refusal("\"files\" must be a list of at most 16 paths");
+    if (num_files == 0)
+        return refusal("no file was named, and the configuration names none (policy.files)");
+    json_t *diagnostics = json_array();
+    enum pel_err err = pel_stack_load_policy(stack, files, (size_t)num_files, append_diag, diagnostics, &result, &error);
+    json_t *reply = json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation", (json_int_t)result.generation, "rules",
+                              (json_int_t)result.num_rules, "warnings", (json_int_t)result.num_warnings, "unusable",
+                              (json_int_t)result.num_unusable, "diagnostics", diagnostics);
+    if (err != PEL_OK && reply != NULL)
+        json_object_set_new(reply, "error", text_of(error.text));
+    return reply;
+}
+
+/* ---- dispatch ---- */
+
+static json_t *answer(struct pel_stack *stack, const json_t *request)
+{
+    const char *verb = json_string_value(json_object_get(request, "verb"));
+    if (verb == NULL)
+        return refusal("the request has no \"verb\"");
+    if (strcmp(verb, "ping") == 0)
+        return json_pack("{s:b, s:s, s:I}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid());
+    if (strcmp(verb, "conns") == 0)
+        return conns(stack);
+    if (strcmp(verb, "stats") == 0)
+        return stats(stack, request);
+    if (strcmp(verb, "policy-load") == 0)
+        return policy_load(stack, request);
+    return refusal("unknown verb; known: ping, conns, stats, policy-load");
+}
+
+void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json)
+{
+    json_error_t error;
+    json_t *request = json_loads(request_json, JSON_REJECT_DUPLICATES, &error);
+    json_t *reply = request != NULL ? answer(arg, request) : refusal(error.text);
+    *ret_reply_json = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
+    json_decref(reply);
+    json_decref(request);
+}

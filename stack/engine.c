@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "stack/conn.h"
+
+/* How often connections' deadlines are looked at. They are seconds long; ten milliseconds late is in time. */
+#define DEADLINE_CHECK_US 10000
+
+/* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port can wake it. */
+#define SPIN_LOOPS 2000
+#define SLEEP_MAX_US 200
+
+static uint64_t read_clock(const struct pel_engine *engine)
+{
+    return pel_clock_now_us(&engine->config.ip.clock);
+}
+
+enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine, struct pel_error *reterr)
+{
+    struct pel_engine *engine = aligned_alloc(64, (sizeof *engine + 63) / 64 * 64);
+    if (engine == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "engine %u: out of memory", config->index);
+    memset(engine, 0, sizeof *engine);
+    engine->config = *config;
+    engine->config.ip.counters = &engine->counters;
+    engine->thread = pthread_self();
+    engine->next_conn_id = 1;
+    engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    engine->scratch = malloc(PEL_ENGINE_SCRATCH_LEN);
+    enum pel_err err = PEL_OK;
+    if (engine->wake_fd < 0)
+        err = pel_error_set(reterr, PEL_E_IO, "engine %u: eventfd: %s", config->index, strerror(errno));
+    else if (engine->scratch == NULL)
+        err = pel_error_set(reterr, PEL_E_NO_MEMORY, "engine %u: out of memory", config->index);
+    else
+        err = pel_ip_open(&engine->config.ip, &engine->ip, reterr);
+    if (err != PEL_OK) {
+        pel_engine_close(engine);
+        return err;
+    }
+    engine->now_us = read_clock(engine);
+    *ret_engine = engine;
+    return PEL_OK;
+}
+
+static void drain_mailbox(struct pel_engine *engine);
+
+void pel_engine_close(struct pel_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    drain_mailbox(engine);
+    while (engine->conns != NULL)
+        pel_conn_drop(engine->conns, PEL_E_CONN_ABORTED);
+    drain_mailbox(engine);
+    pel_ip_close(engine->ip);
+    pel_generation_unref(engine->generation);
+    if (engine->wake_fd >= 0)
+        close(engine->wake_fd);
+    free(engine->scratch);
+    free(engine);
+}
+
+/* ---- mailbox: many posters push onto a stack; the owner takes the whole of it and turns it round ---- */
+
+static void wake(struct pel_engine *engine)
+{
+    uint64_t one = 1;
+    /* The engine says "sleeping" before it looks at the mailbox a last time, and we push before we look at that word: one of the
+     * two sees the other. */
+    if (__atomic_exchange_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST) != 0 && write(engine->wake_fd, &one, sizeof one) < 0)
+        abort(); /* an eventfd that we own takes a 1 unless it overflows, which one sleeper cannot cause */
+}
+
+void pel_engine_post(struct pel_engine *engine, struct pel_task *task)
+{
+    struct pel_task *first = __atomic_load_n(&engine->mailbox, __ATOMIC_RELAXED);
+    do {
+        task->next = first;
+    } while (!__atomic_compare_exchange_n(&engine->mailbox, &first, task, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    wake(engine);
+}
+
+static bool run_mailbox(struct pel_engine *engine)
+{
+    if (__atomic_load_n(&engine->mailbox, __ATOMIC_RELAXED) == NULL)
+        return false;
+    struct pel_task *last = __atomic_exchange_n(&engine->mailbox, NULL, __ATOMIC_ACQUIRE), *first = NULL;
+    while (last != NULL) {
+        struct pel_task *next = last->next;
+        last->next = first;
+        first = last;
+        last = next;
+    }
+    while (first != NULL) {
+        struct pel_task *next = first->next; /* before run: the task may be posted again from within */
+        first->run(engine, first);
+        first = next;
+    }
+    return true;
+}
+
+static void drain_mailbox(struct pel_engine *engine)
+{
+    while (run_mailbox(engine)) {
+    }
+}
+
+struct call {
+    struct pel_task task; /* first: the mailbox gives it back */
+    void (*fn)(struct pel_engine *engine, void *arg);
+    void *arg;
+    sem_t done;
+};
+
+static void run_call(struct pel_engine *engine, struct pel_task *task)
+{
+    struct call *call = (struct call *)task;
+    call->fn(engine, call->arg);
+    sem_post(&call->done);
+}
+
+void pel_engine_call(struct pel_engine *engine, void (*fn)(struct pel_engine *engine, void *arg), void *arg)
+{
+    if (pthread_equal(pthread_self(), engine->thread)) {
+        fn(engine, arg);
+        return;
+    }
+    struct call call = {.task.run = run_call, .fn = fn, .arg = arg};
+    sem_init(&call.done, 0, 0);
+    pel_engine_post(engine, &call.task);
+    while (sem_wait(&call.done) != 0) {
+    }
+    sem_destroy(&call.done);
+}
+
+uint64_t pel_engine_now_us(const struct pel_engine *engine)
+{
+    return engine->now_us;
+}
+
+bool pel_engine_gate_open(const struct pel_engine *engine)
+{
+    return engine->config.start_gate_open || pel_generation_number(engine->config.slot) > 0;
+}
+
+/* ---- the loop ---- */
+
+static void refresh_generation(struct pel_engine *engine)
+{
+    uint64_t have = engine->generation != NULL ? engine->generation->number : 0;
+    if (pel_generation_number(engine->config.slot) == have)
+        return;
+    pel_generation_unref(engine->generation);
+    engine->generation = pel_generation_current(engine->config.slot);
+    pel_count_stat(&engine->counters, PEL_STAT_policy_loads, 1);
+}
+
+static bool receive(struct pel_engine *engine)
+{
+    struct pel_pkt *pkts[PEL_ENGINE_RX_BURST];
+    uint32_t num = pel_port_rx(engine->config.ip.port, engine->config.ip.queue, pkts, PEL_ENGINE_RX_BURST);
+    for (uint32_t i = 0; i < num; i++) {
+        pel_count_stat(&engine->counters, PEL_STAT_rx_packets, 1);
+        pel_count_stat(&engine->counters, PEL_STAT_rx_bytes, pkts[i]->len);
+        pel_ip_input(engine->ip, pkts[i]);
+    }
+    return num > 0;
+}
+
+static void check_deadlines(struct pel_engine *engine)
+{
+    if (engine->now_us < engine->next_deadline_check_us)
+        return;
+    engine->next_deadline_check_us = engine->now_us + DEADLINE_CHECK_US;
+    for (struct pel_conn *conn = engine->conns; conn != NULL; conn = engine->cursor) {
+        engine->cursor = conn->next;
+        if (conn->deadline_us <= engine->now_us)
+            pel_conn_check_deadline(conn);
+    }
+}
+
+bool pel_engine_step(struct pel_engine *engine)
+{
+    engine->now_us = read_clock(engine);
+    refresh_generation(engine);
+    bool worked = run_mailbox(engine);
+    worked |= receive(engine);
+    check_deadlines(engine);
+    pel_ip_poll(engine->ip);
+    pel_count_add(worked ? &engine->busy_loops : &engine->idle_loops, 1);
+    return worked;
+}
+
+static void sleep_a_little(struct pel_engine *engine)
+{
+    struct pollfd pollfd = {.fd = engine->wake_fd, .events = POLLIN};
+    uint64_t next_us = pel_ip_next_timer_us(engine->ip), now_us = read_clock(engine), count;
+    uint64_t sleep_us = next_us <= now_us ? 0 : next_us - now_us;
+    if (sleep_us > SLEEP_MAX_US)
+        sleep_us = SLEEP_MAX_US;
+    if (sleep_us == 0)
+        return;
+    struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)sleep_us * 1000};
+    __atomic_store_n(&engine->sleeping, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL && ppoll(&pollfd, 1, &timeout, NULL) > 0 &&
+        read(engine->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        abort();
+    __atomic_store_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST);
+}
+
+void pel_engine_run(struct pel_engine *engine)
+{
+    uint32_t num_idle = 0;
+    engine->thread = pthread_self();
+    while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
+        num_idle = pel_engine_step(engine) ? 0 : num_idle + 1;
+        if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)
+            sleep_a_little(engine);
+    }
+}
+
+void pel_engine_stop(struct pel_engine *engine)
+{
+    __atomic_store_n(&engine->stopping, 1, __ATOMIC_SEQ_CST);
+    wake(engine);
+}
+
+void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound)
+{
+    pel_count_stat(&engine->counters, PEL_STAT_map_no_rule, 1);
+    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS; i++) {
+        struct pel_no_rule_port *row = &engine->no_rule[i];
+        /* The last row collects, as port 0, what no longer has a row of its own. */
+        if (i == PEL_ENGINE_NO_RULE_PORTS - 1)
+            port = 0;
+        if (row->count == 0)
+            *row = (struct pel_no_rule_port){.port = port, .outbound = outbound};
+        if (row->port == port && (row->outbound == outbound || port == 0)) {
+            row->count++;
+            return;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An engine from the inside: one thread's share of the stack. It owns a queue of the port, a TCP/IP instance, its connections and
+ * its counters, and shares nothing but the slot of the current policy generation and its mailbox.
+ *
+ * One step of the loop: time, policy generation, mailbox, received frames, TCP/IP timers, connections' deadlines, frames out. A test
+ * steps an engine by hand in virtual time; the stack runs it on a thread of its own with pel_engine_run.
+ */
+#ifndef PEL_STACK_ENGINE_H
+#define PEL_STACK_ENGINE_H
+
+#include <pellucid/engine.h>
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "stack/generation.h"
+#include "stack/lwip/lwip.h"
+
+#define PEL_ENGINE_RX_BURST 64
+#define PEL_ENGINE_SCRATCH_LEN (16384 + 256)
+#define PEL_ENGINE_NO_RULE_PORTS 64
+#define PEL_ENGINE_RECENT 64
+
+struct pel_engine_config {
+    uint32_t index;
+    struct pel_ipstack_config ip;
+    struct pel_generation_slot *slot; /* borrowed */
+    bool start_gate_open;             /* connections are allowed before a policy is loaded */
+    bool no_match_refuse;             /* connections that no rule matches are refused */
+    bool busy_poll;                   /* never sleep */
+    const char *user;                 /* borrowed: the identity of who hosts the engine */
+    const char *job;
+};
+
+/* Connections that no rule matched, by local port (inbound) or remote port (outbound). */
+struct pel_no_rule_port {
+    uint16_t port;
+    bool outbound;
+    uint64_t count;
+};
+
+/* What `pel conns` shows of a connection: a copy, so that it outlives it. */
+struct pel_conn_report {
+    uint64_t id;
+    struct pel_endpoint local, remote;
+    bool inbound, mapped;
+    char rule[33], group_action[33], environment_action[33], connection_action[33];
+    char role[40];
+    uint64_t generation;
+    char state[16], tls_state[24], version[12], cipher[64];
+    uint16_t group;
+    char peer_subject[128], server_name[128];
+    bool name_checked, resumed;
+    uint64_t bytes_in, bytes_out, age_ms;
+    enum pel_err ended; /* PEL_OK while it lives */
+    char failure[256];
+};
+
+struct pel_engine {
+    /* read-mostly after start */
+    struct pel_engine_config config;
+    struct pel_ipstack *ip;
+    pthread_t thread; /* whoever opened it or runs it now */
+    int wake_fd;
+
+    /* written by the owner every loop */
+    uint64_t now_us __attribute__((aligned(64)));
+    uint64_t next_deadline_check_us;
+    struct pel_generation *generation;
+    struct pel_conn *conns;  /* all, doubly linked */
+    struct pel_conn *cursor; /* where a walk over them goes on; moved on when that one ends meanwhile */
+    uint32_t num_conns;
+    uint64_t next_conn_id;
+    struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
+    struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
+    uint64_t num_ended;
+    uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
+
+    /* written by the owner, read by others */
+    struct pel_counters counters __attribute__((aligned(64)));
+    uint64_t busy_loops, idle_loops;
+
+    /* written by others */
+    struct pel_task *mailbox __attribute__((aligned(64)));
+    uint32_t sleeping;
+    uint32_t stopping;
+};
+
+/* pel_engine_open makes an engine and its TCP/IP instance for the calling thread. Borrows what `config` points to. Errors, with text:
+ * ARG, NO_MEMORY, IO, and those of pel_ip_open. */
+PEL_MUST_USE enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine,
+                                          struct pel_error *reterr);
+
+/* pel_engine_close ends every connection (owners hear on_closed with CONN_ABORTED) and frees the engine. Its thread only. NULL is
+ * harmless. */
+void pel_engine_close(struct pel_engine *engine);
+
+/* pel_engine_step runs the loop once; returns whether there was work. Its thread only. */
+bool pel_engine_step(struct pel_engine *engine);
+
+/* pel_engine_run steps until pel_engine_stop; sleeps when there is nothing to do, unless busy_poll. Its thread only. */
+void pel_engine_run(struct pel_engine *engine);
+
+/* pel_engine_stop makes pel_engine_run return. Any thread. */
+void pel_engine_stop(struct pel_engine *engine);
+
+/* pel_engine_note_no_rule counts a connection that no rule matched. Its thread only. */
+void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/stack.h"
+
+#include <errno.h>
+#include <pellucid/version.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drivers/dpdk/dpdk.h"
+#include "policy/files.h"
+#include "stack/socket.h"
+
+/* How long start waits for addresses that come from the network. */
+#define ADDRESS_WAIT_MS 10000
+
+const char *pel_version(void)
+{
+    return "0.1.0";
+}
+
+/* ---- log ---- */
+
+void pel_stack_log(struct pel_stack *stack, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    pthread_mutex_lock(&stack->log_lock);
+    if (stack->options.log != NULL)
+        stack->options.log(stack->options.arg, line);
+    else
+        fprintf(stderr, "pellucid: %s\n", line);
+    pthread_mutex_unlock(&stack->log_lock);
+}
+
+/* ---- policy ---- */
+
+struct load {
+    struct pel_stack *stack;
+    pel_policy_diag_fn *diag;
+    void *diag_arg;
+    size_t num_unusable;
+};
+
+static void on_diag(void *arg, const struct pel_policy_diag *diag)
+{
+    struct load *load = arg;
+    pel_stack_log(load->stack, "%s:%u:%u: %s: %s", diag->file, diag->line, diag->column,
+                  diag->severity == PEL_SEV_ERROR ? "error" : "warning", diag->message);
+    if (load->diag != NULL)
+        load->diag(load->diag_arg, diag);
+}
+
+static void on_problem(void *arg, const struct pel_rule *rule, const struct pel_error *problem)
+{
+    struct load *load = arg;
+    load->num_unusable++;
+    pel_stack_log(load->stack, "rule %s cannot be served, its connections are refused: %s", rule->name, problem->text);
+}
+
+static enum pel_err load_locked(struct load *load, const char *const *files, size_t num_files, struct pel_load_result *result,
+                                struct pel_error *reterr)
+{
+    struct pel_stack *stack = load->stack;
+    struct pel_policy *policy = NULL;
+    struct pel_generation *generation = NULL;
+    const struct pel_generation_config config = {
+        .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
+    result->generation = pel_generation_number(&stack->slot);
+    enum pel_err err = pel_policy_load_files(files, num_files, on_diag, load, &policy, &result->num_warnings, reterr);
+    if (err != PEL_OK)
+        return err;
+    result->num_rules = pel_policy_num_rules(policy);
+    err = pel_generation_build(policy, &config, on_problem, load, &generation);
+    if (err != PEL_OK)
+        return pel_error_set(reterr, err, "policy: %s", pel_err_text(err));
+    result->generation = pel_generation_publish(&stack->slot, generation);
+    result->num_unusable = load->num_unusable;
+    return PEL_OK;
+}
+
+enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files, size_t num_files, pel_policy_diag_fn *diag,
+                                   void *diag_arg, struct pel_load_result *ret_result, struct pel_error *reterr)
+{
+    struct load load = {.stack = stack, .diag = diag, .diag_arg = diag_arg};
+    struct pel_load_result result = {0};
+    struct pel_error error = {0};
+    pthread_mutex_lock(&stack->load_lock);
+    enum pel_err err = load_locked(&load, files, num_files, &result, &error);
+    pthread_mutex_unlock(&stack->load_lock);
+    if (err == PEL_OK)
+        pel_stack_log(stack, "policy generation %llu: %zu rules, %zu warnings, %zu rules that cannot be served",
+                      (unsigned long long)result.generation, result.num_rules, result.num_warnings, result.num_unusable);
+    else
+        pel_stack_log(stack, "policy not loaded: %s; generation %llu stays in force", error.text,
+                      (unsigned long long)result.generation);
+    if (err != PEL_OK && reterr != NULL)
+        *reterr = error;
+    *ret_result = result;
+    return err;
+}
+
+enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_error *reterr)
+{
+    struct pel_load_result result;
+    return pel_stack_load_policy(stack, (const char *const *)stack->config.policy.files, stack->config.policy.num_files, NULL, NULL,
+                                 &result, reterr);
+}
+
+/* ---- engines ---- */
+
+static void *run_engine(void *arg)
+{
+    struct pel_stack_engine *slot = arg;
+    const struct pel_stack_options *options = &slot->stack->options;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are the application's business, on its own threads */
+    struct pel_engine *engine = NULL;
+    slot->error.code = pel_engine_open(&slot->config, &engine, &slot->error);
+    slot->engine = engine;
+    if (engine != NULL && options->on_engine != NULL)
+        options->on_engine(options->arg, engine);
+    sem_post(&slot->opened);
+    if (engine != NULL) {
+        pel_engine_run(engine);
+        pel_engine_close(engine);
+    }
+    return NULL;
+}
+
+static struct pel_engine_config engine_config_of(struct pel_stack *stack, uint32_t index)
+{
+    const struct pel_config *config = &stack->config;
+    struct pel_engine_config engine = {
+        .index = index,
+        .slot = &stack->slot,
+        .start_gate_open = config->policy.start_gate_open,
+        .no_match_refuse = config->policy.no_match_refuse,
+        .busy_poll = config->engine.busy_poll,
+        .user = stack->user,
+        .job = stack->job,
+        .ip = {
+            .port = stack->port,
+            .queue = (uint16_t)index,
+            .num_addrs = config->ip.num_addrs,
+            .gateway4 = config->ip.gateway4,
+            .gateway6 = config->ip.gateway6,
+            .dhcp4 = config->ip.dhcp4,
+            .autoconf6 = config->ip.autoconf6,
+            .max_connections = config->tcp.max_connections,
+            .tcp_window_len = config->tcp.window_len,
+            .clock = pel_clock_real(),
+        },
+    };
+    memcpy(engine.ip.addrs, config->ip.addrs, sizeof engine.ip.addrs);
+    return engine;
+}
+
+static enum pel_err start_engine(struct pel_stack *stack, uint32_t index, struct pel_error *reterr)
+{
+    struct pel_stack_engine *slot = &stack->engines[index];
+    slot->stack = stack;
+    slot->config = engine_config_of(stack, index);
+    sem_init(&slot->opened, 0, 0);
+    int failed = pthread_create(&slot->thread, NULL, run_engine, slot);
+    if (failed != 0)
+        return pel_error_set(reterr, PEL_E_IO, "engine %u: no thread: %s", index, strerror(failed));
+    slot->started = true;
+    stack->num_engines = index + 1;
+    while (sem_wait(&slot->opened) != 0) {
+    }
+    if (slot->error.code != PEL_OK && reterr != NULL)
+        *reterr = slot->error;
+    return slot->error.code;
+}
+
+static void stop_engines(struct pel_stack *stack)
+{
+    for (size_t i = 0; i < stack->num_engines; i++) {
+        struct pel_stack_engine *slot = &stack->engines[i];
+        if (slot->engine != NULL)
+            pel_engine_stop(slot->engine);
+        if (slot->started) {
+            pthread_join(slot->thread, NULL);
+            sem_destroy(&slot->opened);
+        }
+    }
+    stack->num_engines = 0;
+}
+
+static void count_addrs(struct pel_engine *engine, void *arg)
+{
+    struct pel_ip_prefix addrs[PEL_IP_ADDRS_MAX + 4];
+    bool *ret_has_ipv4 = arg;
+    size_t num = pel_ip_addrs(engine->ip, addrs, sizeof addrs / sizeof *addrs);
+    for (size_t i = 0; i < num; i++)
+        *ret_has_ipv4 |= addrs[i].ip.version == 4;
+}
+
+static void wait_for_dhcp(struct pel_stack *stack)
+{
+    bool has_ipv4 = !stack->config.ip.dhcp4;
+    for (int waited_ms = 0; !has_ipv4 && waited_ms < ADDRESS_WAIT_MS; waited_ms += 10) {
+        pel_engine_call(stack->engines[0].engine, count_addrs, &has_ipv4);
+        if (!has_ipv4)
+            usleep(10000);
+    }
+    if (!has_ipv4)
+        pel_stack_log(stack, "no answer from a DHCP server in %d s; going on without an IPv4 address, still asking",
+                      ADDRESS_WAIT_MS / 1000);
+}
+
+/* ---- start and stop ---- */
+
+static void identify(struct pel_stack *stack)
+{
+    char buffer[4096];
+    struct passwd passwd, *found = NULL;
+    if (getpwuid_r(geteuid(), &passwd, buffer, sizeof buffer, &found) == 0 && found != NULL)
+        snprintf(stack->user, sizeof stack->user, "%s", passwd.pw_name);
+    else
+        snprintf(stack->user, sizeof stack->user, "%u", (unsigned)geteuid());
+    snprintf(stack->job, sizeof stack->job, "%s", program_invocation_short_name);
+}
+
+/* "0000:03:00.0" or "03:00.0", perhaps with arguments behind a comma: a device on the PCI bus. */
+static bool is_pci(const char *device)
+{
+    return device[0] != '\0' && strspn(device, "0123456789abcdefABCDEF:.") == strcspn(device, ",") && strchr(device, ':') != NULL;
+}
+
+static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr)
+{
+    const struct pel_config *config = &stack->config;
+    const char *device = config->port.device;
+    const struct pel_dpdk_config dpdk = {
+        .hugepages = (enum pel_dpdk_hugepages)config->packet.hugepages,
+        .memory_mb = config->packet.memory_mb,
+        .pci_devices = &device,
+        .num_pci_devices = is_pci(device) ? 1 : 0,
+    };
+    PEL_TRY(pel_dpdk_start(&dpdk, reterr));
+    stack->packet_started = true;
+    const struct pel_dpdk_port_config port = {
+        .device = device,
+        .mtu = config->port.mtu,
+        .num_queues = 1,
+        .num_packets = config->packet.num_packets,
+        .offloads = PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM,
+    };
+    return pel_dpdk_port_open(&port, &stack->port, reterr);
+}
+
+static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *reterr)
+{
+    struct pel_engine *engines[PEL_STACK_ENGINES_MAX];
+    const struct pel_sockets_config config = {
+        .max_sockets = stack->config.sockets.max, .buffer_len = stack->config.sockets.buffer_len, .clock = pel_clock_real()};
+    for (size_t i = 0; i < stack->num_engines; i++)
+        engines[i] = stack->engines[i].engine;
+    enum pel_err err = pel_sockets_start(engines, stack->num_engines, &config);
+    stack->sockets_started = err == PEL_OK;
+    return err == PEL_OK ? err : pel_error_set(reterr, err, "sockets: %s", pel_err_text(err));
+}
+
+static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reterr)
+{
+    PEL_TRY(start_port(stack, reterr));
+    /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a better one. */
+    if (stack->config.policy.num_files > 0 && pel_stack_reload(stack, NULL) != PEL_OK)
+        pel_stack_log(stack, "%s", stack->config.policy.start_gate_open
+                                       ? "no policy is in force; the start gate is open by configuration"
+                                       : "no policy is in force: the start gate stays closed until one is loaded");
+    PEL_TRY(start_engine(stack, 0, reterr));
+    wait_for_dhcp(stack);
+    PEL_TRY(start_sockets(stack, reterr));
+    return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack, &stack->control, reterr);
+}
+
+static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
+{
+    const struct pel_stack_options *options = &stack->options;
+    if (options->config_path != NULL)
+        return pel_config_read_file(options->config_path, &stack->config, reterr);
+    if (options->config_text != NULL)
+        return pel_config_read("configuration", options->config_text, strlen(options->config_text), &stack->config, reterr);
+    return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+}
+
+enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack, struct pel_error *reterr)
+{
+    struct pel_stack *stack = calloc(1, sizeof *stack);
+    if (stack == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    stack->options = *options;
+    pthread_mutex_init(&stack->load_lock, NULL);
+    pthread_mutex_init(&stack->log_lock, NULL);
+    pel_generation_slot_init(&stack->slot);
+    identify(stack);
+    enum pel_err err = read_config(stack, reterr);
+    if (err == PEL_OK)
+        err = start_parts(stack, reterr);
+    if (err != PEL_OK) {
+        pel_stack_stop(stack);
+        return err;
+    }
+    *ret_stack = stack;
+    return PEL_OK;
+}
+
+void pel_stack_stop(struct pel_stack *stack)
+{
+    if (stack == NULL)
+        return;
+    pel_control_server_stop(stack->control);
+    if (stack->sockets_started)
+        pel_sockets_stop();
+    stop_engines(stack);
+    pel_port_close(stack->port);
+    if (stack->packet_started)
+        pel_dpdk_stop();
+    pel_generation_slot_fini(&stack->slot);
+    pel_config_free(&stack->config);
+    pthread_mutex_destroy(&stack->load_lock);
+    pthread_mutex_destroy(&stack->log_lock);
+    free(stack);
+}
+
+size_t pel_stack_num_engines(const struct pel_stack *stack)
+{
+    return stack->num_engines;
+}
+
+struct pel_engine *pel_stack_engine(const struct pel_stack *stack, size_t index)
+{
+    return index < stack->num_engines ? stack->engines[index].engine : NULL;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fault injection: the Nth allocation fails. A test program that wants it links failmalloc_dep, which wraps malloc, calloc, realloc and
+ * strdup at link time, in our code and in the vendor code that is linked statically.
+ */
+#ifndef PEL_TESTS_FAILMALLOC_H
+#define PEL_TESTS_FAILMALLOC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* failmalloc_arm makes the `nth` allocation of the calling thread from now on fail, once (1: the next). */
+void failmalloc_arm(uint64_t nth);
+
+/* failmalloc_disarm ends it; returns whether the nth allocation was reached. */
+bool failmalloc_disarm(void);
+
+#endif

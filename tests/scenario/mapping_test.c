@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the policy is asked, what its answers do, and that no clear text leaves where it asks for TLS. */
+#include <string.h>
+
+#include "tests/harness/harness.h"
+#include "tests/scenario/world.h"
+
+#define SECOND_US 1000000u
+
+struct scene {
+    struct world world;
+    struct peer peers[NUM_HOSTS];
+    struct pel_listener *listener;
+    enum pel_err connected;
+};
+
+static bool open_scene(struct scene *scene, const struct world_config *config, const char *server_name)
+{
+    memset(scene, 0, sizeof *scene);
+    if (!world_open(&scene->world, config))
+        return false;
+    peers_transfer(&scene->world, scene->peers, 20000);
+    scene->peers[HOST_A].marker = scene->peers[HOST_B].marker = true;
+    if (!peer_listen(&scene->peers[HOST_B], &scene->listener))
+        return false;
+    scene->connected = peer_connect(&scene->peers[HOST_A], server_name);
+    return true;
+}
+
+static void close_scene(struct scene *scene)
+{
+    pel_listener_close(scene->listener);
+    PEL_EXPECT(world_close(&scene->world));
+}
+
+static void expect_refused(struct scene *scene, enum pel_err at_client, enum pel_err at_server)
+{
+    world_pass(&scene->world, 5 * SECOND_US);
+    PEL_EXPECT_EQ(scene->world.num_markers, 0);
+    PEL_EXPECT_EQ(scene->peers[HOST_A].received_len + scene->peers[HOST_B].received_len, 0);
+    if (at_client != PEL_OK)
+        PEL_EXPECT_ERR(scene->peers[HOST_A].error, at_client);
+    if (at_server != PEL_OK)
+        PEL_EXPECT(world_err(&scene->world, HOST_B, at_server) > 0);
+    PEL_EXPECT(scene->peers[HOST_A].closed || scene->connected != PEL_OK);
+}
+
+PEL_TEST(mapping, tls_on_both_sides_hides_the_text)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    PEL_REQUIRE_OK(scene.connected);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    PEL_EXPECT_EQ(scene.world.num_markers, 0);
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_A, PEL_STAT_tls_handshakes_client), 1);
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_tls_handshakes_server), 1);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, no_rule_is_clear_and_counted)
+{
+    struct world_config config = {.seed = 1, .policies = {"", ""}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_REQUIRE_OK(scene.connected);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    PEL_EXPECT(scene.world.num_markers > 10);
+    PEL_EXPECT_EQ(world_err(&scene.world, HOST_B, PEL_E_NO_RULE_CLEAR), 1);
+    PEL_EXPECT_EQ(scene.world.engines[HOST_B]->no_rule[0].port, WORLD_PORT);
+    PEL_EXPECT_EQ(scene.world.engines[HOST_B]->no_rule[0].count, 1);
+    PEL_EXPECT(scene.world.engines[HOST_A]->no_rule[0].outbound);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, no_rule_is_refused_when_so_configured)
+{
+    struct world_config config = {.seed = 1, .policies = {"", ""}, .no_match_refuse = true};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_EXPECT_ERR(scene.connected, PEL_E_NO_RULE_REFUSED);
+    expect_refused(&scene, PEL_OK, PEL_OK);
+    close_scene(&scene);
+}
+
+static const char clear_on_purpose[] = "TTLSRule CLEAR\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef off\n}\n"
+                                       "TTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
+
+PEL_TEST(mapping, ttls_enabled_off_is_clear_on_purpose)
+{
+    struct world_config config = {.seed = 1, .policies = {"", clear_on_purpose}, .no_match_refuse = false};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT(scene.world.num_markers > 10);
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_map_clear), 1);
+    PEL_EXPECT_EQ(world_err(&scene.world, HOST_B, PEL_E_NO_RULE_CLEAR), 0);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, the_start_gate_is_closed_until_a_policy_is_loaded)
+{
+    struct world_config config = {.seed = 1, .policies = {"", NULL}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    expect_refused(&scene, PEL_E_CONN_RESET, PEL_E_START_GATE);
+    PEL_EXPECT_EQ(world_load(&scene.world, HOST_B, ""), 0);
+    peers_transfer(&scene.world, scene.peers, 1000);
+    PEL_REQUIRE_OK(peer_connect(&scene.peers[HOST_A], NULL));
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 1000);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, the_start_gate_holds_outbound_connections_too)
+{
+    struct world_config config = {.seed = 1, .policies = {NULL, ""}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_EXPECT_ERR(scene.connected, PEL_E_START_GATE);
+    world_pass(&scene.world, SECOND_US);
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_tcp_opened_in), 0);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, an_open_gate_lets_clear_through)
+{
+    struct world_config config = {.seed = 1, .start_gate_open = true};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_REQUIRE_OK(scene.connected);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    close_scene(&scene);
+}
+
+/* A server policy whose keyring is `ring`. */
+static const char *server_with_ring(const char *ring, char *text, size_t cap)
+{
+    snprintf(text, cap, "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n TTLSEnvironmentActionRef e\n}\n"
+                        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+                        "TTLSEnvironmentAction e\n{\n HandshakeRole Server\n TTLSKeyringParms\n {\n Keyring %s\n }\n}\n",
+             ring);
+    return text;
+}
+
+PEL_TEST(mapping, a_rule_whose_keyring_cannot_be_used_refuses)
+{
+    static const char *const rings[] = {"nosuchring", "expired", "badmode", "mismatch", "empty"};
+    for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
+        char text[512];
+        struct world_config config = {.seed = 1, .policies = {"", server_with_ring(rings[i], text, sizeof text)}};
+        struct scene scene;
+        PEL_REQUIRE(open_scene(&scene, &config, NULL));
+        expect_refused(&scene, PEL_E_CONN_RESET, PEL_E_POLICY_UNUSABLE);
+        const struct pel_engine *server = scene.world.engines[HOST_B];
+        PEL_EXPECT(strlen(server->recent[0].failure) > 10);
+        close_scene(&scene);
+    }
+}
+
+PEL_TEST(mapping, an_outbound_rule_that_cannot_be_served_refuses)
+{
+    static const char policy[] = "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
+                                 " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+                                 "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring nosuchring\n }\n}\n";
+    struct world_config config = {.seed = 1, .policies = {policy, ""}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_EXPECT_ERR(scene.connected, PEL_E_POLICY_UNUSABLE);
+    expect_refused(&scene, PEL_OK, PEL_OK);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, clear_text_on_a_tls_port_is_refused)
+{
+    struct world_config config = {.seed = 1, .policies = {"", world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    PEL_REQUIRE_OK(scene.connected);
+    world_pass(&scene.world, 5 * SECOND_US);
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 0);
+    PEL_EXPECT_ERR(scene.peers[HOST_B].error, PEL_E_TLS_CLEARTEXT_RECEIVED);
+    PEL_EXPECT_EQ(world_err(&scene.world, HOST_B, PEL_E_TLS_CLEARTEXT_RECEIVED), 1);
+    PEL_EXPECT(scene.peers[HOST_A].closed);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, tls_to_a_clear_port_fails_closed)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, ""}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    world_pass(&scene.world, 60 * SECOND_US);
+    PEL_EXPECT_EQ(scene.peers[HOST_A].received_len, 0);
+    PEL_EXPECT(!scene.peers[HOST_A].opened && scene.peers[HOST_A].closed);
+    PEL_EXPECT(scene.peers[HOST_A].error != PEL_OK);
+    close_scene(&scene);
+}
+
+static const char *client_with(const char *ring, const char *more, char *text, size_t cap)
+{
+    snprintf(text, cap, "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n TTLSEnvironmentActionRef e\n}\n"
+                        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+                        "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring %s\n }\n%s}\n",
+             ring, more);
+    return text;
+}
+
+PEL_TEST(mapping, a_stranger_to_the_ca_refuses_the_server)
+{
+    char text[512];
+    struct world_config config = {.seed = 1, .policies = {client_with("stranger", "", text, sizeof text), world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    expect_refused(&scene, PEL_E_TLS_CERT_UNTRUSTED, PEL_E_TLS_ALERT_RECEIVED);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, the_name_that_the_program_resolved_is_checked)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "other.test"));
+    expect_refused(&scene, PEL_E_TLS_CERT_NAME, PEL_OK);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, a_client_certificate_that_policy_demands)
+{
+    static const char demanding[] = "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
+                                    " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+                                    "TTLSEnvironmentAction e\n{\n HandshakeRole ServerWithClientAuth\n"
+                                    " TTLSKeyringParms\n {\n Keyring server\n }\n"
+                                    " TTLSEnvironmentAdvancedParms\n {\n ClientAuthType Required\n }\n}\n";
+    char text[512];
+    struct world_config without = {.seed = 1, .policies = {client_with("client",
+        " TTLSEnvironmentAdvancedParms\n {\n CertificateLabel\n }\n", text, sizeof text), demanding}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &without, "server.test"));
+    world_pass(&scene.world, 5 * SECOND_US);
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 0);
+    PEL_EXPECT_EQ(world_err(&scene.world, HOST_B, PEL_E_TLS_NO_CLIENT_CERT), 1);
+    close_scene(&scene);
+
+    struct world_config with = {.seed = 1, .policies = {world_client_policy, demanding}};
+    PEL_REQUIRE(open_scene(&scene, &with, "server.test"));
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    PEL_EXPECT_HAS(scene.world.engines[HOST_B]->recent[0].peer_subject, "client");
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, an_inbound_connection_waits_for_its_mapping_point)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    scene.peers[HOST_B].hold_mapping = true;
+    world_pass(&scene.world, 3 * SECOND_US);
+    PEL_EXPECT(scene.peers[HOST_B].conn != NULL && !pel_conn_is_mapped(scene.peers[HOST_B].conn));
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_policy_lookups), 0);
+    PEL_EXPECT(!scene.peers[HOST_A].opened);
+    pel_conn_map(scene.peers[HOST_B].conn, NULL);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, identity_decides)
+{
+    static const char policy[] = "TTLSRule BOB\n{\n LocalPortRange 4433\n Userid BO*\n Jobname SRV\n Direction Inbound\n"
+                                 " TTLSGroupActionRef off\n}\nTTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
+    struct world_config config = {.seed = 1, .policies = {"", policy}};
+    const struct pel_identity bob = {.user = "bob", .job = "srv"};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, NULL));
+    scene.peers[HOST_B].hold_mapping = true;
+    world_pass(&scene.world, SECOND_US);
+    PEL_REQUIRE(scene.peers[HOST_B].conn != NULL);
+    pel_conn_map(scene.peers[HOST_B].conn, &bob);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_map_clear), 1);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, a_new_policy_leaves_living_connections_alone)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    scene.peers[HOST_A].keep_open = scene.peers[HOST_B].keep_open = true;
+    world_pass(&scene.world, SECOND_US);
+    PEL_REQUIRE(scene.peers[HOST_B].opened && !scene.peers[HOST_B].closed);
+    PEL_EXPECT_EQ(world_load(&scene.world, HOST_B, clear_on_purpose), 0);
+    world_pass(&scene.world, SECOND_US);
+    struct pel_conn_report report;
+    pel_conn_fill_report(scene.peers[HOST_B].conn, &report);
+    PEL_EXPECT_EQ(report.generation, 1);
+    PEL_EXPECT_STR(report.rule, "SERVER");
+    PEL_EXPECT_STR(report.state, "SECURE");
+    PEL_EXPECT_EQ(scene.world.engines[HOST_B]->generation->number, 2);
+    pel_conn_close(scene.peers[HOST_A].conn);
+    pel_conn_close(scene.peers[HOST_B].conn);
+    close_scene(&scene);
+}
+
+PEL_TEST(mapping, a_policy_with_errors_changes_nothing)
+{
+    struct world_config config = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    PEL_EXPECT_EQ(world_load(&scene.world, HOST_B, "TTLSRule X\n{\n Drection Inbound\n}\n"), -1);
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    PEL_EXPECT_EQ(pel_generation_number(&scene.world.slots[HOST_B]), 1);
+    close_scene(&scene);
+}
+
+/* A policy is swapped every few milliseconds while connections come and go: each is served by the generation that mapped it. */
+PEL_TEST(mapping, swaps_under_load)
+{
+    struct world_config config = {.seed = 11, .policies = {world_client_policy, world_server_policy}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+    for (int i = 0; i < 50; i++) {
+        PEL_REQUIRE(world_load(&scene.world, HOST_B, world_server_policy) == 0);
+        world_pass(&scene.world, 3000);
+        PEL_REQUIRE(world_load(&scene.world, HOST_A, world_client_policy) == 0);
+        PEL_REQUIRE(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+        PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+        PEL_EXPECT_EQ(scene.world.num_markers, 0);
+        peers_transfer(&scene.world, scene.peers, 20000);
+        scene.peers[HOST_A].marker = scene.peers[HOST_B].marker = true;
+        PEL_REQUIRE_OK(peer_connect(&scene.peers[HOST_A], "server.test"));
+    }
+    PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
+    close_scene(&scene);
+}
