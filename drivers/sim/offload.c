@@ -131,7 +131,7 @@ bool sim_offload_finish(uint8_t *bytes, uint32_t len, const struct pel_pkt *pkt)
     return true;
 }
 
-/* Sets lengths, IP id, sequence number and flags of a piece whose payload begins `done_len` into the whole. */
+/* Sets lengths, IP id, sequence number and flags of a piece whose payload begins `done_len` bytes in. */
 static void rewrite_headers(uint8_t *bytes, const struct headers *whole, uint32_t index, uint32_t done_len,
                             uint32_t l4_len, bool is_last)
 {

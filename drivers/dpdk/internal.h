@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of drivers/dpdk share: DPDK's environment (eal.c), its log (log.c), opening a device
+ * (open.c), and the packets' way (port.c).
+ */
+#ifndef PEL_DRIVERS_DPDK_INTERNAL_H
+#define PEL_DRIVERS_DPDK_INTERNAL_H
+
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "drivers/dpdk/dpdk.h"
+
+#define DPDK_MAX_QUEUES     64
+#define DPDK_MAX_BUFFER_LEN 65535u
+#define DPDK_MAX_FRAME_LEN  (DPDK_MAX_BUFFER_LEN - RTE_PKTMBUF_HEADROOM)
+
+/* Counts of one thread; the last is shared by threads that DPDK has no number for. */
+struct dpdk_thread_counts {
+    _Alignas(RTE_CACHE_LINE_SIZE)
+        int64_t pkts_out; /* given to the stack less taken back here: only the sum means something */
+    uint64_t alloc_failed;
+};
+
+struct dpdk_queue_counts {
+    _Alignas(RTE_CACHE_LINE_SIZE) uint64_t rx_packets;
+    uint64_t rx_bytes, tx_packets, tx_bytes, tx_errors;
+    uint64_t rx_linearised, rx_unlinearised, tx_bad_offload;
+};
+
+struct dpdk_port {
+    struct pel_port port; /* first: a struct pel_port of this driver is a struct dpdk_port */
+    uint16_t id;
+    bool started;
+    uint32_t max_frame_len; /* without TSO */
+    struct rte_mempool *rx_pool;
+    struct rte_mempool *tx_pool; /* rx_pool itself when packets for sending are no larger */
+    struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
+    struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
+};
+
+extern const struct pel_port_ops dpdk_port_ops;
+
+/* dpdk_port_pkts_out returns how many packets the stack has. */
+uint32_t dpdk_port_pkts_out(const struct dpdk_port *dpdk);
+
+/* dpdk_port_destroy stops the device as far as it was started, removes it and frees everything. */
+void dpdk_port_destroy(struct dpdk_port *dpdk);
+
+/* dpdk_limits_mtu tells whether DPDK itself must be told of 1,500 at most, though the device can do `mtu`. */
+bool dpdk_limits_mtu(const struct rte_eth_dev_info *info, uint32_t mtu);
+
+/* dpdk_set_mtu gives a configured device its MTU and verifies it; returns 0 or an errno. */
+int dpdk_set_mtu(uint16_t id, const struct rte_eth_dev_info *info, uint32_t mtu);
+
+/* dpdk_is_started tells whether DPDK runs. */
+bool dpdk_is_started(void);
+
+/* dpdk_enter_thread gives the calling thread a number of DPDK's (for its packet caches), until it ends. */
+void dpdk_enter_thread(void);
+
+/* DPDK's log goes to memory. dpdk_log_open redirects it, dpdk_log_forget empties it, and dpdk_log_said copies
+ * the last lines as one, for an error's text. */
+void dpdk_log_open(void);
+void dpdk_log_forget(void);
+const char *dpdk_log_said(char *ret_text, size_t cap);
+
+#endif
