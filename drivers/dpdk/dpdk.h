@@ -18,7 +18,7 @@
  *   end of a veth pair leaves checksums unfinished, which af_packet does not tell: `ethtool -K veth0 tx off`.
  *   Block and frame sizes for a large MTU are added by themselves.
  * - "net_memif0,role=server,socket=/run/x.sock", "virtio_user0,path=/run/vhost.sock",
- *   "net_vhost0,iface=/run/vhost.sock": another process's memory is the wire. virtio-user needs `hugepages`, or
+ *   "net_vhost0,iface=/run/vhost.sock": another process's memory is the wire. virtio-user needs hugepages, or
  *   memory that is a file.
  * - A PCI address ("0000:03:00.0") must also be named in pel_dpdk_config, and be bound to vfio-pci.
  *

@@ -22,6 +22,8 @@
 #define MAX_POOL_CACHE         256u
 #define NUM_DESCRIPTORS        512u
 #define DEVICE_LEN             256
+#define AF_PACKET_HEADER_LEN   66u
+#define AF_PACKET_BLOCK_LEN    65536u
 #define MIN_RX_BUFFER_LEN      2048u /* drivers want at least this */
 
 /* What a port is opened with. */
