@@ -41,7 +41,7 @@ test: setup
 	+@scripts/test
 
 bench: all
-	@ONLY=$(ONLY) bench/run
+	@bench/run build $(ONLY)
 
 install: all
 	@meson configure build --prefix=$(PREFIX)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bounded readers and writers: every wire format is parsed and built through these, never by pointer arithmetic.
- * Integers are big endian (network order). A reader or writer that failed once stays failed, so that a parser may
- * read a whole header and check once at the end. Owner thread only.
+ * Bounded readers and writers: every wire format is parsed and built through these, never by pointer
+ * arithmetic. Integers are big endian (network order). A reader or writer that failed once stays failed, so
+ * that a parser may read a whole header and check once at the end. Owner thread only.
  */
 #ifndef PEL_BASE_BYTES_H
 #define PEL_BASE_BYTES_H
@@ -31,7 +31,8 @@ static inline struct pel_reader pel_reader_of(const void *bytes, size_t len)
     return (struct pel_reader){.at = (const uint8_t *)bytes, .left_len = len, .failed = false};
 }
 
-/* pel_read_bytes returns a pointer to the next `len` bytes and steps over them, or NULL when fewer are left. */
+/* pel_read_bytes returns a pointer to the next `len` bytes and steps over them, or NULL when fewer are left.
+ */
 static inline const uint8_t *pel_read_bytes(struct pel_reader *r, size_t len)
 {
     if (r->failed || len > r->left_len) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time and randomness as things that are handed over: the real ones in production, a virtual clock and a seeded
- * generator in tests. No other part of the house asks the system for the time or for random bytes.
+ * Time and randomness as things that are handed over: the real ones in production, a virtual clock and a
+ * seeded generator in tests. No other part of the house asks the system for the time or for random bytes.
  */
 #ifndef PEL_BASE_CLOCK_H
 #define PEL_BASE_CLOCK_H
@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A clock: `now_us` returns microseconds since some fixed moment and never goes back; `wall_s` seconds since 1970 UTC. */
+/* A clock: `now_us` returns microseconds since some fixed moment and never goes back; `wall_s` seconds since
+ * 1970 UTC. */
 struct pel_clock {
     uint64_t (*now_us)(void *arg);
     int64_t (*wall_s)(void *arg);
@@ -52,8 +53,8 @@ uint64_t pel_prng_next(struct pel_prng *prng);
 /* pel_prng_below returns a number from 0 to `limit` - 1; `limit` is at least 1. */
 uint64_t pel_prng_below(struct pel_prng *prng, uint64_t limit);
 
-/* pel_random_bytes fills `bytes` from the kernel's generator; aborts when the kernel cannot, for no caller could go on
- * safely. Any thread. */
+/* pel_random_bytes fills `bytes` from the kernel's generator; aborts when the kernel cannot, for no caller
+ * could go on safely. Any thread. */
 void pel_random_bytes(void *bytes, size_t len);
 
 #endif

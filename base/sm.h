@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State machines as rows: each state names the states that may follow it, and an invariant is checked after every move.
- * Only pel_sm_move writes a state. A forbidden move is a bug of ours, never of a peer: it aborts with both names.
+ * State machines as rows: each state names the states that may follow it, and an invariant is checked after
+ * every move. Only pel_sm_move writes a state. A forbidden move is a bug of ours, never of a peer: it aborts
+ * with both names.
  */
 #ifndef PEL_BASE_SM_H
 #define PEL_BASE_SM_H

@@ -38,9 +38,9 @@ enum pel_pkt_flags {
     PEL_PKT_RX_CSUM_BAD = 4, /* the port looked and found it wrong */
     PEL_PKT_TX_IP_CSUM = 8,  /* the port shall fill in the IPv4 header checksum */
     PEL_PKT_TX_L4_CSUM = 16, /* the port shall finish the TCP or UDP checksum: the pseudo header's
-                                 * sum, with the length of header and payload, is in its place */
+                              * sum, with the length of header and payload, is in its place */
     PEL_PKT_TX_TSO = 32,     /* the port shall cut the TCP payload into pieces of tso_mss; implies both
-                                 * checksums, with the pseudo header's sum of the whole in place */
+                              * checksums, with the pseudo header's sum of the whole in place */
 };
 
 #define PEL_PKT_USER_LEN 64

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A policy in the language of z/OS AT-TLS: text -> checked model -> immutable generation -> verdict. Pure: no socket, no
- * clock, no global; files come in as text.
+ * A policy in the language of z/OS AT-TLS: text -> checked model -> immutable generation -> verdict. Pure: no
+ * socket, no clock, no global; files come in as text.
  *
- *     pel_policy_parse (every error of the text in one pass) -> pel_policy_lookup per connection -> pel_policy_unref
+ *     pel_policy_parse (every error of the text in one pass) -> pel_policy_lookup per connection ->
+ * pel_policy_unref
  *
- * A generation is immutable and reference-counted: a connection that was mapped keeps its generation until it closes.
- * Failure: any error in the text and no policy is made; warnings do not stop it. The order of rules is the original's:
- * priority, then name.
+ * A generation is immutable and reference-counted: a connection that was mapped keeps its generation until it
+ * closes. Failure: any error in the text and no policy is made; warnings do not stop it. The order of rules
+ * is the original's: priority, then name.
  */
 #ifndef PEL_POLICY_POLICY_H
 #define PEL_POLICY_POLICY_H
@@ -42,15 +43,15 @@ struct pel_policy_source {
     size_t text_len;
 };
 
-/* pel_policy_parse reads one or more texts as one policy and makes a generation with one reference, the caller's. Every
- * message of all texts goes to `diag` (may be NULL), at most 100 errors. Errors: POLICY_SYNTAX (at least one error was
- * reported), NO_MEMORY. `ret_num_warnings` may be NULL. Any thread. */
+/* pel_policy_parse reads one or more texts as one policy and makes a generation with one reference, the
+ * caller's. Every message of all texts goes to `diag` (may be NULL), at most 100 errors. Errors:
+ * POLICY_SYNTAX (at least one error was reported), NO_MEMORY. `ret_num_warnings` may be NULL. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                                           pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
-                                           size_t *ret_num_warnings);
+                                           pel_policy_diag_fn *diag, void *diag_arg,
+                                           struct pel_policy **ret_policy, size_t *ret_num_warnings);
 
-/* pel_policy_ref takes a reference; pel_policy_unref drops one and frees the policy with the last. NULL is harmless. Any
- * thread. */
+/* pel_policy_ref takes a reference; pel_policy_unref drops one and frees the policy with the last. NULL is
+ * harmless. Any thread. */
 struct pel_policy *pel_policy_ref(struct pel_policy *policy);
 void pel_policy_unref(struct pel_policy *policy);
 
@@ -72,25 +73,26 @@ enum pel_policy_version {
     PEL_POLICY_TLS1_3 = 8,
 };
 
-/* What holds in effect for a rule, after inheritance connection -> environment -> group -> default. All pointers belong to
- * the policy; strings are never NULL unless said. */
+/* What holds in effect for a rule, after inheritance connection -> environment -> group -> default. All
+ * pointers belong to the policy; strings are never NULL unless said. */
 struct pel_effective {
     bool ttls_enabled;
     bool application_controlled;
     enum pel_handshake_role role;
     enum pel_client_auth_type client_auth;
-    uint32_t versions; /* enum pel_policy_version */
+    uint32_t versions;       /* enum pel_policy_version */
     const uint16_t *ciphers; /* IANA code points in the policy's order */
     size_t num_ciphers;      /* 0: not coded */
-    const uint16_t *groups;  /* IANA named groups, from TTLSSignatureParms' curves and key shares once effective */
-    size_t num_groups;       /* 0: not coded */
+    const uint16_t
+        *groups;       /* IANA named groups, from TTLSSignatureParms' curves and key shares once effective */
+    size_t num_groups; /* 0: not coded */
     const char *keyring; /* as written: "ring", "user/ring", "/path", the ring *AUTH*; "" when not enabled */
     const char *keyring_pw;         /* NULL when not coded */
     const char *keyring_stash_file; /* NULL when not coded */
-    const char *certificate_label; /* NULL: not coded; "": coded empty, no certificate */
+    const char *certificate_label;  /* NULL: not coded; "": coded empty, no certificate */
     const char *const *server_certificate_labels;
     size_t num_server_certificate_labels;
-    uint32_t handshake_timeout_s; /* 0 to 600; 0: none */
+    uint32_t handshake_timeout_s;   /* 0 to 600; 0: none */
     const char *host_reference_dns; /* NULL when not coded */
     const char *host_reference_cn;  /* NULL when not coded */
     uint32_t trace;                 /* bits 0 to 255 */
@@ -98,7 +100,7 @@ struct pel_effective {
 
 struct pel_rule {
     const char *name;
-    uint32_t index;    /* in match order, from 0 */
+    uint32_t index; /* in match order, from 0 */
     uint32_t priority;
     enum pel_direction direction;
     const char *group_action;
@@ -107,7 +109,8 @@ struct pel_rule {
     struct pel_effective effective;
 };
 
-/* pel_policy_num_rules and pel_policy_rule give the rules in match order. The rule belongs to the policy. Any thread. */
+/* pel_policy_num_rules and pel_policy_rule give the rules in match order. The rule belongs to the policy. Any
+ * thread. */
 size_t pel_policy_num_rules(const struct pel_policy *policy);
 const struct pel_rule *pel_policy_rule(const struct pel_policy *policy, size_t index);
 
@@ -121,8 +124,9 @@ struct pel_policy_query {
     int64_t wall_s;               /* seconds since 1970 UTC, for time conditions */
 };
 
-/* pel_policy_lookup returns the first rule that matches, or NULL. The rule belongs to the policy: hold a reference as long
- * as it is used. Any thread; allocates nothing. */
-const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy, const struct pel_policy_query *query);
+/* pel_policy_lookup returns the first rule that matches, or NULL. The rule belongs to the policy: hold a
+ * reference as long as it is used. Any thread; allocates nothing. */
+const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy,
+                                         const struct pel_policy_query *query);
 
 #endif

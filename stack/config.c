@@ -59,47 +59,66 @@ struct yaml_root {
     struct yaml_control *control;
 };
 
-#define TEXT(key, type) CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 0, CYAML_UNLIMITED)
+#define TEXT(key, type)                                                                                      \
+    CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 0, CYAML_UNLIMITED)
 #define NUMBER(key, type) CYAML_FIELD_UINT_PTR(#key, CYAML_FLAG_OPTIONAL, type, key)
-#define BOOL(key, type) CYAML_FIELD_BOOL_PTR(#key, CYAML_FLAG_OPTIONAL, type, key)
-#define LIST(key, type, num) \
-    CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num, &text_value, 0, CYAML_UNLIMITED)
+#define BOOL(key, type)   CYAML_FIELD_BOOL_PTR(#key, CYAML_FLAG_OPTIONAL, type, key)
+#define LIST(key, type, num)                                                                                 \
+    CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num, &text_value,  \
+                               0, CYAML_UNLIMITED)
 #define SECTION(key, fields) CYAML_FIELD_MAPPING_PTR(#key, CYAML_FLAG_OPTIONAL, struct yaml_root, key, fields)
 
 static const cyaml_schema_value_t text_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
 };
 static const cyaml_schema_field_t packet_fields[] = {
-    TEXT(hugepages, struct yaml_packet), NUMBER(memory_mb, struct yaml_packet), NUMBER(num_packets, struct yaml_packet),
+    TEXT(hugepages, struct yaml_packet),
+    NUMBER(memory_mb, struct yaml_packet),
+    NUMBER(num_packets, struct yaml_packet),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t port_fields[] = {
-    TEXT(device, struct yaml_port), NUMBER(mtu, struct yaml_port), CYAML_FIELD_END,
+    TEXT(device, struct yaml_port),
+    NUMBER(mtu, struct yaml_port),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t ip_fields[] = {
-    LIST(addresses, struct yaml_ip, num_addresses), TEXT(gateway4, struct yaml_ip), TEXT(gateway6, struct yaml_ip),
-    BOOL(dhcp4, struct yaml_ip), BOOL(autoconf6, struct yaml_ip), CYAML_FIELD_END,
+    LIST(addresses, struct yaml_ip, num_addresses),
+    TEXT(gateway4, struct yaml_ip),
+    TEXT(gateway6, struct yaml_ip),
+    BOOL(dhcp4, struct yaml_ip),
+    BOOL(autoconf6, struct yaml_ip),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t tcp_fields[] = {
-    NUMBER(max_connections, struct yaml_tcp), NUMBER(window_kb, struct yaml_tcp), CYAML_FIELD_END,
+    NUMBER(max_connections, struct yaml_tcp),
+    NUMBER(window_kb, struct yaml_tcp),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t policy_fields[] = {
-    LIST(files, struct yaml_policy, num_files), TEXT(keyring_dir, struct yaml_policy), TEXT(no_match, struct yaml_policy),
-    TEXT(start_gate, struct yaml_policy), CYAML_FIELD_END,
+    LIST(files, struct yaml_policy, num_files),
+    TEXT(keyring_dir, struct yaml_policy),
+    TEXT(no_match, struct yaml_policy),
+    TEXT(start_gate, struct yaml_policy),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
-    TEXT(poll, struct yaml_engine), CYAML_FIELD_END,
+    TEXT(poll, struct yaml_engine),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t sockets_fields[] = {
-    NUMBER(max, struct yaml_sockets), NUMBER(buffer_kb, struct yaml_sockets), CYAML_FIELD_END,
+    NUMBER(max, struct yaml_sockets),
+    NUMBER(buffer_kb, struct yaml_sockets),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t control_fields[] = {
-    TEXT(socket, struct yaml_control), CYAML_FIELD_END,
+    TEXT(socket, struct yaml_control),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t root_fields[] = {
-    SECTION(packet, packet_fields), SECTION(port, port_fields), SECTION(ip, ip_fields), SECTION(tcp, tcp_fields),
-    SECTION(policy, policy_fields), SECTION(engine, engine_fields), SECTION(sockets, sockets_fields),
-    SECTION(control, control_fields), CYAML_FIELD_END,
+    SECTION(packet, packet_fields),   SECTION(port, port_fields),       SECTION(ip, ip_fields),
+    SECTION(tcp, tcp_fields),         SECTION(policy, policy_fields),   SECTION(engine, engine_fields),
+    SECTION(sockets, sockets_fields), SECTION(control, control_fields), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t root_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_root, root_fields),
@@ -157,8 +176,8 @@ static enum pel_err take_text(const char *text, const char *otherwise, char **re
     return *ret != NULL ? PEL_OK : PEL_E_NO_MEMORY;
 }
 
-static enum pel_err take_number(const struct check *check, const char *key, const uint32_t *value, uint32_t otherwise,
-                                uint32_t min, uint32_t max, uint32_t *ret)
+static enum pel_err take_number(const struct check *check, const char *key, const uint32_t *value,
+                                uint32_t otherwise, uint32_t min, uint32_t max, uint32_t *ret)
 {
     *ret = value != NULL ? *value : otherwise;
     if (*ret < min || *ret > max)
@@ -167,8 +186,8 @@ static enum pel_err take_number(const struct check *check, const char *key, cons
 }
 
 /* Which of `words` is written; the first when nothing is. */
-static enum pel_err take_word(const struct check *check, const char *key, const char *value, const char *const *words,
-                              size_t num_words, uint32_t *ret)
+static enum pel_err take_word(const struct check *check, const char *key, const char *value,
+                              const char *const *words, size_t num_words, uint32_t *ret)
 {
     *ret = 0;
     if (value == NULL)
@@ -180,12 +199,14 @@ static enum pel_err take_word(const struct check *check, const char *key, const 
         }
     }
     const char *nearest = pel_text_nearest(value, words, num_words);
-    return FAIL(check, "%s: %s: \"%s\" is not known; write one of %s, %s%s%s%s%s%s", check->file, key, value, words[0],
-                words[1], num_words > 2 ? ", " : "", num_words > 2 ? words[2] : "", nearest != NULL ? " (did you mean " : "",
-                nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
+    return FAIL(check, "%s: %s: \"%s\" is not known; write one of %s, %s%s%s%s%s%s", check->file, key, value,
+                words[0], words[1], num_words > 2 ? ", " : "", num_words > 2 ? words[2] : "",
+                nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
+                nearest != NULL ? "?)" : "");
 }
 
-static enum pel_err take_ip(const struct check *check, const char *key, const char *value, uint8_t version, struct pel_ip *ret)
+static enum pel_err take_ip(const struct check *check, const char *key, const char *value, uint8_t version,
+                            struct pel_ip *ret)
 {
     if (value == NULL)
         return PEL_OK;
@@ -204,13 +225,16 @@ static enum pel_err take_prefix(const struct check *check, const char *value, st
         ip[ip_len] = '\0';
         unsigned long prefix_len = strtoul(slash + 1, &end, 10);
         bool number = slash[1] >= '0' && slash[1] <= '9' && *end == '\0';
-        if (number && pel_ip_parse(ip, &ret->ip) == PEL_OK && prefix_len <= (ret->ip.version == 4 ? 32u : 128u)) {
+        if (number && pel_ip_parse(ip, &ret->ip) == PEL_OK &&
+            prefix_len <= (ret->ip.version == 4 ? 32u : 128u)) {
             ret->prefix_len = (uint8_t)prefix_len;
             return PEL_OK;
         }
     }
-    return FAIL(check, "%s: ip.addresses: \"%s\" is no address with a prefix length, such as 192.0.2.1/24 or 2001:db8::1/64",
-                check->file, value);
+    return FAIL(
+        check,
+        "%s: ip.addresses: \"%s\" is no address with a prefix length, such as 192.0.2.1/24 or 2001:db8::1/64",
+        check->file, value);
 }
 
 static enum pel_err check_packet(const struct check *check, const struct yaml_packet *yaml)
@@ -221,14 +245,18 @@ static enum pel_err check_packet(const struct check *check, const struct yaml_pa
     yaml = yaml != NULL ? yaml : &none;
     PEL_TRY(take_word(check, "packet.hugepages", yaml->hugepages, words, 3, &huge));
     check->config->packet.hugepages = (enum pel_hugepages)huge;
-    PEL_TRY(take_number(check, "packet.num_packets", yaml->num_packets, 16384, 512, 1u << 20, &check->config->packet.num_packets));
-    return take_number(check, "packet.memory_mb", yaml->memory_mb, 256, 64, 65536, &check->config->packet.memory_mb);
+    PEL_TRY(take_number(check, "packet.num_packets", yaml->num_packets, 16384, 512, 1u << 20,
+                        &check->config->packet.num_packets));
+    return take_number(check, "packet.memory_mb", yaml->memory_mb, 256, 64, 65536,
+                       &check->config->packet.memory_mb);
 }
 
 static enum pel_err check_port(const struct check *check, const struct yaml_port *yaml)
 {
     if (yaml == NULL || yaml->device == NULL || yaml->device[0] == '\0')
-        return FAIL(check, "%s: port.device is missing: name a DPDK device, such as \"net_tap0,iface=pel0\" or a PCI address",
+        return FAIL(check,
+                    "%s: port.device is missing: name a DPDK device, such as \"net_tap0,iface=pel0\" or a "
+                    "PCI address",
                     check->file);
     PEL_TRY(take_text(yaml->device, NULL, &check->config->port.device));
     return take_number(check, "port.mtu", yaml->mtu, 1500, 1280, 9216, &check->config->port.mtu);
@@ -242,16 +270,20 @@ static enum pel_err check_ip(const struct check *check, const struct yaml_ip *ya
     check->config->ip.dhcp4 = yaml->dhcp4 != NULL && *yaml->dhcp4;
     check->config->ip.autoconf6 = yaml->autoconf6 != NULL && *yaml->autoconf6;
     if (yaml->num_addresses > PEL_IP_ADDRS_MAX)
-        return FAIL(check, "%s: ip.addresses: %u addresses; at most %u", check->file, yaml->num_addresses, PEL_IP_ADDRS_MAX);
+        return FAIL(check, "%s: ip.addresses: %u addresses; at most %u", check->file, yaml->num_addresses,
+                    PEL_IP_ADDRS_MAX);
     for (unsigned i = 0; i < yaml->num_addresses; i++) {
         PEL_TRY(take_prefix(check, yaml->addresses[i], &check->config->ip.addrs[i]));
         num_ipv4 += check->config->ip.addrs[i].ip.version == 4;
     }
     check->config->ip.num_addrs = yaml->num_addresses;
     if (num_ipv4 > 1 || (num_ipv4 > 0 && check->config->ip.dhcp4))
-        return FAIL(check, "%s: ip.addresses: more than one IPv4 address (dhcp4 counts as one); a port has one", check->file);
+        return FAIL(check,
+                    "%s: ip.addresses: more than one IPv4 address (dhcp4 counts as one); a port has one",
+                    check->file);
     if (yaml->num_addresses == 0 && !check->config->ip.dhcp4 && !check->config->ip.autoconf6)
-        return FAIL(check, "%s: ip: no address: write ip.addresses, or dhcp4: true, or autoconf6: true", check->file);
+        return FAIL(check, "%s: ip: no address: write ip.addresses, or dhcp4: true, or autoconf6: true",
+                    check->file);
     PEL_TRY(take_ip(check, "ip.gateway4", yaml->gateway4, 4, &check->config->ip.gateway4));
     return take_ip(check, "ip.gateway6", yaml->gateway6, 6, &check->config->ip.gateway6);
 }
@@ -263,7 +295,8 @@ static enum pel_err check_tcp(const struct check *check, const struct yaml_tcp *
     yaml = yaml != NULL ? yaml : &none;
     PEL_TRY(take_number(check, "tcp.window_kb", yaml->window_kb, 512, 16, 4096, &window_kb));
     check->config->tcp.window_len = window_kb * 1024;
-    return take_number(check, "tcp.max_connections", yaml->max_connections, 65536, 1, 1u << 20, &check->config->tcp.max_connections);
+    return take_number(check, "tcp.max_connections", yaml->max_connections, 65536, 1, 1u << 20,
+                       &check->config->tcp.max_connections);
 }
 
 static enum pel_err check_policy(const struct check *check, const struct yaml_policy *yaml)
@@ -273,7 +306,8 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
     uint32_t word = 0;
     yaml = yaml != NULL ? yaml : &none;
     if (yaml->num_files > PEL_CONFIG_POLICY_FILES_MAX)
-        return FAIL(check, "%s: policy.files: %u files; at most %u", check->file, yaml->num_files, PEL_CONFIG_POLICY_FILES_MAX);
+        return FAIL(check, "%s: policy.files: %u files; at most %u", check->file, yaml->num_files,
+                    PEL_CONFIG_POLICY_FILES_MAX);
     for (unsigned i = 0; i < yaml->num_files; i++) {
         PEL_TRY(take_text(yaml->files[i], NULL, &check->config->policy.files[i]));
         check->config->policy.num_files++;
@@ -317,17 +351,19 @@ static enum pel_err check_all(const struct check *check, const struct yaml_root 
     PEL_TRY(check_policy(check, yaml->policy));
     PEL_TRY(check_engine(check, yaml->engine));
     PEL_TRY(check_sockets(check, yaml->sockets));
-    return take_text(yaml->control != NULL ? yaml->control->socket : NULL, NULL, &check->config->control.socket);
+    return take_text(yaml->control != NULL ? yaml->control->socket : NULL, NULL,
+                     &check->config->control.socket);
 }
 
-enum pel_err pel_config_read(const char *file, const char *text, size_t text_len, struct pel_config *ret_config,
-                             struct pel_error *reterr)
+enum pel_err pel_config_read(const char *file, const char *text, size_t text_len,
+                             struct pel_config *ret_config, struct pel_error *reterr)
 {
     struct messages messages = {0};
     const cyaml_config_t cyaml_config = cyaml_config_of(&messages);
     struct yaml_root *yaml = NULL;
     struct pel_config config = {0};
-    cyaml_err_t loaded = cyaml_load_data((const uint8_t *)text, text_len, &cyaml_config, &root_schema, (cyaml_data_t **)&yaml, NULL);
+    cyaml_err_t loaded = cyaml_load_data((const uint8_t *)text, text_len, &cyaml_config, &root_schema,
+                                         (cyaml_data_t **)&yaml, NULL);
     if (loaded != CYAML_OK || yaml == NULL)
         return pel_error_set(reterr, PEL_E_CONFIG_SYNTAX, "%s: %s: %s", file, cyaml_strerror(loaded),
                              messages.len > 0 ? messages.text : "the file is empty");

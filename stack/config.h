@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stack's configuration: YAML, read by libcyaml against a schema, then checked value by value. docs/CONFIGURATION.md is its
- * reference. Failure: an unknown key, a wrong type or a value out of range is CONFIG_SYNTAX with file, line where known, key and range;
- * nothing is guessed.
+ * The stack's configuration: YAML, read by libcyaml against a schema, then checked value by value.
+ * docs/CONFIGURATION.md is its reference. Failure: an unknown key, a wrong type or a value out of range is
+ * CONFIG_SYNTAX with file, line where known, key and range; nothing is guessed.
  */
 #ifndef PEL_STACK_CONFIG_H
 #define PEL_STACK_CONFIG_H
@@ -58,13 +58,14 @@ struct pel_config {
     } control;
 };
 
-/* pel_config_read reads `text`, naming it `file` in messages. On success the caller frees with pel_config_free. Errors, with text:
- * CONFIG_SYNTAX, NO_MEMORY. Any thread. */
-PEL_MUST_USE enum pel_err pel_config_read(const char *file, const char *text, size_t text_len, struct pel_config *ret_config,
-                                          struct pel_error *reterr);
+/* pel_config_read reads `text`, naming it `file` in messages. On success the caller frees with
+ * pel_config_free. Errors, with text: CONFIG_SYNTAX, NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_config_read(const char *file, const char *text, size_t text_len,
+                                          struct pel_config *ret_config, struct pel_error *reterr);
 
 /* pel_config_read_file reads a file of at most 1 MiB. Errors as pel_config_read, and IO. Any thread. */
-PEL_MUST_USE enum pel_err pel_config_read_file(const char *path, struct pel_config *ret_config, struct pel_error *reterr);
+PEL_MUST_USE enum pel_err pel_config_read_file(const char *path, struct pel_config *ret_config,
+                                               struct pel_error *reterr);
 
 /* pel_config_free frees what a configuration holds; harmless on a zeroed one. */
 void pel_config_free(struct pel_config *config);

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A failed connection whose alert has left waits this long for the peer to close first: a reset right behind an alert would make
- * the peer's system throw the alert away unread. */
+/* A failed connection whose alert has left waits this long for the peer to close first: a reset right behind
+ * an alert would make the peer's system throw the alert away unread. */
 #define FAIL_PATIENCE_US 1000000
 
 /* How long bytes of a connection that was given up may take to leave. */
 #define END_PATIENCE_US 60000000
 
-#define ROW(state, to, row_flags) [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
+#define ROW(state, to, row_flags)                                                                            \
+    [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
 #define TO(state) PEL_SM_TO(PEL_CONN_##state)
 
 static const struct pel_sm_row conn_rows[PEL_CONN_STATES] = {
@@ -174,7 +175,8 @@ static void after_output(struct pel_conn *conn)
         close_gently(conn);
         return;
     }
-    bool fin_due = pel_conn_is(conn, PEL_CONN_FAILING) || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
+    bool fin_due =
+        pel_conn_is(conn, PEL_CONN_FAILING) || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
     if (fin_due && !conn->fin_sent)
         conn->fin_sent = pel_tcp_shutdown(conn->tcp) == PEL_OK;
     if (conn->fin_sent && conn->fin_received && pel_conn_is(conn, PEL_CONN_FAILING))
@@ -265,7 +267,8 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
         pel_conn_pump_out(conn);
     }
     conn->bytes_out += total_len;
-    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_tls_bytes_out : PEL_STAT_clear_bytes_out, total_len);
+    pel_count_stat(&conn->engine->counters,
+                   conn->tls != NULL ? PEL_STAT_tls_bytes_out : PEL_STAT_clear_bytes_out, total_len);
     conn->want_write = total_len < len;
     if (total_len > 0)
         err = PEL_OK;
@@ -299,7 +302,8 @@ void pel_conn_resume(struct pel_conn *conn)
     pel_conn_leave(conn);
 }
 
-/* Bytes that arrived and that nobody will read: as with BSD sockets the peer learns of the loss by a reset. */
+/* Bytes that arrived and that nobody will read: as with BSD sockets the peer learns of the loss by a reset.
+ */
 static bool unread(const struct pel_conn *conn)
 {
     return conn->rx != NULL || conn->stash_len > conn->stash_at;

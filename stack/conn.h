@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection: where TCP, the policy's verdict and TLS meet. Received bytes go up (TCP -> TLS -> owner), written bytes go down
- * (owner -> TLS -> TCP), each as far as there is room, and nothing passes before the verdict is in.
+ * A connection: where TCP, the policy's verdict and TLS meet. Received bytes go up (TCP -> TLS -> owner),
+ * written bytes go down (owner -> TLS -> TCP), each as far as there is room, and nothing passes before the
+ * verdict is in.
  *
- * The states and who may follow whom are rows in conn.c. An owner is told of events as pellucid/engine.h says; after it has given the
- * connection up, or the connection has failed, the connection lives on alone until its last bytes (an alert, a close_notify) have left.
+ * The states and who may follow whom are rows in conn.c. An owner is told of events as pellucid/engine.h
+ * says; after it has given the connection up, or the connection has failed, the connection lives on alone
+ * until its last bytes (an alert, a close_notify) have left.
  */
 #ifndef PEL_STACK_CONN_H
 #define PEL_STACK_CONN_H
@@ -19,7 +21,8 @@ enum pel_conn_state {
     PEL_CONN_SECURE,    /* TLS both ways */
     PEL_CONN_CLEAR,     /* no rule, or a rule that says clear */
     PEL_CONN_ENDING,    /* given up by its owner; written bytes and close_notify are leaving */
-    PEL_CONN_FAILING,   /* failed, the owner knows; an alert is leaving, then FIN, then a moment's patience, then RST */
+    PEL_CONN_FAILING,   /* failed, the owner knows; an alert is leaving, then FIN, then a moment's patience,
+                           then RST */
     PEL_CONN_CLOSED,
     PEL_CONN_STATES
 };
@@ -27,9 +30,9 @@ enum pel_conn_state {
 struct pel_conn {
     struct pel_sm sm;
     struct pel_engine *engine;
-    struct pel_conn *prev, *next; /* the engine's list */
-    struct pel_tcp *tcp;          /* NULL when TCP has let go of it */
-    struct pel_tls *tls;          /* NULL in clear */
+    struct pel_conn *prev, *next;         /* the engine's list */
+    struct pel_tcp *tcp;                  /* NULL when TCP has let go of it */
+    struct pel_tls *tls;                  /* NULL in clear */
     const struct pel_conn_events *events; /* NULL when it has no owner */
     void *arg;
 
@@ -37,8 +40,8 @@ struct pel_conn {
     const struct pel_rule *rule;       /* NULL: none matched */
     char *server_name;                 /* what the program resolved; may be NULL */
 
-    struct pel_buf *rx;            /* received from TCP, not fed or shown yet */
-    uint8_t *stash;                /* opened, but not taken by the owner */
+    struct pel_buf *rx; /* received from TCP, not fed or shown yet */
+    uint8_t *stash;     /* opened, but not taken by the owner */
     uint32_t stash_at, stash_len;
 
     uint64_t id, opened_us, deadline_us;
@@ -47,10 +50,10 @@ struct pel_conn {
     enum pel_err error;
     uint16_t depth; /* calls into it that are under way: it is freed when the outermost returns */
     bool inbound, mapped;
-    bool held;      /* the owner did not take all: show nothing until it resumes */
-    bool pumping;   /* showing received bytes right now: do not start again from within */
+    bool held;    /* the owner did not take all: show nothing until it resumes */
+    bool pumping; /* showing received bytes right now: do not start again from within */
     bool want_write;
-    bool shut;      /* no more from the owner */
+    bool shut; /* no more from the owner */
     bool fin_sent, fin_received, fin_fed, eof_shown;
 };
 
@@ -63,7 +66,8 @@ void pel_conn_drop(struct pel_conn *conn, enum pel_err err);
 /* pel_conn_fill_report writes what is known of it. */
 void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *ret_report);
 
-/* pel_conn_new makes a connection around `tcp` (may be NULL until it is known), in the first state of its direction. */
+/* pel_conn_new makes a connection around `tcp` (may be NULL until it is known), in the first state of its
+ * direction. */
 struct pel_conn *pel_conn_new(struct pel_engine *engine, struct pel_tcp *tcp, bool inbound);
 
 /* pel_conn_tcp_events are what a connection's TCP layer calls; the argument is the connection. */
@@ -71,18 +75,20 @@ extern const struct pel_tcp_events pel_conn_tcp_events;
 
 /* ---- between conn.c, conn_map.c, conn_rx.c and conn_tx.c ---- */
 
-/* pel_conn_enter and pel_conn_leave bracket everything that may end the connection; leave frees it when it is closed and no other call is
- * under way, and returns whether it still exists. */
+/* pel_conn_enter and pel_conn_leave bracket everything that may end the connection; leave frees it when it is
+ * closed and no other call is under way, and returns whether it still exists. */
 void pel_conn_enter(struct pel_conn *conn);
 bool pel_conn_leave(struct pel_conn *conn);
 
 /* pel_conn_fail ends it because of `err`: tells the owner, lets the alert leave. */
 void pel_conn_fail(struct pel_conn *conn, enum pel_err err);
 
-/* pel_conn_finish moves it to CLOSED, whatever TCP still does with what was written; tells the owner `err`. */
+/* pel_conn_finish moves it to CLOSED, whatever TCP still does with what was written; tells the owner `err`.
+ */
 void pel_conn_finish(struct pel_conn *conn, enum pel_err err);
 
-/* pel_conn_decide asks the policy. PEL_OK: conn->rule and conn->generation say what holds. Errors: refusals, counted. */
+/* pel_conn_decide asks the policy. PEL_OK: conn->rule and conn->generation say what holds. Errors: refusals,
+ * counted. */
 PEL_MUST_USE enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *identity);
 
 /* pel_conn_begin acts on the verdict once TCP is connected: clear, or starts TLS. */

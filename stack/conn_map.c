@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mapping point: one question to the policy per connection, and acting on the answer. Also how connections come to be. */
+/* The mapping point: one question to the policy per connection, and acting on the answer. Also how
+ * connections come to be. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,12 +133,14 @@ static enum pel_err accept_conn(void *arg, struct pel_tcp *tcp)
     }
     bool aborted = err == PEL_OK && conn->tcp == NULL;
     pel_conn_leave(conn);
-    /* An owner that aborted the connection from within has freed the TCP side: the layer below must hear it from the events alone. */
+    /* An owner that aborted the connection from within has freed the TCP side: the layer below must hear it
+     * from the events alone. */
     return aborted ? PEL_OK : err;
 }
 
-enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr *address, socklen_t address_len, uint32_t backlog,
-                               pel_accept_fn *on_accept, void *arg, struct pel_listener **ret_listener)
+enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr *address,
+                               socklen_t address_len, uint32_t backlog, pel_accept_fn *on_accept, void *arg,
+                               struct pel_listener **ret_listener)
 {
     struct pel_endpoint local;
     PEL_TRY(pel_endpoint_from_sockaddr(address, address_len, &local));
@@ -180,9 +183,10 @@ static enum pel_err open_tcp(struct pel_conn *conn, const struct pel_endpoint *l
     return PEL_OK;
 }
 
-/* The local end is known only once TCP has chosen it, so the first SYN may leave before the verdict; data never does. */
-static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoint *local, const char *server_name,
-                                  const struct pel_identity *identity)
+/* The local end is known only once TCP has chosen it, so the first SYN may leave before the verdict; data
+ * never does. */
+static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoint *local,
+                                  const char *server_name, const struct pel_identity *identity)
 {
     if (server_name != NULL) {
         conn->server_name = strdup(server_name);
@@ -195,8 +199,8 @@ static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoi
 
 enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
                                 const struct sockaddr *remote, socklen_t remote_len, const char *server_name,
-                                const struct pel_identity *identity, const struct pel_conn_events *events, void *arg,
-                                struct pel_conn **ret_conn)
+                                const struct pel_identity *identity, const struct pel_conn_events *events,
+                                void *arg, struct pel_conn **ret_conn)
 {
     struct pel_endpoint from = {0}, to;
     PEL_TRY(pel_endpoint_from_sockaddr(remote, remote_len, &to));

@@ -12,7 +12,8 @@ static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
     size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
     conn->bytes_in += taken_len;
-    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_tls_bytes_in : PEL_STAT_clear_bytes_in, taken_len);
+    pel_count_stat(&conn->engine->counters,
+                   conn->tls != NULL ? PEL_STAT_tls_bytes_in : PEL_STAT_clear_bytes_in, taken_len);
     if (taken_len < len)
         conn->held = true;
     return taken_len;
@@ -96,7 +97,8 @@ static enum pel_err show_opened(struct pel_conn *conn)
         if (err != PEL_OK)
             break;
         size_t taken_len = show(conn, conn->engine->scratch, len);
-        if (taken_len < len && conn->events != NULL && !keep(conn, conn->engine->scratch + taken_len, len - taken_len))
+        if (taken_len < len && conn->events != NULL &&
+            !keep(conn, conn->engine->scratch + taken_len, len - taken_len))
             err = PEL_E_NO_MEMORY;
     }
     return err;
@@ -172,7 +174,8 @@ static void pump_tls(struct pel_conn *conn)
         pel_conn_fail(conn, err);
 }
 
-/* Nobody reads any more: what still comes is thrown away, with the window kept open so that the peer can finish. */
+/* Nobody reads any more: what still comes is thrown away, with the window kept open so that the peer can
+ * finish. */
 static void discard(struct pel_conn *conn)
 {
     if (conn->rx != NULL)
@@ -239,7 +242,8 @@ static void on_sent(void *arg, size_t len)
     pel_conn_leave(conn);
 }
 
-/* TCP is gone. After both sides had finished that is the ordinary end, and the owner may still be reading what came before. */
+/* TCP is gone. After both sides had finished that is the ordinary end, and the owner may still be reading
+ * what came before. */
 static void on_error(void *arg, enum pel_err err)
 {
     struct pel_conn *conn = arg;

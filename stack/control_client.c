@@ -31,20 +31,23 @@ static enum pel_err await(const struct call *call, short events)
     for (;;) {
         uint64_t now_ms = pel_clock_now_us(&call->clock) / 1000;
         if (now_ms >= call->deadline_ms)
-            return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE, "the stack at %s did not answer within %d s", call->path,
+            return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE,
+                                 "the stack at %s did not answer within %d s", call->path,
                                  CALL_TIMEOUT_MS / 1000);
         struct pollfd fd = {.fd = call->fd, .events = events};
         int num = poll(&fd, 1, (int)(call->deadline_ms - now_ms));
         if (num > 0)
             return PEL_OK;
         if (num < 0 && errno != EINTR)
-            return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE, "cannot wait for %s: %s", call->path, strerror(errno));
+            return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE, "cannot wait for %s: %s",
+                                 call->path, strerror(errno));
     }
 }
 
 static enum pel_err lost(const struct call *call, const char *why)
 {
-    return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE, "the stack at %s ended the call: %s", call->path, why);
+    return pel_error_set(call->reterr, PEL_E_CONTROL_UNREACHABLE, "the stack at %s ended the call: %s",
+                         call->path, why);
 }
 
 static enum pel_err send_line(const struct call *call, const char *line, size_t len)
@@ -71,7 +74,8 @@ struct reply {
 static enum pel_err grow(const struct call *call, struct reply *reply)
 {
     if (reply->cap > REPLY_MAX_LEN)
-        return pel_error_set(call->reterr, PEL_E_TOO_BIG, "the reply of %s is longer than 64 MiB", call->path);
+        return pel_error_set(call->reterr, PEL_E_TOO_BIG, "the reply of %s is longer than 64 MiB",
+                             call->path);
     size_t cap = reply->cap == 0 ? 65536 : reply->cap * 2;
     char *bytes = realloc(reply->bytes, cap);
     if (bytes == NULL)
@@ -114,7 +118,8 @@ static enum pel_err make_line(const char *request, char **ret_line, struct pel_e
     json_t *json = json_loads(request, 0, &json_error);
     if (!json_is_object(json)) {
         json_decref(json);
-        return pel_error_set(reterr, PEL_E_CONTROL_SYNTAX, "the request is no JSON object: %s", json_error.text);
+        return pel_error_set(reterr, PEL_E_CONTROL_SYNTAX, "the request is no JSON object: %s",
+                             json_error.text);
     }
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
@@ -139,8 +144,8 @@ static enum pel_err converse(const struct call *call, const char *request, char 
     struct reply reply = {0};
     err = receive_line(call, &reply);
     if (err == PEL_OK && reply.bytes[0] != '{')
-        err = pel_error_set(call->reterr, PEL_E_CONTROL_SYNTAX, "what answers on %s is no stack: its reply is no JSON object",
-                            call->path);
+        err = pel_error_set(call->reterr, PEL_E_CONTROL_SYNTAX,
+                            "what answers on %s is no stack: its reply is no JSON object", call->path);
     if (err != PEL_OK) {
         free(reply.bytes);
         return err;
@@ -159,13 +164,15 @@ static enum pel_err connect_to(const char *socket_path, char *path, int *ret_fd,
     } else {
         size_t len = strlen(socket_path);
         if (len > PEL_CONTROL_PATH_MAX_LEN)
-            return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE, "%s is too long for a socket's path", socket_path);
+            return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE, "%s is too long for a socket's path",
+                                 socket_path);
         memcpy(path, socket_path, len + 1);
     }
     return pel_control_path_connect(path, ret_fd, reterr);
 }
 
-enum pel_err pel_control_call(const char *socket_path, const char *request, char **ret_reply, struct pel_error *reterr)
+enum pel_err pel_control_call(const char *socket_path, const char *request, char **ret_reply,
+                              struct pel_error *reterr)
 {
     char path[PEL_CONTROL_PATH_MAX_LEN + 1];
     struct call call = {.path = path, .clock = pel_clock_real(), .reterr = reterr};

@@ -40,7 +40,8 @@ static bool peer_is_allowed(int fd)
 {
     struct ucred cred;
     socklen_t len = sizeof cred;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && (cred.uid == 0 || cred.uid == geteuid());
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+           (cred.uid == 0 || cred.uid == geteuid());
 }
 
 void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t now_ms)
@@ -54,7 +55,8 @@ void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t now_m
 
 short pel_control_slot_events(const struct pel_control_slot *slot)
 {
-    /* What was read with an earlier request and not looked at yet brings no POLLIN: being writable wakes us for it. */
+    /* What was read with an earlier request and not looked at yet brings no POLLIN: being writable wakes us
+     * for it. */
     return slot->out != NULL || slot->in_len > slot->in_scanned ? POLLOUT : POLLIN;
 }
 
@@ -74,7 +76,8 @@ void pel_control_slot_close(struct pel_control_slot *slot)
 static bool send_reply(struct pel_control_slot *slot, uint64_t now_ms)
 {
     while (slot->out_sent < slot->out_len) {
-        ssize_t num = send(slot->fd, slot->out + slot->out_sent, slot->out_len - slot->out_sent, MSG_NOSIGNAL);
+        ssize_t num =
+            send(slot->fd, slot->out + slot->out_sent, slot->out_len - slot->out_sent, MSG_NOSIGNAL);
         if (num < 0 && errno == EINTR)
             continue;
         if (num < 0) {
@@ -90,7 +93,8 @@ static bool send_reply(struct pel_control_slot *slot, uint64_t now_ms)
     return !slot->is_broken;
 }
 
-/* Room for more of the request: doubling, and at most one byte over the limit, by which the excess is seen. */
+/* Room for more of the request: doubling, and at most one byte over the limit, by which the excess is seen.
+ * */
 static bool grow(struct pel_control_slot *slot)
 {
     size_t cap = slot->in_cap == 0 ? 4096 : slot->in_cap * 2;
@@ -121,15 +125,16 @@ static bool receive(struct pel_control_slot *slot)
 }
 
 /* Answers the request `line`, or says what is wrong with it. */
-static void answer(struct pel_control_slot *slot, const char *line, size_t len, pel_control_handler_fn *handler, void *arg,
-                   uint64_t now_ms)
+static void answer(struct pel_control_slot *slot, const char *line, size_t len,
+                   pel_control_handler_fn *handler, void *arg, uint64_t now_ms)
 {
     json_error_t json_error;
     json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &json_error);
     char *text = NULL, *reply = NULL;
     if (request == NULL) {
         char message[JSON_ERROR_TEXT_LENGTH + 64];
-        snprintf(message, sizeof message, "the request is no JSON object: column %d: %s", json_error.column, json_error.text);
+        snprintf(message, sizeof message, "the request is no JSON object: column %d: %s", json_error.column,
+                 json_error.text);
         queue_error(slot, message, now_ms);
     } else if (!json_is_string(json_object_get(request, "verb"))) {
         queue_error(slot, "the request has no \"verb\"", now_ms);
@@ -144,7 +149,8 @@ static void answer(struct pel_control_slot *slot, const char *line, size_t len, 
 }
 
 /* Answers the first whole line, if there is one. Returns true when it did. */
-static bool take_line(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg, uint64_t now_ms)
+static bool take_line(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg,
+                      uint64_t now_ms)
 {
     if (slot->in_len == slot->in_scanned)
         return false;
@@ -166,7 +172,8 @@ static bool take_line(struct pel_control_slot *slot, pel_control_handler_fn *han
     return true;
 }
 
-void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg, uint64_t now_ms)
+void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg,
+                          uint64_t now_ms)
 {
     /* One request a turn, so that a client that asks without end cannot keep the others waiting. */
     if (slot->out != NULL && !send_reply(slot, now_ms))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client of the control socket, as the server sees it: bytes in until a line is whole, the handler, bytes out until the reply has
- * gone, and again. Never blocks; what a client may cost is bounded in bytes (requests) and in time.
+ * One client of the control socket, as the server sees it: bytes in until a line is whole, the handler, bytes
+ * out until the reply has gone, and again. Never blocks; what a client may cost is bounded in bytes
+ * (requests) and in time.
  *
  * Belongs to the control thread.
  */
@@ -26,14 +27,16 @@ struct pel_control_slot {
     size_t out_len, out_sent;
 };
 
-/* pel_control_slot_open takes over `fd` (non-blocking). A client of another user gets its refusal as its first reply. */
+/* pel_control_slot_open takes over `fd` (non-blocking). A client of another user gets its refusal as its
+ * first reply. */
 void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t now_ms);
 
 /* pel_control_slot_events returns what to poll for. */
 short pel_control_slot_events(const struct pel_control_slot *slot);
 
 /* pel_control_slot_run reads, answers and writes as far as it goes without waiting. */
-void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg, uint64_t now_ms);
+void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg,
+                          uint64_t now_ms);
 
 /* pel_control_slot_is_done tells whether the connection is over or out of time. */
 bool pel_control_slot_is_done(const struct pel_control_slot *slot, uint64_t now_ms);

@@ -23,19 +23,23 @@ static enum pel_err make_directory(const char *dir, struct pel_error *reterr)
 {
     if (mkdir(dir, 0755) == 0 || (errno == EEXIST && is_directory(dir)))
         return PEL_OK;
-    return pel_error_set(reterr, PEL_E_IO, "cannot make the directory %s for the control socket: %s", dir, strerror(errno));
+    return pel_error_set(reterr, PEL_E_IO, "cannot make the directory %s for the control socket: %s", dir,
+                         strerror(errno));
 }
 
-enum pel_err pel_control_path_choose(const char *path_or_dir, const char *program_name, char *ret_path, struct pel_error *reterr)
+enum pel_err pel_control_path_choose(const char *path_or_dir, const char *program_name, char *ret_path,
+                                     struct pel_error *reterr)
 {
     const char *place = path_or_dir != NULL ? path_or_dir : PEL_CONTROL_DIR;
     size_t place_len = strlen(place);
-    bool is_dir = path_or_dir == NULL || is_directory(place) || (place_len > 0 && place[place_len - 1] == '/');
+    bool is_dir =
+        path_or_dir == NULL || is_directory(place) || (place_len > 0 && place[place_len - 1] == '/');
     char path[PEL_CONTROL_PATH_MAX_LEN + 1];
     int len = is_dir ? snprintf(path, sizeof path, "%s/%s-%d.sock", place, program_name, (int)getpid())
                      : snprintf(path, sizeof path, "%s", place);
     if (len <= 0 || (size_t)len >= sizeof path)
-        return pel_error_set(reterr, PEL_E_TOO_BIG, "the control socket's path under %s is empty or longer than %zu bytes", place,
+        return pel_error_set(reterr, PEL_E_TOO_BIG,
+                             "the control socket's path under %s is empty or longer than %zu bytes", place,
                              sizeof path - 1);
     char copy[sizeof path];
     memcpy(copy, path, sizeof path);
@@ -51,7 +55,8 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *path)
     return (socklen_t)sizeof *address;
 }
 
-/* Whether a process accepts connections at `path`. Does not wait: a full backlog (EAGAIN) is an answer, too. */
+/* Whether a process accepts connections at `path`. Does not wait: a full backlog (EAGAIN) is an answer, too.
+ * */
 static bool answers(const char *path)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -71,10 +76,13 @@ static enum pel_err check_free(const char *path, struct pel_error *reterr)
     if (lstat(path, &st) != 0)
         return PEL_OK;
     if (!S_ISSOCK(st.st_mode))
-        return pel_error_set(reterr, PEL_E_EXISTS, "%s exists and is no socket; remove it or configure another control socket", path);
+        return pel_error_set(reterr, PEL_E_EXISTS,
+                             "%s exists and is no socket; remove it or configure another control socket",
+                             path);
     if (answers(path))
         return pel_error_set(reterr, PEL_E_EXISTS,
-                             "another process answers on %s; stop it or configure another control socket", path);
+                             "another process answers on %s; stop it or configure another control socket",
+                             path);
     return PEL_OK;
 }
 
@@ -84,8 +92,8 @@ static bool bind_and_listen(int fd, const char *bind_path, const char *path)
     struct sockaddr_un address;
     socklen_t len = fill_address(&address, bind_path);
     unlink(bind_path);
-    return fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&address, len) == 0 && chmod(bind_path, 0600) == 0 &&
-           listen(fd, 64) == 0 && rename(bind_path, path) == 0;
+    return fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&address, len) == 0 &&
+           chmod(bind_path, 0600) == 0 && listen(fd, 64) == 0 && rename(bind_path, path) == 0;
 }
 
 enum pel_err pel_control_path_listen(const char *path, int *ret_fd, struct pel_error *reterr)
@@ -103,7 +111,8 @@ enum pel_err pel_control_path_listen(const char *path, int *ret_fd, struct pel_e
         unlink(bind_path);
         close(fd);
     }
-    return pel_error_set(reterr, PEL_E_IO, "cannot listen on the control socket %s: %s", path, strerror(error));
+    return pel_error_set(reterr, PEL_E_IO, "cannot listen on the control socket %s: %s", path,
+                         strerror(error));
 }
 
 enum pel_err pel_control_path_connect(const char *path, int *ret_fd, struct pel_error *reterr)
@@ -121,8 +130,11 @@ enum pel_err pel_control_path_connect(const char *path, int *ret_fd, struct pel_
     }
     int error = errno;
     close(fd);
-    const char *hint = error == ECONNREFUSED ? " (its process is gone)" : error == EACCES ? " (ask as its user, or as root)" : "";
-    return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE, "no stack answers on %s: %s%s", path, strerror(error), hint);
+    const char *hint = error == ECONNREFUSED ? " (its process is gone)"
+                       : error == EACCES     ? " (ask as its user, or as root)"
+                                             : "";
+    return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE, "no stack answers on %s: %s%s", path,
+                         strerror(error), hint);
 }
 
 static bool has_suffix(const char *text, const char *suffix)
@@ -161,11 +173,12 @@ enum pel_err pel_control_path_find(const char *dir, char *ret_path, struct pel_e
         closedir(listing);
     }
     if (found.num == 0)
-        return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE,
-                             "no stack answers in %s: start a program that hosts one, or name its socket with --socket", dir);
+        return pel_error_set(
+            reterr, PEL_E_CONTROL_UNREACHABLE,
+            "no stack answers in %s: start a program that hosts one, or name its socket with --socket", dir);
     if (found.num > 1)
-        return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE, "%zu stacks answer; choose one with --socket:%s", found.num,
-                             found.list);
+        return pel_error_set(reterr, PEL_E_CONTROL_UNREACHABLE,
+                             "%zu stacks answer; choose one with --socket:%s", found.num, found.list);
     memcpy(ret_path, found.path, sizeof found.path);
     return PEL_OK;
 }

@@ -67,7 +67,8 @@ static bool wait_for_events(struct pel_control_server *server, struct pollfd *fd
         .events = POLLIN,
     };
     for (size_t i = 0; i < server->num_slots; i++)
-        fds[2 + i] = (struct pollfd){.fd = server->slots[i].fd, .events = pel_control_slot_events(&server->slots[i])};
+        fds[2 + i] =
+            (struct pollfd){.fd = server->slots[i].fd, .events = pel_control_slot_events(&server->slots[i])};
     int num_ready = poll(fds, (nfds_t)(2 + server->num_slots), server->num_slots > 0 ? 250 : -1);
     return num_ready > 0;
 }
@@ -95,8 +96,8 @@ static void *control_thread(void *arg)
 }
 
 /* Starts the thread with every signal blocked: they are the program's business. */
-static enum pel_err start_thread(struct pel_control_server *server, pel_control_handler_fn *handler, void *arg,
-                                 struct pel_error *reterr)
+static enum pel_err start_thread(struct pel_control_server *server, pel_control_handler_fn *handler,
+                                 void *arg, struct pel_error *reterr)
 {
     struct thread_start *start = malloc(sizeof *start);
     if (start == NULL)
@@ -124,7 +125,8 @@ static void free_server(struct pel_control_server *server)
     free(server);
 }
 
-enum pel_err pel_control_server_start(const char *path_or_dir, const char *program_name, pel_control_handler_fn *handler, void *arg,
+enum pel_err pel_control_server_start(const char *path_or_dir, const char *program_name,
+                                      pel_control_handler_fn *handler, void *arg,
                                       struct pel_control_server **ret_server, struct pel_error *reterr)
 {
     struct pel_control_server *server = calloc(1, sizeof *server);
@@ -135,7 +137,8 @@ enum pel_err pel_control_server_start(const char *path_or_dir, const char *progr
     server->stop_fd = eventfd(0, EFD_CLOEXEC);
     enum pel_err err = PEL_OK;
     if (server->stop_fd < 0)
-        err = pel_error_set(reterr, PEL_E_IO, "cannot make an eventfd for the control socket: %s", strerror(errno));
+        err = pel_error_set(reterr, PEL_E_IO, "cannot make an eventfd for the control socket: %s",
+                            strerror(errno));
     if (err == PEL_OK)
         err = pel_control_path_choose(path_or_dir, program_name, server->path, reterr);
     if (err == PEL_OK)

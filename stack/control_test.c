@@ -35,7 +35,8 @@ static void echo(void *arg, const char *request, char **ret_reply)
         memset(reply, 'x', len);
         memcpy(reply, "{\"a\":\"", 6);
         memcpy(reply + len - 3, "\"}", 3);
-    } else if (strstr(request, "\"nothing\"") == NULL && asprintf(&reply, "{\"ok\":true,\"echo\":%s}", request) < 0) {
+    } else if (strstr(request, "\"nothing\"") == NULL &&
+               asprintf(&reply, "{\"ok\":true,\"echo\":%s}", request) < 0) {
         reply = NULL;
     }
     *ret_reply = reply;
@@ -168,7 +169,8 @@ PEL_TEST(control, two_requests_in_one_write_get_two_replies)
         len += (size_t)num;
         replies[len] = '\0';
     }
-    PEL_EXPECT_STR(replies, "{\"ok\":true,\"echo\":{\"verb\":\"a\"}}\n{\"ok\":true,\"echo\":{\"verb\":\"b\"}}\n");
+    PEL_EXPECT_STR(replies,
+                   "{\"ok\":true,\"echo\":{\"verb\":\"a\"}}\n{\"ok\":true,\"echo\":{\"verb\":\"b\"}}\n");
     close(fd);
     fixture_close(&f);
 }
@@ -190,7 +192,8 @@ PEL_TEST(control, a_request_without_end_is_cut_off)
     fixture_close(&f);
 }
 
-/* Silent and half-spoken clients, as many as are served at once: a further one waits until they are dropped, no longer. */
+/* Silent and half-spoken clients, as many as are served at once: a further one waits until they are dropped,
+ * no longer. */
 PEL_TEST(control, silent_clients_are_dropped_and_block_nobody_for_long)
 {
     struct fixture f;
@@ -245,7 +248,8 @@ PEL_TEST(control, a_handler_out_of_memory_ends_the_connection)
     PEL_REQUIRE(fixture_open(&f));
     char *reply = NULL;
     struct pel_error error;
-    PEL_EXPECT_ERR(pel_control_call(f.path, "{\"verb\":\"nothing\"}", &reply, &error), PEL_E_CONTROL_UNREACHABLE);
+    PEL_EXPECT_ERR(pel_control_call(f.path, "{\"verb\":\"nothing\"}", &reply, &error),
+                   PEL_E_CONTROL_UNREACHABLE);
     PEL_EXPECT_HAS(error.text, "ended the call");
     PEL_EXPECT_ERR(pel_control_call(f.path, "not json", &reply, &error), PEL_E_CONTROL_SYNTAX);
     PEL_EXPECT_ERR(pel_control_call(f.path, "[]", &reply, &error), PEL_E_CONTROL_SYNTAX);
@@ -271,7 +275,8 @@ PEL_TEST(control, a_live_socket_is_respected_and_a_dead_one_replaced)
     PEL_REQUIRE(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
     close(fd);
     char *reply = NULL;
-    PEL_EXPECT_ERR(pel_control_call(f.path, "{\"verb\":\"ping\"}", &reply, &error), PEL_E_CONTROL_UNREACHABLE);
+    PEL_EXPECT_ERR(pel_control_call(f.path, "{\"verb\":\"ping\"}", &reply, &error),
+                   PEL_E_CONTROL_UNREACHABLE);
     PEL_EXPECT_HAS(error.text, "its process is gone");
     PEL_EXPECT_ERR(pel_control_call(f.dir, "{\"verb\":\"ping\"}", &reply, &error), PEL_E_CONTROL_UNREACHABLE);
     PEL_EXPECT_HAS(error.text, "no stack answers");
@@ -316,9 +321,11 @@ PEL_TEST(control, bad_places_are_clear_errors)
     memcpy(path, "/tmp/", 5);
     path[sizeof path - 1] = '\0';
     PEL_EXPECT_ERR(pel_control_server_start(path, "test", echo, NULL, &server, &error), PEL_E_TOO_BIG);
-    PEL_EXPECT_ERR(pel_control_server_start("/nowhere/at/all.sock", "test", echo, NULL, &server, &error), PEL_E_IO);
+    PEL_EXPECT_ERR(pel_control_server_start("/nowhere/at/all.sock", "test", echo, NULL, &server, &error),
+                   PEL_E_IO);
     PEL_EXPECT_HAS(error.text, "/nowhere/at");
-    PEL_EXPECT_ERR(pel_control_server_start("/proc/self/status", "test", echo, NULL, &server, &error), PEL_E_EXISTS);
+    PEL_EXPECT_ERR(pel_control_server_start("/proc/self/status", "test", echo, NULL, &server, &error),
+                   PEL_E_EXISTS);
     PEL_EXPECT_HAS(error.text, "is no socket");
     PEL_EXPECT(server == NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control socket answers: "ping", "conns", "stats", "policy-load". Runs on the control thread; what engines own is copied on their
- * own threads. */
+/* What the control socket answers: "ping", "conns", "stats", "policy-load". Runs on the control thread; what
+ * engines own is copied on their own threads. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
@@ -16,7 +16,8 @@ static json_t *refusal(const char *why)
     return json_pack("{s:b, s:s}", "ok", 0, "error", why);
 }
 
-/* Bytes from a peer (a certificate's subject, a server name) may be no UTF-8: JSON gets "?" for each such string. */
+/* Bytes from a peer (a certificate's subject, a server name) may be no UTF-8: JSON gets "?" for each such
+ * string. */
 static json_t *text_of(const char *text)
 {
     json_t *value = json_string(text);
@@ -64,7 +65,8 @@ static void take_snapshot(struct pel_engine *engine, void *arg)
         return;
     for (const struct pel_conn *conn = engine->conns; conn != NULL; conn = conn->next)
         pel_conn_fill_report(conn, &snapshot->reports[snapshot->num++]);
-    snapshot->num_recent = engine->num_ended < PEL_ENGINE_RECENT ? (size_t)engine->num_ended : PEL_ENGINE_RECENT;
+    snapshot->num_recent =
+        engine->num_ended < PEL_ENGINE_RECENT ? (size_t)engine->num_ended : PEL_ENGINE_RECENT;
     for (size_t i = 0; i < snapshot->num_recent; i++)
         snapshot->recent[i] = engine->recent[(engine->num_ended - 1 - i) % PEL_ENGINE_RECENT];
 }
@@ -73,10 +75,11 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
 {
     char id[32];
     snprintf(id, sizeof id, "%zu.%llu", engine, (unsigned long long)report->id);
-    json_t *json = json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id, "engine", (json_int_t)engine, "direction",
-                             report->inbound ? "inbound" : "outbound", "local", endpoint_of(&report->local), "remote",
-                             endpoint_of(&report->remote), "mapped", (int)report->mapped, "generation",
-                             (json_int_t)report->generation, "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
+    json_t *json = json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id, "engine",
+                             (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound",
+                             "local", endpoint_of(&report->local), "remote", endpoint_of(&report->remote),
+                             "mapped", (int)report->mapped, "generation", (json_int_t)report->generation,
+                             "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
                              (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
     if (json == NULL)
         return NULL;
@@ -119,8 +122,9 @@ static json_t *conns(struct pel_stack *stack)
         free(snapshot.reports);
         free(snapshot.recent);
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid(), "generation",
-                     (json_int_t)pel_generation_number(&stack->slot), "connections", alive, "recent", recent);
+    return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
+                     (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
+                     "connections", alive, "recent", recent);
 }
 
 /* ---- stats ---- */
@@ -142,8 +146,9 @@ static void take_figures(struct pel_engine *engine, void *arg)
 static const char *category_name(enum pel_err err)
 {
     static const char *const names[] = {
-        [PEL_CAT_NONE] = "none",     [PEL_CAT_BLOCKED] = "blocked", [PEL_CAT_PEER] = "peer",    [PEL_CAT_LIMIT] = "limit",
-        [PEL_CAT_CONFIG] = "config", [PEL_CAT_POLICY] = "policy",   [PEL_CAT_CALLER] = "caller",
+        [PEL_CAT_NONE] = "none",     [PEL_CAT_BLOCKED] = "blocked", [PEL_CAT_PEER] = "peer",
+        [PEL_CAT_LIMIT] = "limit",   [PEL_CAT_CONFIG] = "config",   [PEL_CAT_POLICY] = "policy",
+        [PEL_CAT_CALLER] = "caller",
     };
     return names[pel_err_category(err)];
 }
@@ -154,9 +159,9 @@ static json_t *errors_of(const struct pel_counters *counters, bool all)
     for (int i = 1; i < PEL_ERR_NR; i++) {
         enum pel_err err = (enum pel_err)i;
         if (counters->err[i] > 0 || all)
-            json_array_append_new(errors, json_pack("{s:s, s:I, s:s, s:s}", "name", pel_err_name(err), "value",
-                                                    (json_int_t)counters->err[i], "category", category_name(err), "text",
-                                                    pel_err_text(err)));
+            json_array_append_new(errors, json_pack("{s:s, s:I, s:s, s:s}", "name", pel_err_name(err),
+                                                    "value", (json_int_t)counters->err[i], "category",
+                                                    category_name(err), "text", pel_err_text(err)));
     }
     return errors;
 }
@@ -176,9 +181,10 @@ static json_t *port_of(struct pel_stack *stack)
 {
     struct pel_port_stats stats = {0};
     stack->port->ops->stats(stack->port, &stats);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", stack->port->name, "driver", stack->port->ops->driver, "mtu",
-                     (json_int_t)stack->port->mtu, "offloads", (json_int_t)stack->port->offloads, "rx_missed",
-                     (json_int_t)stats.rx_missed, "rx_no_buffers", (json_int_t)stats.rx_no_buffers, "tx_errors",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", stack->port->name, "driver",
+                     stack->port->ops->driver, "mtu", (json_int_t)stack->port->mtu, "offloads",
+                     (json_int_t)stack->port->offloads, "rx_missed", (json_int_t)stats.rx_missed,
+                     "rx_no_buffers", (json_int_t)stats.rx_no_buffers, "tx_errors",
                      (json_int_t)stats.tx_errors, "packets_in_use", (json_int_t)stats.num_pkts_in_use);
 }
 
@@ -189,29 +195,32 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
     for (size_t e = 0; e < stack->num_engines; e++) {
         pel_engine_call(stack->engines[e].engine, take_figures, &figures);
         for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && figures.no_rule[i].count > 0; i++)
-            json_array_append_new(no_rule, json_pack("{s:I, s:s, s:I}", "port", (json_int_t)figures.no_rule[i].port, "direction",
-                                                     figures.no_rule[i].outbound ? "outbound" : "inbound", "count",
-                                                     (json_int_t)figures.no_rule[i].count));
+            json_array_append_new(no_rule,
+                                  json_pack("{s:I, s:s, s:I}", "port", (json_int_t)figures.no_rule[i].port,
+                                            "direction", figures.no_rule[i].outbound ? "outbound" : "inbound",
+                                            "count", (json_int_t)figures.no_rule[i].count));
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid(),
-                     "generation", (json_int_t)pel_generation_number(&stack->slot), "connections", (json_int_t)figures.num_conns,
-                     "stats", stats_of(&figures.counters), "errors",
-                     errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule", no_rule, "port",
-                     port_of(stack));
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
+                     (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
+                     "connections", (json_int_t)figures.num_conns, "stats", stats_of(&figures.counters),
+                     "errors", errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))),
+                     "no_rule", no_rule, "port", port_of(stack));
 }
 
 /* ---- policy-load ---- */
 
 static void append_diag(void *arg, const struct pel_policy_diag *diag)
 {
-    json_t *json = json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column", (json_int_t)diag->column, "severity",
-                             diag->severity == PEL_SEV_ERROR ? "error" : "warning");
+    json_t *json =
+        json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column", (json_int_t)diag->column,
+                  "severity", diag->severity == PEL_SEV_ERROR ? "error" : "warning");
     json_object_set_new(json, "file", text_of(diag->file));
     json_object_set_new(json, "message", text_of(diag->message));
     json_array_append_new(arg, json);
 }
 
-/* The files that the request names, or the configured ones when it names none. Returns their number, or -1. */
+/* The files that the request names, or the configured ones when it names none. Returns their number, or -1.
+ */
 static int files_of(struct pel_stack *stack, const json_t *request, const char **files)
 {
     const json_t *list = json_object_get(request, "files"), *file;
@@ -222,7 +231,8 @@ static int files_of(struct pel_stack *stack, const json_t *request, const char *
     }
     if (!json_is_array(list) || num > PEL_CONFIG_POLICY_FILES_MAX)
         return -1;
-    json_array_foreach(list, i, file) {
+    json_array_foreach(list, i, file)
+    {
         files[i] = json_string_value(file);
         if (files[i] == NULL)
             return -1;
@@ -241,9 +251,11 @@ static json_t *policy_load(struct pel_stack *stack, const json_t *request)
     if (num_files == 0)
         return refusal("no file was named, and the configuration names none (policy.files)");
     json_t *diagnostics = json_array();
-    enum pel_err err = pel_stack_load_policy(stack, files, (size_t)num_files, append_diag, diagnostics, &result, &error);
-    json_t *reply = json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation", (json_int_t)result.generation, "rules",
-                              (json_int_t)result.num_rules, "warnings", (json_int_t)result.num_warnings, "unusable",
+    enum pel_err err =
+        pel_stack_load_policy(stack, files, (size_t)num_files, append_diag, diagnostics, &result, &error);
+    json_t *reply = json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation",
+                              (json_int_t)result.generation, "rules", (json_int_t)result.num_rules,
+                              "warnings", (json_int_t)result.num_warnings, "unusable",
                               (json_int_t)result.num_unusable, "diagnostics", diagnostics);
     if (err != PEL_OK && reply != NULL)
         json_object_set_new(reply, "error", text_of(error.text));

@@ -14,8 +14,9 @@
 /* How often connections' deadlines are looked at. They are seconds long; ten milliseconds late is in time. */
 #define DEADLINE_CHECK_US 10000
 
-/* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port can wake it. */
-#define SPIN_LOOPS 2000
+/* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port
+ * can wake it. */
+#define SPIN_LOOPS   2000
 #define SLEEP_MAX_US 200
 
 static uint64_t read_clock(const struct pel_engine *engine)
@@ -23,7 +24,8 @@ static uint64_t read_clock(const struct pel_engine *engine)
     return pel_clock_now_us(&engine->config.ip.clock);
 }
 
-enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine, struct pel_error *reterr)
+enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine,
+                             struct pel_error *reterr)
 {
     struct pel_engine *engine = aligned_alloc(64, (sizeof *engine + 63) / 64 * 64);
     if (engine == NULL)
@@ -74,9 +76,10 @@ void pel_engine_close(struct pel_engine *engine)
 static void wake(struct pel_engine *engine)
 {
     uint64_t one = 1;
-    /* The engine says "sleeping" before it looks at the mailbox a last time, and we push before we look at that word: one of the
-     * two sees the other. */
-    if (__atomic_exchange_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST) != 0 && write(engine->wake_fd, &one, sizeof one) < 0)
+    /* The engine says "sleeping" before it looks at the mailbox a last time, and we push before we look at
+     * that word: one of the two sees the other. */
+    if (__atomic_exchange_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST) != 0 &&
+        write(engine->wake_fd, &one, sizeof one) < 0)
         abort(); /* an eventfd that we own takes a 1 unless it overflows, which one sleeper cannot cause */
 }
 
@@ -85,7 +88,8 @@ void pel_engine_post(struct pel_engine *engine, struct pel_task *task)
     struct pel_task *first = __atomic_load_n(&engine->mailbox, __ATOMIC_RELAXED);
     do {
         task->next = first;
-    } while (!__atomic_compare_exchange_n(&engine->mailbox, &first, task, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&engine->mailbox, &first, task, true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
     wake(engine);
 }
 
@@ -211,8 +215,9 @@ static void sleep_a_little(struct pel_engine *engine)
         return;
     struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)sleep_us * 1000};
     __atomic_store_n(&engine->sleeping, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL && ppoll(&pollfd, 1, &timeout, NULL) > 0 &&
-        read(engine->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL &&
+        ppoll(&pollfd, 1, &timeout, NULL) > 0 && read(engine->wake_fd, &count, sizeof count) < 0 &&
+        errno != EAGAIN)
         abort();
     __atomic_store_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An engine from the inside: one thread's share of the stack. It owns a queue of the port, a TCP/IP instance, its connections and
- * its counters, and shares nothing but the slot of the current policy generation and its mailbox.
+ * An engine from the inside: one thread's share of the stack. It owns a queue of the port, a TCP/IP instance,
+ * its connections and its counters, and shares nothing but the slot of the current policy generation and its
+ * mailbox.
  *
- * One step of the loop: time, policy generation, mailbox, received frames, TCP/IP timers, connections' deadlines, frames out. A test
- * steps an engine by hand in virtual time; the stack runs it on a thread of its own with pel_engine_run.
+ * One step of the loop: time, policy generation, mailbox, received frames, TCP/IP timers, connections'
+ * deadlines, frames out. A test steps an engine by hand in virtual time; the stack runs it on a thread of its
+ * own with pel_engine_run.
  */
 #ifndef PEL_STACK_ENGINE_H
 #define PEL_STACK_ENGINE_H
@@ -17,10 +19,10 @@
 #include "stack/generation.h"
 #include "stack/lwip/lwip.h"
 
-#define PEL_ENGINE_RX_BURST 64
-#define PEL_ENGINE_SCRATCH_LEN (16384 + 256)
+#define PEL_ENGINE_RX_BURST      64
+#define PEL_ENGINE_SCRATCH_LEN   (16384 + 256)
 #define PEL_ENGINE_NO_RULE_PORTS 64
-#define PEL_ENGINE_RECENT 64
+#define PEL_ENGINE_RECENT        64
 
 struct pel_engine_config {
     uint32_t index;
@@ -87,19 +89,20 @@ struct pel_engine {
     uint32_t stopping;
 };
 
-/* pel_engine_open makes an engine and its TCP/IP instance for the calling thread. Borrows what `config` points to. Errors, with text:
- * ARG, NO_MEMORY, IO, and those of pel_ip_open. */
-PEL_MUST_USE enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine,
-                                          struct pel_error *reterr);
+/* pel_engine_open makes an engine and its TCP/IP instance for the calling thread. Borrows what `config`
+ * points to. Errors, with text: ARG, NO_MEMORY, IO, and those of pel_ip_open. */
+PEL_MUST_USE enum pel_err pel_engine_open(const struct pel_engine_config *config,
+                                          struct pel_engine **ret_engine, struct pel_error *reterr);
 
-/* pel_engine_close ends every connection (owners hear on_closed with CONN_ABORTED) and frees the engine. Its thread only. NULL is
- * harmless. */
+/* pel_engine_close ends every connection (owners hear on_closed with CONN_ABORTED) and frees the engine. Its
+ * thread only. NULL is harmless. */
 void pel_engine_close(struct pel_engine *engine);
 
 /* pel_engine_step runs the loop once; returns whether there was work. Its thread only. */
 bool pel_engine_step(struct pel_engine *engine);
 
-/* pel_engine_run steps until pel_engine_stop; sleeps when there is nothing to do, unless busy_poll. Its thread only. */
+/* pel_engine_run steps until pel_engine_stop; sleeps when there is nothing to do, unless busy_poll. Its
+ * thread only. */
 void pel_engine_run(struct pel_engine *engine);
 
 /* pel_engine_stop makes pel_engine_run return. Any thread. */

@@ -60,8 +60,8 @@ enum pel_err pel_engine_udp_open(struct pel_engine *engine, const struct sockadd
     return PEL_OK;
 }
 
-enum pel_err pel_udp_socket_send(struct pel_udp_socket *udp, const struct sockaddr *to, socklen_t to_len, const uint8_t *bytes,
-                                 size_t len)
+enum pel_err pel_udp_socket_send(struct pel_udp_socket *udp, const struct sockaddr *to, socklen_t to_len,
+                                 const uint8_t *bytes, size_t len)
 {
     struct pel_endpoint remote;
     PEL_TRY(pel_endpoint_from_sockaddr(to, to_len, &remote));

@@ -35,11 +35,13 @@ static uint32_t versions_of(uint32_t policy_versions)
     return versions;
 }
 
-static enum pel_err open_env(const struct pel_effective *effective, const struct pel_generation_config *config,
-                             struct pel_tls_env **ret_env, struct pel_error *reterr)
+static enum pel_err open_env(const struct pel_effective *effective,
+                             const struct pel_generation_config *config, struct pel_tls_env **ret_env,
+                             struct pel_error *reterr)
 {
     char path[KEYRING_PATH_LEN];
-    PEL_TRY(pel_keyring_resolve(config->keyring_dir, config->owner, effective->keyring, path, sizeof path, reterr));
+    PEL_TRY(pel_keyring_resolve(config->keyring_dir, config->owner, effective->keyring, path, sizeof path,
+                                reterr));
     struct pel_tls_config tls = {
         .role = effective->role == PEL_ROLE_CLIENT ? PEL_TLS_CLIENT : PEL_TLS_SERVER,
         .client_auth = client_auth_of(effective),
@@ -58,13 +60,14 @@ static enum pel_err open_env(const struct pel_effective *effective, const struct
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Rules that name the same environment and connection action have the same effective values, the group's trace bits apart:
- * they share one environment, and so one ticket key and session cache. */
+/* Rules that name the same environment and connection action have the same effective values, the group's
+ * trace bits apart: they share one environment, and so one ticket key and session cache. */
 static const struct pel_rule *earlier_twin(const struct pel_policy *policy, const struct pel_rule *rule)
 {
     for (size_t i = 0; i < rule->index; i++) {
         const struct pel_rule *other = pel_policy_rule(policy, i);
-        if (other->effective.ttls_enabled && strcmp(other->environment_action, rule->environment_action) == 0 &&
+        if (other->effective.ttls_enabled &&
+            strcmp(other->environment_action, rule->environment_action) == 0 &&
             strcmp(other->connection_action, rule->connection_action) == 0)
             return other;
     }
@@ -92,7 +95,8 @@ static enum pel_err bind_rule(struct pel_generation *generation, const struct pe
 }
 
 enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_generation_config *config,
-                                  pel_generation_problem_fn *on_problem, void *arg, struct pel_generation **ret_generation)
+                                  pel_generation_problem_fn *on_problem, void *arg,
+                                  struct pel_generation **ret_generation)
 {
     size_t num_rules = pel_policy_num_rules(policy);
     struct pel_generation *generation = calloc(1, sizeof *generation);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A generation: one policy with what its rules need to run, immutable from the moment it is published. For each rule there is a
- * binding: the TLS environment that serves it, or the problem why it cannot be served (then its connections are refused, never
- * let through in clear).
+ * A generation: one policy with what its rules need to run, immutable from the moment it is published. For
+ * each rule there is a binding: the TLS environment that serves it, or the problem why it cannot be served
+ * (then its connections are refused, never let through in clear).
  *
- * The slot is where the current generation stands. It is swapped whole; an engine notices at the top of its loop by the number,
- * and a connection keeps the generation it was mapped by until it closes.
+ * The slot is where the current generation stands. It is swapped whole; an engine notices at the top of its
+ * loop by the number, and a connection keeps the generation it was mapped by until it closes.
  */
 #ifndef PEL_STACK_GENERATION_H
 #define PEL_STACK_GENERATION_H
@@ -35,17 +35,19 @@ struct pel_generation_config {
 };
 
 /* Takes the problem of a rule that cannot be served. */
-typedef void pel_generation_problem_fn(void *arg, const struct pel_rule *rule, const struct pel_error *problem);
+typedef void pel_generation_problem_fn(void *arg, const struct pel_rule *rule,
+                                       const struct pel_error *problem);
 
-/* pel_generation_build makes a generation of `policy`, taking over the caller's reference (also on failure), and opens every
- * keyring that its rules name. A keyring that cannot be used is a binding's problem, told to `on_problem` (may be NULL), not an
- * error. Errors: NO_MEMORY. Any thread. */
-PEL_MUST_USE enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_generation_config *config,
+/* pel_generation_build makes a generation of `policy`, taking over the caller's reference (also on failure),
+ * and opens every keyring that its rules name. A keyring that cannot be used is a binding's problem, told to
+ * `on_problem` (may be NULL), not an error. Errors: NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_generation_build(struct pel_policy *policy,
+                                               const struct pel_generation_config *config,
                                                pel_generation_problem_fn *on_problem, void *arg,
                                                struct pel_generation **ret_generation);
 
-/* pel_generation_ref takes a reference; pel_generation_unref drops one and frees the generation with the last. NULL is harmless.
- * Any thread. */
+/* pel_generation_ref takes a reference; pel_generation_unref drops one and frees the generation with the
+ * last. NULL is harmless. Any thread. */
 struct pel_generation *pel_generation_ref(struct pel_generation *generation);
 void pel_generation_unref(struct pel_generation *generation);
 
@@ -58,8 +60,8 @@ struct pel_generation_slot {
 void pel_generation_slot_init(struct pel_generation_slot *slot);
 void pel_generation_slot_fini(struct pel_generation_slot *slot);
 
-/* pel_generation_publish makes `generation` the current one, numbered after the last, and takes the caller's reference. Returns the
- * number. Any thread. */
+/* pel_generation_publish makes `generation` the current one, numbered after the last, and takes the caller's
+ * reference. Returns the number. Any thread. */
 uint64_t pel_generation_publish(struct pel_generation_slot *slot, struct pel_generation *generation);
 
 /* pel_generation_current returns a reference to the current generation, or NULL. Any thread. */

@@ -11,9 +11,9 @@
 #include "policy/files.h"
 #include "stack/engine.h"
 
-#define WINDOW_LEN (1u << 20)
+#define WINDOW_LEN     (1u << 20)
 #define WIRE_QUEUE_LEN 8192
-#define POOL_PACKETS 32768
+#define POOL_PACKETS   32768
 
 struct side {
     struct pel_pair *pair;
@@ -42,7 +42,8 @@ static void keep_first(void *arg, const struct pel_policy_diag *diag)
 {
     struct first_error *first = arg;
     if (diag->severity == PEL_SEV_ERROR && first->text[0] == '\0')
-        snprintf(first->text, sizeof first->text, "%s:%u:%u: %s", diag->file, diag->line, diag->column, diag->message);
+        snprintf(first->text, sizeof first->text, "%s:%u:%u: %s", diag->file, diag->line, diag->column,
+                 diag->message);
 }
 
 static void keep_problem(void *arg, const struct pel_rule *rule, const struct pel_error *problem)
@@ -52,7 +53,8 @@ static void keep_problem(void *arg, const struct pel_rule *rule, const struct pe
         snprintf(first->text, sizeof first->text, "rule %s: %s", rule->name, problem->text);
 }
 
-static enum pel_err parse(const char *file, struct first_error *first, struct pel_policy **ret_policy, struct pel_error *reterr)
+static enum pel_err parse(const char *file, struct first_error *first, struct pel_policy **ret_policy,
+                          struct pel_error *reterr)
 {
     static const struct pel_policy_source empty = {.file = "empty", .text = "", .text_len = 0};
     if (file == NULL)
@@ -60,7 +62,8 @@ static enum pel_err parse(const char *file, struct first_error *first, struct pe
     return pel_policy_load_files(&file, 1, keep_first, first, ret_policy, NULL, reterr);
 }
 
-static enum pel_err load(struct side *side, const char *file, const char *keyring_dir, struct pel_error *reterr)
+static enum pel_err load(struct side *side, const char *file, const char *keyring_dir,
+                         struct pel_error *reterr)
 {
     struct first_error first = {""};
     struct pel_policy *policy = NULL;
@@ -96,7 +99,8 @@ static void *run_side(void *arg)
     return NULL;
 }
 
-static void configure(struct side *side, int index, struct pel_port *port, const struct pel_pair_options *options)
+static void configure(struct side *side, int index, struct pel_port *port,
+                      const struct pel_pair_options *options)
 {
     static const char *const addrs[2][2] = {{"10.7.0.1", "fd07::1"}, {"10.7.0.2", "fd07::2"}};
     struct pel_ipstack_config *ip = &side->config.ip;
@@ -132,11 +136,13 @@ static enum pel_err start_side(struct side *side, struct pel_error *reterr)
     return side->error.code;
 }
 
-static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *options, struct pel_error *reterr)
+static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *options,
+                          struct pel_error *reterr)
 {
     const struct pel_clock clock = pel_clock_real();
-    const struct pel_sim_wire_config wire = {
-        .mtu = options->mtu != 0 ? options->mtu : 1500, .queue_len = WIRE_QUEUE_LEN, .max_packets = POOL_PACKETS};
+    const struct pel_sim_wire_config wire = {.mtu = options->mtu != 0 ? options->mtu : 1500,
+                                             .queue_len = WIRE_QUEUE_LEN,
+                                             .max_packets = POOL_PACKETS};
     enum pel_err err = pel_sim_wire_open(&wire, &clock, &pair->ports[0], &pair->ports[1]);
     if (err != PEL_OK)
         return pel_error_set(reterr, err, "the wire in memory: %s", pel_err_text(err));
@@ -149,7 +155,8 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
     return PEL_OK;
 }
 
-enum pel_err pel_pair_start(const struct pel_pair_options *options, struct pel_pair **ret_pair, struct pel_error *reterr)
+enum pel_err pel_pair_start(const struct pel_pair_options *options, struct pel_pair **ret_pair,
+                            struct pel_error *reterr)
 {
     struct pel_pair *pair = calloc(1, sizeof *pair);
     if (pair == NULL)

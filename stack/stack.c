@@ -63,11 +63,12 @@ static void on_problem(void *arg, const struct pel_rule *rule, const struct pel_
 {
     struct load *load = arg;
     load->num_unusable++;
-    pel_stack_log(load->stack, "rule %s cannot be served, its connections are refused: %s", rule->name, problem->text);
+    pel_stack_log(load->stack, "rule %s cannot be served, its connections are refused: %s", rule->name,
+                  problem->text);
 }
 
-static enum pel_err load_locked(struct load *load, const char *const *files, size_t num_files, struct pel_load_result *result,
-                                struct pel_error *reterr)
+static enum pel_err load_locked(struct load *load, const char *const *files, size_t num_files,
+                                struct pel_load_result *result, struct pel_error *reterr)
 {
     struct pel_stack *stack = load->stack;
     struct pel_policy *policy = NULL;
@@ -75,7 +76,8 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
     result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err = pel_policy_load_files(files, num_files, on_diag, load, &policy, &result->num_warnings, reterr);
+    enum pel_err err =
+        pel_policy_load_files(files, num_files, on_diag, load, &policy, &result->num_warnings, reterr);
     if (err != PEL_OK)
         return err;
     result->num_rules = pel_policy_num_rules(policy);
@@ -87,8 +89,9 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     return PEL_OK;
 }
 
-enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files, size_t num_files, pel_policy_diag_fn *diag,
-                                   void *diag_arg, struct pel_load_result *ret_result, struct pel_error *reterr)
+enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files, size_t num_files,
+                                   pel_policy_diag_fn *diag, void *diag_arg,
+                                   struct pel_load_result *ret_result, struct pel_error *reterr)
 {
     struct load load = {.stack = stack, .diag = diag, .diag_arg = diag_arg};
     struct pel_load_result result = {0};
@@ -97,8 +100,10 @@ enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *f
     enum pel_err err = load_locked(&load, files, num_files, &result, &error);
     pthread_mutex_unlock(&stack->load_lock);
     if (err == PEL_OK)
-        pel_stack_log(stack, "policy generation %llu: %zu rules, %zu warnings, %zu rules that cannot be served",
-                      (unsigned long long)result.generation, result.num_rules, result.num_warnings, result.num_unusable);
+        pel_stack_log(stack,
+                      "policy generation %llu: %zu rules, %zu warnings, %zu rules that cannot be served",
+                      (unsigned long long)result.generation, result.num_rules, result.num_warnings,
+                      result.num_unusable);
     else
         pel_stack_log(stack, "policy not loaded: %s; generation %llu stays in force", error.text,
                       (unsigned long long)result.generation);
@@ -111,8 +116,8 @@ enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *f
 enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_error *reterr)
 {
     struct pel_load_result result;
-    return pel_stack_load_policy(stack, (const char *const *)stack->config.policy.files, stack->config.policy.num_files, NULL, NULL,
-                                 &result, reterr);
+    return pel_stack_load_policy(stack, (const char *const *)stack->config.policy.files,
+                                 stack->config.policy.num_files, NULL, NULL, &result, reterr);
 }
 
 /* ---- engines ---- */
@@ -148,18 +153,19 @@ static struct pel_engine_config engine_config_of(struct pel_stack *stack, uint32
         .busy_poll = config->engine.busy_poll,
         .user = stack->user,
         .job = stack->job,
-        .ip = {
-            .port = stack->port,
-            .queue = (uint16_t)index,
-            .num_addrs = config->ip.num_addrs,
-            .gateway4 = config->ip.gateway4,
-            .gateway6 = config->ip.gateway6,
-            .dhcp4 = config->ip.dhcp4,
-            .autoconf6 = config->ip.autoconf6,
-            .max_connections = config->tcp.max_connections,
-            .tcp_window_len = config->tcp.window_len,
-            .clock = pel_clock_real(),
-        },
+        .ip =
+            {
+                .port = stack->port,
+                .queue = (uint16_t)index,
+                .num_addrs = config->ip.num_addrs,
+                .gateway4 = config->ip.gateway4,
+                .gateway6 = config->ip.gateway6,
+                .dhcp4 = config->ip.dhcp4,
+                .autoconf6 = config->ip.autoconf6,
+                .max_connections = config->tcp.max_connections,
+                .tcp_window_len = config->tcp.window_len,
+                .clock = pel_clock_real(),
+            },
     };
     memcpy(engine.ip.addrs, config->ip.addrs, sizeof engine.ip.addrs);
     return engine;
@@ -215,7 +221,8 @@ static void wait_for_dhcp(struct pel_stack *stack)
             usleep(10000);
     }
     if (!has_ipv4)
-        pel_stack_log(stack, "no answer from a DHCP server in %d s; going on without an IPv4 address, still asking",
+        pel_stack_log(stack,
+                      "no answer from a DHCP server in %d s; going on without an IPv4 address, still asking",
                       ADDRESS_WAIT_MS / 1000);
 }
 
@@ -235,7 +242,8 @@ static void identify(struct pel_stack *stack)
 /* "0000:03:00.0" or "03:00.0", perhaps with arguments behind a comma: a device on the PCI bus. */
 static bool is_pci(const char *device)
 {
-    return device[0] != '\0' && strspn(device, "0123456789abcdefABCDEF:.") == strcspn(device, ",") && strchr(device, ':') != NULL;
+    return device[0] != '\0' && strspn(device, "0123456789abcdefABCDEF:.") == strcspn(device, ",") &&
+           strchr(device, ':') != NULL;
 }
 
 static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr)
@@ -255,7 +263,8 @@ static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr
         .mtu = config->port.mtu,
         .num_queues = 1,
         .num_packets = config->packet.num_packets,
-        .offloads = PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM,
+        .offloads =
+            PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM,
     };
     return pel_dpdk_port_open(&port, &stack->port, reterr);
 }
@@ -263,8 +272,9 @@ static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr
 static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *reterr)
 {
     struct pel_engine *engines[PEL_STACK_ENGINES_MAX];
-    const struct pel_sockets_config config = {
-        .max_sockets = stack->config.sockets.max, .buffer_len = stack->config.sockets.buffer_len, .clock = pel_clock_real()};
+    const struct pel_sockets_config config = {.max_sockets = stack->config.sockets.max,
+                                              .buffer_len = stack->config.sockets.buffer_len,
+                                              .clock = pel_clock_real()};
     for (size_t i = 0; i < stack->num_engines; i++)
         engines[i] = stack->engines[i].engine;
     enum pel_err err = pel_sockets_start(engines, stack->num_engines, &config);
@@ -275,15 +285,18 @@ static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *ret
 static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reterr)
 {
     PEL_TRY(start_port(stack, reterr));
-    /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a better one. */
+    /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a
+     * better one. */
     if (stack->config.policy.num_files > 0 && pel_stack_reload(stack, NULL) != PEL_OK)
-        pel_stack_log(stack, "%s", stack->config.policy.start_gate_open
-                                       ? "no policy is in force; the start gate is open by configuration"
-                                       : "no policy is in force: the start gate stays closed until one is loaded");
+        pel_stack_log(stack, "%s",
+                      stack->config.policy.start_gate_open
+                          ? "no policy is in force; the start gate is open by configuration"
+                          : "no policy is in force: the start gate stays closed until one is loaded");
     PEL_TRY(start_engine(stack, 0, reterr));
     wait_for_dhcp(stack);
     PEL_TRY(start_sockets(stack, reterr));
-    return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack, &stack->control, reterr);
+    return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
+                                    &stack->control, reterr);
 }
 
 static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
@@ -292,11 +305,13 @@ static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reter
     if (options->config_path != NULL)
         return pel_config_read_file(options->config_path, &stack->config, reterr);
     if (options->config_text != NULL)
-        return pel_config_read("configuration", options->config_text, strlen(options->config_text), &stack->config, reterr);
+        return pel_config_read("configuration", options->config_text, strlen(options->config_text),
+                               &stack->config, reterr);
     return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
 }
 
-enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack, struct pel_error *reterr)
+enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack,
+                             struct pel_error *reterr)
 {
     struct pel_stack *stack = calloc(1, sizeof *stack);
     if (stack == NULL)

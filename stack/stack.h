@@ -50,11 +50,12 @@ struct pel_load_result {
 /* pel_stack_log hands one line to the stack's log. Any thread. */
 void pel_stack_log(struct pel_stack *stack, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* pel_stack_load_policy reads, checks, binds and publishes the files. Every message goes to `diag` (may be NULL) and to the log. On any
- * error the old generation stays. Errors, with text: POLICY_SYNTAX, IO, NO_MEMORY. Any thread but an engine's. */
-PEL_MUST_USE enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files, size_t num_files,
-                                                pel_policy_diag_fn *diag, void *diag_arg, struct pel_load_result *ret_result,
-                                                struct pel_error *reterr);
+/* pel_stack_load_policy reads, checks, binds and publishes the files. Every message goes to `diag` (may be
+ * NULL) and to the log. On any error the old generation stays. Errors, with text: POLICY_SYNTAX, IO,
+ * NO_MEMORY. Any thread but an engine's. */
+PEL_MUST_USE enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files,
+                                                size_t num_files, pel_policy_diag_fn *diag, void *diag_arg,
+                                                struct pel_load_result *ret_result, struct pel_error *reterr);
 
 /* pel_stack_control answers a request on the control socket; `arg` is the stack. */
 void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json);

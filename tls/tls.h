@@ -2,18 +2,20 @@
 /*
  * One TLS connection as a machine without I/O: bytes in, bytes out, time as an argument.
  *
- * An environment (struct pel_tls_env) holds what connections share: role, versions, suites, certificates, trust. It is
- * immutable and reference-counted: connections keep theirs when the policy changes. A session (struct pel_tls) is one
- * connection:
+ * An environment (struct pel_tls_env) holds what connections share: role, versions, suites, certificates,
+ * trust. It is immutable and reference-counted: connections keep theirs when the policy changes. A session
+ * (struct pel_tls) is one connection:
  *
- *     pel_tls_new -> pel_tls_feed / pel_tls_out_* until pel_tls_is_secure -> pel_tls_read / pel_tls_write -> pel_tls_close
+ *     pel_tls_new -> pel_tls_feed / pel_tls_out_* until pel_tls_is_secure -> pel_tls_read / pel_tls_write ->
+ * pel_tls_close
  *
- * The caller moves bytes: what came from TCP goes into pel_tls_feed, what pel_tls_out_peek shows goes to TCP. After every
- * call that may produce output the caller looks at pel_tls_out_peek, also after an error: the fatal alert is there.
+ * The caller moves bytes: what came from TCP goes into pel_tls_feed, what pel_tls_out_peek shows goes to TCP.
+ * After every call that may produce output the caller looks at pel_tls_out_peek, also after an error: the
+ * fatal alert is there.
  *
- * Failure: an error other than AGAIN and EOF is final; the session keeps saying it, and the caller resets the TCP
- * connection after the alert has left. Clear text is never returned for a record whose tag has not verified, and an end
- * of the TCP stream without close_notify is TLS_TRUNCATED, never EOF.
+ * Failure: an error other than AGAIN and EOF is final; the session keeps saying it, and the caller resets the
+ * TCP connection after the alert has left. Clear text is never returned for a record whose tag has not
+ * verified, and an end of the TCP stream without close_notify is TLS_TRUNCATED, never EOF.
  *
  * What it does not do: sockets, timers (it names its deadline), policy, certificates' revocation.
  */
@@ -49,75 +51,79 @@ enum pel_tls_versions {
 struct pel_tls_config {
     enum pel_tls_role role;
     enum pel_tls_client_auth client_auth; /* server only */
-    uint32_t versions;                    /* enum pel_tls_versions; a gap (1.1 and 1.3 without 1.2) is TLS_CONFIG */
-    const uint16_t *ciphers;              /* IANA code points, most wanted first; all versions in one list */
-    size_t num_ciphers;                   /* 0: TLS 1.3's and the ECDHE AEAD suites, AES-GCM first with AES instructions */
-    const uint16_t *groups;               /* IANA named groups, most wanted first */
-    size_t num_groups;                    /* 0: X25519, P-256, P-384, P-521 */
-    const char *keyring_path;             /* a keyring directory as in tls/keyring.h, or "*AUTH*" for the machine's CAs */
-    const char *label;                    /* the certificate's label; NULL: the ring's default; "": none (a client) */
-    const char *const *more_labels;       /* further certificates of a server, chosen by what the client can */
+    uint32_t versions;       /* enum pel_tls_versions; a gap (1.1 and 1.3 without 1.2) is TLS_CONFIG */
+    const uint16_t *ciphers; /* IANA code points, most wanted first; all versions in one list */
+    size_t num_ciphers;      /* 0: TLS 1.3's and the ECDHE AEAD suites, AES-GCM first with AES instructions */
+    const uint16_t *groups;  /* IANA named groups, most wanted first */
+    size_t num_groups;       /* 0: X25519, P-256, P-384, P-521 */
+    const char *keyring_path; /* a keyring directory as in tls/keyring.h, or "*AUTH*" for the machine's CAs */
+    const char *label;        /* the certificate's label; NULL: the ring's default; "": none (a client) */
+    const char *const *more_labels; /* further certificates of a server, chosen by what the client can */
     size_t num_more_labels;
-    uint64_t handshake_timeout_us;        /* 0: none. Client role: five times that until the peer's first byte */
-    int64_t now_s;                        /* for the check that certificates are in force */
+    uint64_t handshake_timeout_us; /* 0: none. Client role: five times that until the peer's first byte */
+    int64_t now_s;                 /* for the check that certificates are in force */
 };
 
 struct pel_tls_env;
 struct pel_tls;
 
-/* pel_tls_env_new makes an environment with one reference, the caller's. Reads the keyring's files. Errors, each with a
- * text that names the file and what to do: KEYRING_*, TLS_CONFIG, NO_MEMORY. Any thread. */
+/* pel_tls_env_new makes an environment with one reference, the caller's. Reads the keyring's files. Errors,
+ * each with a text that names the file and what to do: KEYRING_*, TLS_CONFIG, NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls_env **ret_env,
                                           struct pel_error *reterr);
 
-/* pel_tls_env_ref takes a reference; pel_tls_env_unref drops one and frees the environment, its keys wiped, with the
- * last. NULL is harmless. Any thread. */
+/* pel_tls_env_ref takes a reference; pel_tls_env_unref drops one and frees the environment, its keys wiped,
+ * with the last. NULL is harmless. Any thread. */
 struct pel_tls_env *pel_tls_env_ref(struct pel_tls_env *env);
 void pel_tls_env_unref(struct pel_tls_env *env);
 
-/* pel_tls_env_cert_expiry_s returns when the environment's own certificate ends (seconds since 1970), or INT64_MAX when
- * it has none. Any thread. */
+/* pel_tls_env_cert_expiry_s returns when the environment's own certificate ends (seconds since 1970), or
+ * INT64_MAX when it has none. Any thread. */
 int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 
-/* pel_tls_new makes a session that holds a reference on `env`. `server_name` (client only, may be NULL) is sent as SNI
- * unless it is an address, and the server's certificate must be for it; without it only the chain is checked.
- * `now_us` starts the handshake timer. `counters` (borrowed, may be NULL) counts records, bytes and errors. A client's
- * first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL. The session belongs to one thread. */
+/* pel_tls_new makes a session that holds a reference on `env`. `server_name` (client only, may be NULL) is
+ * sent as SNI unless it is an address, and the server's certificate must be for it; without it only the chain
+ * is checked. `now_us` starts the handshake timer. `counters` (borrowed, may be NULL) counts records, bytes
+ * and errors. A client's first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL.
+ * The session belongs to one thread. */
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
 /* pel_tls_free wipes and frees the session at any moment. NULL is harmless. */
 void pel_tls_free(struct pel_tls *tls);
 
-/* pel_tls_feed takes bytes from the peer: as many of `len` as it can hold goes into `ret_used_len` (it holds a bounded
- * amount of unread records; feed the rest after pel_tls_read). Advances the handshake. PEL_OK also when nothing became
- * readable. Errors: TLS_*: final. */
+/* pel_tls_feed takes bytes from the peer: as many of `len` as it can hold goes into `ret_used_len` (it holds
+ * a bounded amount of unread records; feed the rest after pel_tls_read). Advances the handshake. PEL_OK also
+ * when nothing became readable. Errors: TLS_*: final. */
 PEL_MUST_USE enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint64_t now_us,
                                        size_t *ret_used_len);
 
-/* pel_tls_feed_fin says that the peer has ended the TCP stream, after every byte before it has been taken by pel_tls_feed.
- * Without a close_notify before it pel_tls_read ends with
- * TLS_TRUNCATED after the last whole record; during the handshake it is TLS_HANDSHAKE_FAILED at once. */
+/* pel_tls_feed_fin says that the peer has ended the TCP stream, after every byte before it has been taken by
+ * pel_tls_feed. Without a close_notify before it pel_tls_read ends with TLS_TRUNCATED after the last whole
+ * record; during the handshake it is TLS_HANDSHAKE_FAILED at once. */
 PEL_MUST_USE enum pel_err pel_tls_feed_fin(struct pel_tls *tls);
 
-/* pel_tls_read copies out up to `cap` bytes of verified clear text. PEL_OK with `ret_len` > 0; AGAIN when more must be
- * fed first; EOF after the peer's close_notify; TLS_*: final. */
+/* pel_tls_read copies out up to `cap` bytes of verified clear text. PEL_OK with `ret_len` > 0; AGAIN when
+ * more must be fed first; EOF after the peer's close_notify; TLS_*: final. */
 PEL_MUST_USE enum pel_err pel_tls_read(struct pel_tls *tls, uint8_t *bytes, size_t cap, size_t *ret_len);
 
-/* pel_tls_write seals up to `len` bytes into records in the output; `ret_len` says how many (the output is bounded, about
- * 64 KiB: take from it and write on). AGAIN when not secure yet or the output is full; STATE after pel_tls_close. */
-PEL_MUST_USE enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len, size_t *ret_len);
+/* pel_tls_write seals up to `len` bytes into records in the output; `ret_len` says how many (the output is
+ * bounded, about 64 KiB: take from it and write on). AGAIN when not secure yet or the output is full; STATE
+ * after pel_tls_close. */
+PEL_MUST_USE enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len,
+                                        size_t *ret_len);
 
-/* pel_tls_close queues a close_notify after what was written; reading goes on (half close). Harmless when repeated or
- * before the handshake is done (then nothing is sent). */
+/* pel_tls_close queues a close_notify after what was written; reading goes on (half close). Harmless when
+ * repeated or before the handshake is done (then nothing is sent). */
 PEL_MUST_USE enum pel_err pel_tls_close(struct pel_tls *tls);
 
-/* pel_tls_out_peek shows the bytes that wait for the peer (`ret_len` 0: none), valid until the next call on the session;
- * pel_tls_out_consume drops the first `len` of them. */
+/* pel_tls_out_peek shows the bytes that wait for the peer (`ret_len` 0: none), valid until the next call on
+ * the session; pel_tls_out_consume drops the first `len` of them. */
 const uint8_t *pel_tls_out_peek(const struct pel_tls *tls, size_t *ret_len);
 void pel_tls_out_consume(struct pel_tls *tls, size_t len);
 
-/* pel_tls_is_secure tells whether the handshake is done: the first moment at which application bytes may pass. */
+/* pel_tls_is_secure tells whether the handshake is done: the first moment at which application bytes may
+ * pass. */
 bool pel_tls_is_secure(const struct pel_tls *tls);
 
 /* pel_tls_deadline_us returns when pel_tls_tick is due; UINT64_MAX for never. */
@@ -138,7 +144,8 @@ struct pel_tls_info {
     const char *server_name;  /* SNI sent or received; "" when none */
     bool name_checked;        /* client: the certificate's name was compared with server_name */
     bool resumed;
-    const char *failure;      /* what went wrong, for people: alert or reason, with what the peer offered; "" if nothing */
+    const char *
+        failure; /* what went wrong, for people: alert or reason, with what the peer offered; "" if nothing */
 };
 
 /* pel_tls_info fills `ret_info`. */

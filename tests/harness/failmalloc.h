@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fault injection: the Nth allocation fails. A test program that wants it links failmalloc_dep, which wraps malloc, calloc, realloc and
- * strdup at link time, in our code and in the vendor code that is linked statically.
+ * Fault injection: the Nth allocation fails. A test program that wants it links failmalloc_dep, which wraps
+ * malloc, calloc, realloc and strdup at link time, in our code and in the vendor code that is linked
+ * statically.
  */
 #ifndef PEL_TESTS_FAILMALLOC_H
 #define PEL_TESTS_FAILMALLOC_H

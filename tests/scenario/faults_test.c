@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers that stall or vanish at every step, buffers that run out, memory that runs out at every allocation. */
+/* Peers that stall or vanish at every step, buffers that run out, memory that runs out at every allocation.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 
 #define SECOND_US 1000000u
 
-static const struct world_config both_tls = {.seed = 1, .policies = {world_client_policy, world_server_policy}};
+static const struct world_config both_tls = {.seed = 1,
+                                             .policies = {world_client_policy, world_server_policy}};
 
 struct scene {
     struct world world;
@@ -33,7 +35,8 @@ static void close_scene(struct scene *scene)
     PEL_EXPECT(world_close(&scene->world));
 }
 
-/* The wire of `host` is cut after its nth frame, for every n of a whole connection: the other side must end in bounded time. */
+/* The wire of `host` is cut after its nth frame, for every n of a whole connection: the other side must end
+ * in bounded time. */
 static void cut(int host)
 {
     for (uint64_t n = 1; n <= 25; n++) {
@@ -92,7 +95,8 @@ PEL_TEST(faults, a_reset_at_every_step)
     }
 }
 
-/* A client that connects and says nothing: the server's start interval, one HandshakeTimeout (10 s by default). */
+/* A client that connects and says nothing: the server's start interval, one HandshakeTimeout (10 s by
+ * default). */
 PEL_TEST(faults, a_silent_client_times_out)
 {
     struct world_config config = {.seed = 1, .policies = {"", world_server_policy}};
@@ -126,7 +130,8 @@ PEL_TEST(faults, out_of_packet_buffers)
     close_scene(&scene);
 }
 
-/* Every allocation of a whole connection fails once. Nothing may crash, leak, hang, or go out in clear; the run after must be whole. */
+/* Every allocation of a whole connection fails once. Nothing may crash, leak, hang, or go out in clear; the
+ * run after must be whole. */
 PEL_TEST(faults, out_of_memory_at_each_allocation)
 {
     uint64_t num_runs = 0;

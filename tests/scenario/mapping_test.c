@@ -85,8 +85,9 @@ PEL_TEST(mapping, no_rule_is_refused_when_so_configured)
     close_scene(&scene);
 }
 
-static const char clear_on_purpose[] = "TTLSRule CLEAR\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef off\n}\n"
-                                       "TTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
+static const char clear_on_purpose[] =
+    "TTLSRule CLEAR\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef off\n}\n"
+    "TTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
 
 PEL_TEST(mapping, ttls_enabled_off_is_clear_on_purpose)
 {
@@ -139,9 +140,11 @@ PEL_TEST(mapping, an_open_gate_lets_clear_through)
 /* A server policy whose keyring is `ring`. */
 static const char *server_with_ring(const char *ring, char *text, size_t cap)
 {
-    snprintf(text, cap, "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n TTLSEnvironmentActionRef e\n}\n"
-                        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                        "TTLSEnvironmentAction e\n{\n HandshakeRole Server\n TTLSKeyringParms\n {\n Keyring %s\n }\n}\n",
+    snprintf(text, cap,
+             "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n "
+             "TTLSEnvironmentActionRef e\n}\n"
+             "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+             "TTLSEnvironmentAction e\n{\n HandshakeRole Server\n TTLSKeyringParms\n {\n Keyring %s\n }\n}\n",
              ring);
     return text;
 }
@@ -151,7 +154,8 @@ PEL_TEST(mapping, a_rule_whose_keyring_cannot_be_used_refuses)
     static const char *const rings[] = {"nosuchring", "expired", "badmode", "mismatch", "empty"};
     for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
         char text[512];
-        struct world_config config = {.seed = 1, .policies = {"", server_with_ring(rings[i], text, sizeof text)}};
+        struct world_config config = {.seed = 1,
+                                      .policies = {"", server_with_ring(rings[i], text, sizeof text)}};
         struct scene scene;
         PEL_REQUIRE(open_scene(&scene, &config, NULL));
         expect_refused(&scene, PEL_E_CONN_RESET, PEL_E_POLICY_UNUSABLE);
@@ -163,9 +167,11 @@ PEL_TEST(mapping, a_rule_whose_keyring_cannot_be_used_refuses)
 
 PEL_TEST(mapping, an_outbound_rule_that_cannot_be_served_refuses)
 {
-    static const char policy[] = "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
-                                 " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                 "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring nosuchring\n }\n}\n";
+    static const char policy[] =
+        "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
+        " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+        "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring nosuchring\n "
+        "}\n}\n";
     struct world_config config = {.seed = 1, .policies = {policy, ""}};
     struct scene scene;
     PEL_REQUIRE(open_scene(&scene, &config, NULL));
@@ -202,17 +208,21 @@ PEL_TEST(mapping, tls_to_a_clear_port_fails_closed)
 
 static const char *client_with(const char *ring, const char *more, char *text, size_t cap)
 {
-    snprintf(text, cap, "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n TTLSEnvironmentActionRef e\n}\n"
-                        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                        "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring %s\n }\n%s}\n",
-             ring, more);
+    snprintf(
+        text, cap,
+        "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n "
+        "TTLSEnvironmentActionRef e\n}\n"
+        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+        "TTLSEnvironmentAction e\n{\n HandshakeRole Client\n TTLSKeyringParms\n {\n Keyring %s\n }\n%s}\n",
+        ring, more);
     return text;
 }
 
 PEL_TEST(mapping, a_stranger_to_the_ca_refuses_the_server)
 {
     char text[512];
-    struct world_config config = {.seed = 1, .policies = {client_with("stranger", "", text, sizeof text), world_server_policy}};
+    struct world_config config = {
+        .seed = 1, .policies = {client_with("stranger", "", text, sizeof text), world_server_policy}};
     struct scene scene;
     PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
     expect_refused(&scene, PEL_E_TLS_CERT_UNTRUSTED, PEL_E_TLS_ALERT_RECEIVED);
@@ -230,14 +240,18 @@ PEL_TEST(mapping, the_name_that_the_program_resolved_is_checked)
 
 PEL_TEST(mapping, a_client_certificate_that_policy_demands)
 {
-    static const char demanding[] = "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
-                                    " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                    "TTLSEnvironmentAction e\n{\n HandshakeRole ServerWithClientAuth\n"
-                                    " TTLSKeyringParms\n {\n Keyring server\n }\n"
-                                    " TTLSEnvironmentAdvancedParms\n {\n ClientAuthType Required\n }\n}\n";
+    static const char demanding[] =
+        "TTLSRule S\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
+        " TTLSEnvironmentActionRef e\n}\nTTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+        "TTLSEnvironmentAction e\n{\n HandshakeRole ServerWithClientAuth\n"
+        " TTLSKeyringParms\n {\n Keyring server\n }\n"
+        " TTLSEnvironmentAdvancedParms\n {\n ClientAuthType Required\n }\n}\n";
     char text[512];
-    struct world_config without = {.seed = 1, .policies = {client_with("client",
-        " TTLSEnvironmentAdvancedParms\n {\n CertificateLabel\n }\n", text, sizeof text), demanding}};
+    struct world_config without = {
+        .seed = 1,
+        .policies = {client_with("client", " TTLSEnvironmentAdvancedParms\n {\n CertificateLabel\n }\n", text,
+                                 sizeof text),
+                     demanding}};
     struct scene scene;
     PEL_REQUIRE(open_scene(&scene, &without, "server.test"));
     world_pass(&scene.world, 5 * SECOND_US);
@@ -271,8 +285,9 @@ PEL_TEST(mapping, an_inbound_connection_waits_for_its_mapping_point)
 
 PEL_TEST(mapping, identity_decides)
 {
-    static const char policy[] = "TTLSRule BOB\n{\n LocalPortRange 4433\n Userid BO*\n Jobname SRV\n Direction Inbound\n"
-                                 " TTLSGroupActionRef off\n}\nTTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
+    static const char policy[] =
+        "TTLSRule BOB\n{\n LocalPortRange 4433\n Userid BO*\n Jobname SRV\n Direction Inbound\n"
+        " TTLSGroupActionRef off\n}\nTTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
     struct world_config config = {.seed = 1, .policies = {"", policy}};
     const struct pel_identity bob = {.user = "bob", .job = "srv"};
     struct scene scene;
@@ -319,7 +334,8 @@ PEL_TEST(mapping, a_policy_with_errors_changes_nothing)
     close_scene(&scene);
 }
 
-/* A policy is swapped every few milliseconds while connections come and go: each is served by the generation that mapped it. */
+/* A policy is swapped every few milliseconds while connections come and go: each is served by the generation
+ * that mapped it. */
 PEL_TEST(mapping, swaps_under_load)
 {
     struct world_config config = {.seed = 11, .policies = {world_client_policy, world_server_policy}};

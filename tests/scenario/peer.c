@@ -17,7 +17,9 @@ static void send_more(struct peer *peer)
     uint8_t bytes[4096];
     size_t taken_len = 0;
     while (peer->sent_len < peer->send_len) {
-        size_t len = peer->send_len - peer->sent_len < sizeof bytes ? (size_t)(peer->send_len - peer->sent_len) : sizeof bytes;
+        size_t len = peer->send_len - peer->sent_len < sizeof bytes
+                         ? (size_t)(peer->send_len - peer->sent_len)
+                         : sizeof bytes;
         for (size_t i = 0; i < len; i++)
             bytes[i] = byte_at(peer, peer->sent_len + i);
         if (pel_conn_write(peer->conn, bytes, len, &taken_len) != PEL_OK)
@@ -93,8 +95,11 @@ static void on_closed(void *arg, struct pel_conn *conn, enum pel_err err)
     peer->error = err;
 }
 
-const struct pel_conn_events peer_events = {
-    .on_open = on_open, .on_data = on_data, .on_eof = on_eof, .on_writable = on_writable, .on_closed = on_closed};
+const struct pel_conn_events peer_events = {.on_open = on_open,
+                                            .on_data = on_data,
+                                            .on_eof = on_eof,
+                                            .on_writable = on_writable,
+                                            .on_closed = on_closed};
 
 static enum pel_err on_accept(void *arg, struct pel_conn *conn)
 {
@@ -112,16 +117,16 @@ bool peer_listen(struct peer *peer, struct pel_listener **ret_listener)
 {
     struct sockaddr_storage address;
     socklen_t len = world_address(peer->world, HOST_B, WORLD_PORT, &address);
-    return pel_engine_listen(peer->world->engines[HOST_B], (struct sockaddr *)&address, len, 16, on_accept, peer, ret_listener) ==
-           PEL_OK;
+    return pel_engine_listen(peer->world->engines[HOST_B], (struct sockaddr *)&address, len, 16, on_accept,
+                             peer, ret_listener) == PEL_OK;
 }
 
 enum pel_err peer_connect(struct peer *peer, const char *server_name)
 {
     struct sockaddr_storage address;
     socklen_t len = world_address(peer->world, HOST_B, WORLD_PORT, &address);
-    return pel_engine_connect(peer->world->engines[HOST_A], NULL, 0, (struct sockaddr *)&address, len, server_name, NULL,
-                              &peer_events, peer, &peer->conn);
+    return pel_engine_connect(peer->world->engines[HOST_A], NULL, 0, (struct sockaddr *)&address, len,
+                              server_name, NULL, &peer_events, peer, &peer->conn);
 }
 
 bool peers_done(void *arg)

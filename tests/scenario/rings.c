@@ -12,7 +12,7 @@
 
 /* 2026-01-01 and 2036-01-01: scenarios live in between, in virtual time. */
 #define BEGIN_S 1767225600
-#define END_S 2082758400
+#define END_S   2082758400
 
 static char dir[64];
 

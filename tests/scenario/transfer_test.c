@@ -9,7 +9,8 @@
 static const struct pel_sim_impair hostile = {
     .loss_ppm = 50000, .reorder_ppm = 50000, .dup_ppm = 10000, .corrupt_ppm = 1000};
 
-/* Ten minutes of virtual time: at 5 % loss back-off can take long, but a connection that makes no progress for so long hangs. */
+/* Ten minutes of virtual time: at 5 % loss back-off can take long, but a connection that makes no progress
+ * for so long hangs. */
 #define PATIENCE_US 600000000u
 
 static void expect_equal(const struct peer *peer, const char *who)
@@ -17,7 +18,8 @@ static void expect_equal(const struct peer *peer, const char *who)
     if (peer->wrong || peer->received_len != peer->receive_len || !peer->eof || peer->error != PEL_OK)
         pel_test_fail(__FILE__, __LINE__, "%s: received %llu of %llu bytes, %s, %s, error %s", who,
                       (unsigned long long)peer->received_len, (unsigned long long)peer->receive_len,
-                      peer->wrong ? "WRONG" : "equal", peer->eof ? "end of file" : "no end of file", pel_err_name(peer->error));
+                      peer->wrong ? "WRONG" : "equal", peer->eof ? "end of file" : "no end of file",
+                      pel_err_name(peer->error));
 }
 
 /* One connection, `len` bytes each way; every failure names the seed. */
@@ -28,7 +30,8 @@ static bool transfer(const struct world_config *config, uint64_t len)
     struct pel_listener *listener = NULL;
     bool ok = world_open(&world, config);
     peers_transfer(&world, peers, len);
-    ok = ok && peer_listen(&peers[HOST_B], &listener) && peer_connect(&peers[HOST_A], "server.test") == PEL_OK;
+    ok =
+        ok && peer_listen(&peers[HOST_B], &listener) && peer_connect(&peers[HOST_A], "server.test") == PEL_OK;
     if (ok && !world_run(&world, peers_done, peers, PATIENCE_US))
         pel_test_fail(__FILE__, __LINE__, "no end after %u s of virtual time", PATIENCE_US / 1000000u);
     if (ok) {
@@ -67,17 +70,19 @@ PEL_TEST(transfer, one_megabyte_each_way_200_seeds)
     }
 }
 
-static const char server_that_calls[] = "TTLSRule CALLS\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
-                                        " TTLSEnvironmentActionRef server\n}\n"
-                                        "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                        "TTLSEnvironmentAction server\n{\n HandshakeRole Server\n"
-                                        " TTLSKeyringParms\n {\n Keyring server\n }\n}\n";
+static const char server_that_calls[] =
+    "TTLSRule CALLS\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef server\n}\n"
+    "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+    "TTLSEnvironmentAction server\n{\n HandshakeRole Server\n"
+    " TTLSKeyringParms\n {\n Keyring server\n }\n}\n";
 
-static const char client_that_is_called[] = "TTLSRule CALLED\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
-                                            " TTLSEnvironmentActionRef client\n}\n"
-                                            "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                            "TTLSEnvironmentAction client\n{\n HandshakeRole Client\n"
-                                            " TTLSKeyringParms\n {\n Keyring client\n }\n}\n";
+static const char client_that_is_called[] =
+    "TTLSRule CALLED\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef client\n}\n"
+    "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+    "TTLSEnvironmentAction client\n{\n HandshakeRole Client\n"
+    " TTLSKeyringParms\n {\n Keyring client\n }\n}\n";
 
 /* The TLS role is the policy's, not TCP's: who connects may be the TLS server. */
 PEL_TEST(transfer, tls_roles_reversed)
@@ -100,15 +105,18 @@ PEL_TEST(transfer, offloads_of_the_port_are_used)
     struct world_config config = {
         .seed = 1,
         .policies = {world_client_policy, world_server_policy},
-        .offloads = PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM,
+        .offloads =
+            PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM,
     };
     transfer(&config, 300000);
 }
 
 PEL_TEST(transfer, exact_buffers)
 {
-    struct world_config config = {
-        .seed = 3, .impair = hostile, .policies = {world_client_policy, world_server_policy}, .exact_buffers = true};
+    struct world_config config = {.seed = 3,
+                                  .impair = hostile,
+                                  .policies = {world_client_policy, world_server_policy},
+                                  .exact_buffers = true};
     transfer(&config, 300000);
 }
 

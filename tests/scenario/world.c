@@ -11,17 +11,19 @@
 /* 2026-06-01: within the life of the certificates that rings.c makes. */
 #define WALL_S_AT_ZERO 1780272000
 
-const char world_server_policy[] = "TTLSRule SERVER\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
-                                   " TTLSEnvironmentActionRef server\n}\n"
-                                   "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                   "TTLSEnvironmentAction server\n{\n HandshakeRole Server\n"
-                                   " TTLSKeyringParms\n {\n Keyring server\n }\n}\n";
+const char world_server_policy[] =
+    "TTLSRule SERVER\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef server\n}\n"
+    "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+    "TTLSEnvironmentAction server\n{\n HandshakeRole Server\n"
+    " TTLSKeyringParms\n {\n Keyring server\n }\n}\n";
 
-const char world_client_policy[] = "TTLSRule CLIENT\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
-                                   " TTLSEnvironmentActionRef client\n}\n"
-                                   "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
-                                   "TTLSEnvironmentAction client\n{\n HandshakeRole Client\n"
-                                   " TTLSKeyringParms\n {\n Keyring client\n }\n}\n";
+const char world_client_policy[] =
+    "TTLSRule CLIENT\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef client\n}\n"
+    "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+    "TTLSEnvironmentAction client\n{\n HandshakeRole Client\n"
+    " TTLSKeyringParms\n {\n Keyring client\n }\n}\n";
 
 /* ---- the wire ---- */
 
@@ -81,16 +83,17 @@ static bool open_host(struct world *world, int host)
         .no_match_refuse = world->config.no_match_refuse,
         .user = "tester",
         .job = host == HOST_A ? "client" : "server",
-        .ip = {
-            .port = world->ports[host],
-            .addrs = {prefix_of(host == HOST_A ? "10.9.0.1" : "10.9.0.2", 24),
-                      prefix_of(host == HOST_A ? "fd09::1" : "fd09::2", 64)},
-            .num_addrs = 2,
-            .max_connections = 1000,
-            .tcp_window_len = 256 * 1024,
-            .clock = world->clock,
-            .secret_seed = world->config.seed * 2 + (uint64_t)host + 1,
-        },
+        .ip =
+            {
+                .port = world->ports[host],
+                .addrs = {prefix_of(host == HOST_A ? "10.9.0.1" : "10.9.0.2", 24),
+                          prefix_of(host == HOST_A ? "fd09::1" : "fd09::2", 64)},
+                .num_addrs = 2,
+                .max_connections = 1000,
+                .tcp_window_len = 256 * 1024,
+                .clock = world->clock,
+                .secret_seed = world->config.seed * 2 + (uint64_t)host + 1,
+            },
     };
     pel_generation_slot_init(&world->slots[host]);
     if (pel_engine_open(&config, &world->engines[host], &error) != PEL_OK) {
