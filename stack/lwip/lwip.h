@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TCP/IP layer of one engine: lwIP, one instance a thread, behind functions that show no lwIP type. The engine gives it
+ * The TCP/IP layer of one engine: lwIP, made an object, behind functions that show no lwIP type. The engine gives it
  * received packets and the time; it gives back connections' events and hands frames to the port.
  *
  *     pel_ip_open -> pel_ip_input for each received packet, pel_ip_poll each loop -> pel_ip_close
  *
- * One instance a thread: all of lwIP's state is thread-local, so every call (but none from another thread) must come from
- * the thread that called pel_ip_open, and a thread has at most one instance at a time.
+ * An instance belongs to the thread that called pel_ip_open: every call (but none from another thread) must come from it. A
+ * thread may have several instances, and the callback of one may call into another.
  *
  * Receive is zero copy: the bytes that on_receive shows lie in the driver's packet, which goes back when the receiver has
  * called pel_tcp_received for them and released the buffer. Failure: each dropped packet is counted by name in the
@@ -55,12 +55,12 @@ struct pel_ipstack_config {
     struct pel_counters *counters; /* borrowed */
 };
 
-/* pel_ip_open makes this thread's instance and brings the interface up. Errors: ARG, NO_MEMORY, STATE (the thread has one). */
+/* pel_ip_open makes an instance, which belongs to this thread, and brings the interface up. Errors: ARG, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_ip_open(const struct pel_ipstack_config *config, struct pel_ipstack **ret_ip,
                                       struct pel_error *reterr);
 
-/* pel_ip_close aborts every connection (each hears on_error with CONN_ABORTED), frees the instance and leaves lwIP's
- * thread-local state as new, so that the thread may open another. NULL is harmless. */
+/* pel_ip_close aborts every connection (each hears on_error with CONN_ABORTED), closes listeners and UDP endpoints and frees
+ * the instance. Chains of received bytes stay valid. Not from within one of the instance's callbacks. NULL is harmless. */
 void pel_ip_close(struct pel_ipstack *ip);
 
 /* pel_ip_input takes ownership of a received frame. Malformed ones are counted by name and freed. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hooks through which lwIP asks the instance: sequence numbers, routes, limits. All in hooks.c.
+ */
+#ifndef PEL_STACK_LWIP_PORT_HOOKS_H
+#define PEL_STACK_LWIP_PORT_HOOKS_H
+
+#include "lwip/ip_addr.h"
+#include "lwip/netif.h"
+
+/* pel_lwip_isn returns a connection's initial sequence number: RFC 6528. */
+u32_t pel_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port);
+#define LWIP_HOOK_TCP_ISN pel_lwip_isn
+
+/* pel_lwip_gateway6 returns the configured gateway, or NULL where only router advertisements tell. */
+const ip6_addr_t *pel_lwip_gateway6(struct netif *netif, const ip6_addr_t *dest);
+#define LWIP_HOOK_ND6_GET_GW(netif, dest) pel_lwip_gateway6(netif, dest)
+
+/* pel_lwip_may_challenge tells whether one more challenge acknowledgement may go out now: RFC 5961 section 7. */
+int pel_lwip_may_challenge(void);
+#define LWIP_HOOK_CHALLENGE_ACK() pel_lwip_may_challenge()
+
+/* pel_lwip_backlog_full counts a SYN that a listener's backlog had no room for. */
+void pel_lwip_backlog_full(void);
+#define LWIP_HOOK_BACKLOG_FULL() pel_lwip_backlog_full()
+
+/* pel_lwip_retransmit counts a segment or a flight that is sent again. */
+void pel_lwip_retransmit(void);
+#define LWIP_HOOK_RETRANSMIT() pel_lwip_retransmit()
+
+#endif
