@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `pel doctor`: can the stack run here, and what would make it better? A table for people, --json for
+ * programs.
+ */
+#include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <pellucid/doctor.h>
+
+#include "apps/pel/verb.h"
+
+enum { OPT_JSON = 0x100, OPT_ROOT };
+
+struct options {
+    bool json;
+    bool verbose;
+    const char *root;
+};
+
+static const struct argp_option doctor_options[] = {
+    {"json", OPT_JSON, NULL, 0, "One JSON object", 0},
+    {"verbose", 'v', NULL, 0, "Say what it means also where all is well", 0},
+    {"root", OPT_ROOT, "DIR", 0, "Look at DIR/proc, DIR/sys and DIR/dev instead of this machine's", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct options *options = state->input;
+    switch (key) {
+    case OPT_JSON: options->json = true; return 0;
+    case 'v': options->verbose = true; return 0;
+    case OPT_ROOT: options->root = arg; return 0;
+    case ARGP_KEY_ARG: argp_error(state, "pel doctor takes no argument: \"%s\"", arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int print_json(const struct pel_doctor_report *report)
+{
+    json_t *checks = json_array();
+    for (uint32_t i = 0; i < report->num_checks; i++) {
+        const struct pel_doctor_check *c = &report->checks[i];
+        json_array_append_new(checks, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", c->name, "severity",
+                                                pel_doctor_severity_name(c->severity), "found", c->found,
+                                                "meaning", c->meaning, "remedy", c->remedy));
+    }
+    json_t *object = json_pack("{s:b, s:s, s:o}", "can_run", pel_doctor_worst(report) < PEL_DOCTOR_BAD,
+                               "worst", pel_doctor_severity_name(pel_doctor_worst(report)), "checks", checks);
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2));
+    printf("\n");
+    json_decref(object);
+    return failed;
+}
+
+static void print_table(const struct pel_doctor_report *report, bool verbose)
+{
+    for (uint32_t i = 0; i < report->num_checks; i++) {
+        const struct pel_doctor_check *c = &report->checks[i];
+        printf("%-5s %-14s %s\n", pel_doctor_severity_name(c->severity), c->name, c->found);
+        if (verbose || c->severity != PEL_DOCTOR_OK)
+            printf("      %-14s %s\n", "", c->meaning);
+        if (c->remedy[0] != 0)
+            printf("      %-14s -> %s\n", "", c->remedy);
+    }
+    printf("\n%s\n", pel_doctor_worst(report) < PEL_DOCTOR_BAD
+                         ? "The stack can run here."
+                         : "The stack cannot run here: see what is bad.");
+}
+
+int verb_doctor(int argc, char **argv)
+{
+    static const struct argp argp = {
+        doctor_options,
+        parse_option,
+        NULL,
+        "Looks whether the stack can run on this machine, and says what to do where something is missing."
+        "\vExit status: 0 when the stack can run, 1 when it cannot, 2 for wrong usage.",
+        NULL,
+        NULL,
+        NULL,
+    };
+    struct options options = {.root = ""};
+    struct pel_doctor_report report;
+    argp_err_exit_status = 2;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+        return 2;
+    enum pel_err err = pel_doctor_run(options.root, &report);
+    if (err != PEL_OK) {
+        fprintf(stderr, "pel doctor: --root %s: %s; give a shorter path\n", options.root, pel_err_text(err));
+        return 2;
+    }
+    if (!options.json)
+        print_table(&report, options.verbose);
+    else if (print_json(&report) != 0)
+        return 1;
+    return pel_doctor_worst(&report) < PEL_DOCTOR_BAD ? 0 : 1;
+}
