@@ -93,8 +93,8 @@ static bool send_reply(struct pel_control_slot *slot, uint64_t now_ms)
     return !slot->is_broken;
 }
 
-/* Room for more of the request: doubling, and at most one byte over the limit, by which the excess is seen.
- * */
+/* Room for more of the request: doubling, and at most one byte over the limit, by which the excess is
+ * seen. */
 static bool grow(struct pel_control_slot *slot)
 {
     size_t cap = slot->in_cap == 0 ? 4096 : slot->in_cap * 2;

@@ -55,8 +55,8 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *path)
     return (socklen_t)sizeof *address;
 }
 
-/* Whether a process accepts connections at `path`. Does not wait: a full backlog (EAGAIN) is an answer, too.
- * */
+/* Whether a process accepts connections at `path`. Does not wait: a full backlog (EAGAIN) is an answer,
+ * too. */
 static bool answers(const char *path)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pel: the operator's command. It finds the verb; the verb does the rest.
+ */
+#include <pellucid/version.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apps/pel/verb.h"
+
+static const struct pel_verb verbs[] = {
+    {"policy", "check policy files; have a running stack load them", verb_policy},
+    {"keyring", "make, fill, list and check the directories that hold keys and certificates", verb_keyring},
+    {"doctor", "say what this machine lacks, and the command that mends it", verb_doctor},
+    {"conns", "show a running stack's connections, with rule, version and cipher suite", verb_conns},
+    {"stats", "show a running stack's counters, every drop and error by name", verb_stats},
+};
+
+#define NUM_VERBS (sizeof verbs / sizeof verbs[0])
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "Usage: pel VERB [OPTION...]\n\n");
+    for (size_t i = 0; i < NUM_VERBS; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    fprintf(out, "\n  pel VERB --help   how to use it\n  pel --version     the version\n\n"
+                 "Exit status: 0 fine, 1 the thing failed or has errors, 2 wrong usage.\n");
+}
+
+/* How many letters of `word` must be changed, added or removed to get `verb`; both are short. */
+static size_t distance(const char *word, const char *verb)
+{
+    size_t row[16], verb_len = strlen(verb);
+    for (size_t i = 0; i <= verb_len; i++)
+        row[i] = i;
+    for (; *word != '\0'; word++) {
+        size_t diagonal = row[0]++;
+        for (size_t i = 1; i <= verb_len; i++) {
+            size_t cost = diagonal + (*word != verb[i - 1] ? 1 : 0);
+            diagonal = row[i];
+            size_t step = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
+            row[i] = cost < step ? cost : step;
+        }
+    }
+    return row[verb_len];
+}
+
+/* The verb that was probably meant, or NULL: a third of its letters may be wrong, or it was only begun. */
+static const char *nearest_verb(const char *word)
+{
+    const char *best = NULL;
+    size_t best_distance = (size_t)-1;
+    for (size_t i = 0; i < NUM_VERBS; i++) {
+        const char *verb = verbs[i].name;
+        size_t edits = distance(word, verb);
+        bool is_begun = strlen(word) >= 2 && strncmp(word, verb, strlen(word)) == 0;
+        if ((is_begun || edits * 3 <= strlen(verb)) && edits < best_distance) {
+            best = verb;
+            best_distance = edits;
+        }
+    }
+    return best;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *nearest = nearest_verb(word);
+    fprintf(stderr, "pel: there is no verb '%s'", word);
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean '%s'?", nearest);
+    fprintf(stderr, " (pel --help lists them)\n");
+    return 2;
+}
+
+/* The verb's own messages shall begin with "pel VERB". */
+static int run_verb(const struct pel_verb *verb, int argc, char **argv)
+{
+    static char name[32];
+    snprintf(name, sizeof name, "pel %s", verb->name);
+    argv[0] = name;
+    return verb->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("pel %s\n", pel_version());
+        return 0;
+    }
+    for (size_t i = 0; i < NUM_VERBS; i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return run_verb(&verbs[i], argc - 1, argv + 1);
+    }
+    return unknown_verb(argv[1]);
+}
