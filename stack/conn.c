@@ -77,7 +77,6 @@ static void destroy(struct pel_conn *conn)
     struct pel_conn_report *report = &engine->recent[engine->num_ended++ % PEL_ENGINE_RECENT];
     pel_conn_fill_report(conn, report);
     report->ended = conn->error;
-    pel_count_stat(&engine->counters, PEL_STAT_tcp_closed, 1);
     unlink_from_engine(conn);
     pel_tls_free(conn->tls);
     pel_buf_free(conn->rx);
@@ -151,7 +150,6 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
 {
     if (pel_conn_is(conn, PEL_CONN_CLOSED) || pel_conn_is(conn, PEL_CONN_FAILING))
         return;
-    pel_count_err(&conn->engine->counters, err);
     if (conn->tls == NULL || conn->tcp == NULL || pel_conn_is(conn, PEL_CONN_ACCEPTED)) {
         pel_conn_finish(conn, err);
         return;
@@ -267,8 +265,8 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
         pel_conn_pump_out(conn);
     }
     conn->bytes_out += total_len;
-    pel_count_stat(&conn->engine->counters,
-                   conn->tls != NULL ? PEL_STAT_tls_bytes_out : PEL_STAT_clear_bytes_out, total_len);
+    if (conn->tls == NULL)
+        pel_count_stat(&conn->engine->counters, PEL_STAT_clear_bytes_out, total_len);
     conn->want_write = total_len < len;
     if (total_len > 0)
         err = PEL_OK;

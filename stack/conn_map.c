@@ -42,6 +42,7 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
 {
     struct pel_engine *engine = conn->engine;
     conn->mapped = true;
+    pel_engine_refresh_generation(engine);
     if (engine->generation == NULL)
         return engine->config.start_gate_open ? no_rule(conn) : PEL_E_START_GATE;
     conn->generation = pel_generation_ref(engine->generation);
@@ -93,7 +94,7 @@ void pel_conn_map(struct pel_conn *conn, const struct pel_identity *identity)
     if (conn->mapped || !pel_conn_is(conn, PEL_CONN_ACCEPTED))
         return;
     pel_conn_enter(conn);
-    enum pel_err err = pel_conn_decide(conn, identity);
+    enum pel_err err = pel_count_err(&conn->engine->counters, pel_conn_decide(conn, identity));
     if (err != PEL_OK)
         pel_conn_fail(conn, err);
     else
@@ -123,7 +124,6 @@ static enum pel_err accept_conn(void *arg, struct pel_tcp *tcp)
     conn->remote = pel_tcp_remote(tcp);
     pel_tcp_set_events(tcp, &pel_conn_tcp_events, conn);
     pel_tcp_set_nodelay(tcp, true);
-    pel_count_stat(&engine->counters, PEL_STAT_tcp_opened_in, 1);
     pel_conn_enter(conn);
     enum pel_err err = listener->on_accept(listener->arg, conn);
     if (err != PEL_OK) {
@@ -153,7 +153,7 @@ enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr 
     enum pel_err err = pel_tcp_listen(engine->ip, &local, backlog, accept_conn, listener, &listener->tcp);
     if (err != PEL_OK) {
         free(listener);
-        return pel_count_err(&engine->counters, err);
+        return err;
     }
     *ret_listener = listener;
     return PEL_OK;
@@ -194,7 +194,7 @@ static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoi
             return PEL_E_NO_MEMORY;
     }
     PEL_TRY(open_tcp(conn, local));
-    return pel_conn_decide(conn, identity);
+    return pel_count_err(&conn->engine->counters, pel_conn_decide(conn, identity));
 }
 
 enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
@@ -216,7 +216,7 @@ enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr
     conn->remote = to;
     enum pel_err err = open_outbound(conn, &from, server_name, identity);
     if (err != PEL_OK) {
-        pel_conn_drop(conn, pel_count_err(&engine->counters, err));
+        pel_conn_drop(conn, err);
         return err;
     }
     pel_conn_attach(conn, events, arg);

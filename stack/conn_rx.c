@@ -12,8 +12,8 @@ static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
     size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
     conn->bytes_in += taken_len;
-    pel_count_stat(&conn->engine->counters,
-                   conn->tls != NULL ? PEL_STAT_tls_bytes_in : PEL_STAT_clear_bytes_in, taken_len);
+    if (conn->tls == NULL)
+        pel_count_stat(&conn->engine->counters, PEL_STAT_clear_bytes_in, taken_len);
     if (taken_len < len)
         conn->held = true;
     return taken_len;
@@ -106,15 +106,8 @@ static enum pel_err show_opened(struct pel_conn *conn)
 
 static void become_secure(struct pel_conn *conn)
 {
-    struct pel_counters *counters = &conn->engine->counters;
-    struct pel_tls_info info;
     pel_sm_move(&conn->sm, PEL_CONN_SECURE);
     conn->deadline_us = UINT64_MAX;
-    bool client = conn->rule->effective.role == PEL_ROLE_CLIENT;
-    pel_count_stat(counters, client ? PEL_STAT_tls_handshakes_client : PEL_STAT_tls_handshakes_server, 1);
-    pel_tls_info(conn->tls, &info);
-    if (info.resumed)
-        pel_count_stat(counters, PEL_STAT_tls_resumed, 1);
     if (conn->events != NULL)
         conn->events->on_open(conn->arg, conn);
     if (conn->shut && pel_conn_is(conn, PEL_CONN_SECURE) && pel_tls_close(conn->tls) != PEL_OK)
@@ -205,7 +198,6 @@ static void on_connected(void *arg)
     struct pel_conn *conn = arg;
     pel_conn_enter(conn);
     conn->local = pel_tcp_local(conn->tcp);
-    pel_count_stat(&conn->engine->counters, PEL_STAT_tcp_opened_out, 1);
     pel_conn_begin(conn);
     pel_conn_leave(conn);
 }
@@ -255,8 +247,6 @@ static void on_error(void *arg, enum pel_err err)
         if (conn->eof_shown)
             pel_conn_finish(conn, PEL_E_EOF);
     } else {
-        if (!pel_conn_is(conn, PEL_CONN_FAILING))
-            pel_count_err(&conn->engine->counters, err);
         pel_conn_finish(conn, conn->error != PEL_OK ? conn->error : err);
     }
     pel_conn_leave(conn);

@@ -158,7 +158,7 @@ bool pel_engine_gate_open(const struct pel_engine *engine)
 
 /* ---- the loop ---- */
 
-static void refresh_generation(struct pel_engine *engine)
+void pel_engine_refresh_generation(struct pel_engine *engine)
 {
     uint64_t have = engine->generation != NULL ? engine->generation->number : 0;
     if (pel_generation_number(engine->config.slot) == have)
@@ -172,11 +172,8 @@ static bool receive(struct pel_engine *engine)
 {
     struct pel_pkt *pkts[PEL_ENGINE_RX_BURST];
     uint32_t num = pel_port_rx(engine->config.ip.port, engine->config.ip.queue, pkts, PEL_ENGINE_RX_BURST);
-    for (uint32_t i = 0; i < num; i++) {
-        pel_count_stat(&engine->counters, PEL_STAT_rx_packets, 1);
-        pel_count_stat(&engine->counters, PEL_STAT_rx_bytes, pkts[i]->len);
+    for (uint32_t i = 0; i < num; i++)
         pel_ip_input(engine->ip, pkts[i]);
-    }
     return num > 0;
 }
 
@@ -195,7 +192,7 @@ static void check_deadlines(struct pel_engine *engine)
 bool pel_engine_step(struct pel_engine *engine)
 {
     engine->now_us = read_clock(engine);
-    refresh_generation(engine);
+    pel_engine_refresh_generation(engine);
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
     check_deadlines(engine);

@@ -21,7 +21,6 @@ static void receive(void *arg, const struct pel_endpoint *from, struct pel_buf *
     size_t len = pel_buf_len(buf), at = 0, piece_len = 0;
     uint8_t *flat = NULL;
     const uint8_t *bytes = pel_buf_peek(buf, 0, &piece_len);
-    pel_count_stat(&socket->engine->counters, PEL_STAT_udp_in, 1);
     if (piece_len < len) {
         /* A datagram that came in fragments lies in several packets; its owner gets it in one piece. */
         flat = malloc(len);
@@ -54,7 +53,7 @@ enum pel_err pel_engine_udp_open(struct pel_engine *engine, const struct sockadd
     enum pel_err err = pel_udp_open(engine->ip, &at, receive, socket, &socket->udp);
     if (err != PEL_OK) {
         free(socket);
-        return pel_count_err(&engine->counters, err);
+        return err;
     }
     *ret_udp = socket;
     return PEL_OK;
@@ -65,10 +64,7 @@ enum pel_err pel_udp_socket_send(struct pel_udp_socket *udp, const struct sockad
 {
     struct pel_endpoint remote;
     PEL_TRY(pel_endpoint_from_sockaddr(to, to_len, &remote));
-    enum pel_err err = pel_udp_send(udp->udp, &remote, bytes, len);
-    if (err == PEL_OK)
-        pel_count_stat(&udp->engine->counters, PEL_STAT_udp_out, 1);
-    return pel_count_err(&udp->engine->counters, err);
+    return pel_udp_send(udp->udp, &remote, bytes, len);
 }
 
 socklen_t pel_udp_socket_address(const struct pel_udp_socket *udp, struct sockaddr_storage *ret_address)

@@ -99,9 +99,10 @@ const char *rings_dir(void)
         abort();
     atexit(remove_all);
     make_ca("authority");
-    make_ca("stranger");
+    make_ca("other-authority");
     make_cert("server", "authority", false, END_S);
     make_cert("client", "authority", true, END_S);
+    make_cert("stranger", "other-authority", true, END_S);
     make_cert("expired", "authority", false, BEGIN_S + 86400);
     make_cert("badmode", "authority", false, END_S);
     make_cert("mismatch", "authority", false, END_S);

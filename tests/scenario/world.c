@@ -31,7 +31,7 @@ static bool watch(struct world *world, int host, const uint8_t *bytes, size_t le
 {
     world->num_frames[host]++;
     if (memmem(bytes, len, WORLD_MARKER, strlen(WORLD_MARKER)) != NULL)
-        world->num_markers++;
+        world->num_markers[host]++;
     return world->cut_after[host] == 0 || world->num_frames[host] <= world->cut_after[host];
 }
 

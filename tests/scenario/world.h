@@ -40,7 +40,7 @@ struct world {
     struct pel_generation_slot slots[NUM_HOSTS];
     char keyring_dir[64];
     uint64_t num_frames[NUM_HOSTS]; /* sent by each host */
-    uint64_t num_markers;           /* frames in which the marker was seen: clear text on the wire */
+    uint64_t num_markers[NUM_HOSTS]; /* those in which the marker was seen: clear text on the wire */
     uint64_t cut_after[NUM_HOSTS];  /* frames of that host after this many are lost; 0: none */
 };
 
