@@ -42,12 +42,9 @@ uint16_t pel_key_group(const EVP_PKEY *key)
 
 static enum pel_err malformed(const struct pel_pem *pem, const char *what, struct pel_error *reterr)
 {
-    uint32_t code = ERR_peek_last_error();
-    enum pel_err err = ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? PEL_E_NO_MEMORY : PEL_E_KEYRING_CERT_MALFORMED;
-    const char *reason = ERR_reason_error_string(code);
-    pel_error_set(reterr, err, "%s: %s (%s)", pem->path, what, reason != NULL ? reason : "no PEM block found");
-    ERR_clear_error();
-    return err;
+    const char *reason = NULL;
+    enum pel_err err = pel_library_error(PEL_E_KEYRING_CERT_MALFORMED, &reason);
+    return pel_error_set(reterr, err, "%s: %s (%s)", pem->path, what, reason);
 }
 
 /* True when the error queue only says that the PEM text has ended. */

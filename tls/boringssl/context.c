@@ -26,12 +26,9 @@ bool pel_ctx_aes_is_fast(void)
 /* The error of a call that can only fail for want of memory or for parameters that do not go together. */
 static enum pel_err library_error(const char *what, struct pel_error *reterr)
 {
-    uint32_t code = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(code);
-    enum pel_err err = code == 0 || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? PEL_E_NO_MEMORY : PEL_E_TLS_CONFIG;
-    pel_error_set(reterr, err, "%s: %s", what, reason != NULL ? reason : "out of memory");
-    ERR_clear_error();
-    return err;
+    const char *reason = NULL;
+    enum pel_err err = pel_library_error(PEL_E_TLS_CONFIG, &reason);
+    return pel_error_set(reterr, err, "%s: %s", what, reason);
 }
 
 static int accept_any(X509_STORE_CTX *store_ctx, void *arg)
@@ -191,10 +188,10 @@ static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *
                                struct pel_error *reterr)
 {
     if (!X509_check_private_key(leaf, key)) {
-        ERR_clear_error();
-        return pel_error_set(reterr, PEL_E_KEYRING_KEY_MISMATCH,
-                             "%s: the private key does not belong to the first certificate of %s", key_pem->path,
-                             chain->path);
+        const char *reason = NULL;
+        return pel_error_set(reterr, pel_library_error(PEL_E_KEYRING_KEY_MISMATCH, &reason),
+                             "%s: the private key does not belong to the first certificate of %s (%s)", key_pem->path,
+                             chain->path, reason);
     }
     int type = EVP_PKEY_id(key);
     if (type != EVP_PKEY_RSA && (type != EVP_PKEY_EC || pel_key_group(key) == 0))

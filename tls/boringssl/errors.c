@@ -60,6 +60,19 @@ static const struct {
     {ERR_R_MALLOC_FAILURE, PEL_E_NO_MEMORY},
 };
 
+enum pel_err pel_library_error(enum pel_err otherwise, const char **ret_reason)
+{
+    bool empty = true, memory = false;
+    *ret_reason = "out of memory";
+    for (uint32_t code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+        empty = false;
+        memory = memory || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+        if (ERR_reason_error_string(code) != NULL && !memory)
+            *ret_reason = ERR_reason_error_string(code);
+    }
+    return empty || memory ? PEL_E_NO_MEMORY : otherwise;
+}
+
 static enum pel_err verify_error(long result)
 {
     switch (result) {

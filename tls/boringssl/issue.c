@@ -19,13 +19,9 @@
 
 static enum pel_err internal(const char *what, struct pel_error *reterr)
 {
-    uint32_t code = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(code);
-    enum pel_err err =
-        code == 0 || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? PEL_E_NO_MEMORY : PEL_E_TLS_INTERNAL;
-    pel_error_set(reterr, err, "%s: %s", what, reason != NULL ? reason : "out of memory");
-    ERR_clear_error();
-    return err;
+    const char *reason = NULL;
+    enum pel_err err = pel_library_error(PEL_E_TLS_INTERNAL, &reason);
+    return pel_error_set(reterr, err, "%s: %s", what, reason);
 }
 
 static bool fill_ec(EVP_PKEY *key)

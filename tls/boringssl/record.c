@@ -8,10 +8,6 @@
 
 #include "tls/boringssl/vendor.h"
 
-/* Below this much waiting output a KeyUpdate's answer goes out at once; above it with the next write. A peer that only
- * asks and never reads so cannot make the output grow. */
-#define ANSWER_BELOW_LEN 1024u
-
 /* Beyond the session's own limit on data: an alert and a close_notify must always fit. */
 #define OUT_MAX_LEN (96u * 1024u)
 
@@ -34,9 +30,11 @@ static void record_fini(void *ctx)
     context->hs = NULL;
 }
 
+/* A KeyUpdate's answer goes out at once when nothing waits before it, else with the next write (RFC 8446 section 4.6.3
+ * asks for no more): a peer that only asks and never reads cannot make the output grow. */
 static enum pel_err answer_key_update(struct pel_hs *hs, struct pel_buffer *out, struct pel_error *reterr)
 {
-    if (out->len > ANSWER_BELOW_LEN || SSL_version(hs->ssl) < TLS1_3_VERSION || (SSL_get_shutdown(hs->ssl) & SSL_SENT_SHUTDOWN))
+    if (out->len > 0 || SSL_version(hs->ssl) < TLS1_3_VERSION || (SSL_get_shutdown(hs->ssl) & SSL_SENT_SHUTDOWN))
         return PEL_OK;
     int ret = SSL_write(hs->ssl, NULL, 0);
     return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;

@@ -50,6 +50,10 @@ struct pel_hs {
     bool done;
 };
 
+/* pel_library_error empties the error queue: NO_MEMORY when an allocation failed anywhere in it, or when nothing is in it
+ * (the library says nothing else of want of memory), else `otherwise`. `ret_reason` is the last reason, static. */
+enum pel_err pel_library_error(enum pel_err otherwise, const char **ret_reason);
+
 /* pel_pem_certs parses every certificate of `pem`, at least one. The caller frees each and the stack. Errors:
  * KEYRING_CERT_MALFORMED, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) **ret_certs, struct pel_error *reterr);
