@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that is freed all at once: what one parse needs lives in one arena, what the finished policy needs in another.
- * Allocation is a pointer bump; failure is a NULL, never an abort. Nothing is freed singly.
+ * Memory that is freed all at once: what one parse needs lives in one arena, what the finished policy needs
+ * in another. Allocation is a pointer bump; failure is a NULL, never an abort. Nothing is freed singly.
  */
 #ifndef PEL_POLICY_ARENA_H
 #define PEL_POLICY_ARENA_H
@@ -17,7 +17,8 @@ struct pel_arena {
     size_t cap;
 };
 
-/* pel_arena_alloc returns `len` zeroed bytes, aligned for any type, or NULL. They live until pel_arena_free. */
+/* pel_arena_alloc returns `len` zeroed bytes, aligned for any type, or NULL. They live until pel_arena_free.
+ * */
 void *pel_arena_alloc(struct pel_arena *arena, size_t len);
 
 /* pel_arena_strndup returns a copy of `text` with a NUL behind it, or NULL. */

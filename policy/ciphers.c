@@ -7,12 +7,12 @@
 #include "base/text.h"
 #include "policy/policy.h"
 
-#define TLS13 PEL_POLICY_TLS1_3
-#define TLS12 PEL_POLICY_TLS1_2
+#define TLS13    PEL_POLICY_TLS1_3
+#define TLS12    PEL_POLICY_TLS1_2
 #define UP_TO_12 (PEL_POLICY_TLS1_0 | PEL_POLICY_TLS1_1 | PEL_POLICY_TLS1_2)
 
-/* `available` follows kCiphers of BoringSSL's ssl/ssl_cipher.cc, 13.0.0 r24, but for the suites without encryption, which
- * are never used. The CBC suites with SHA-256 and SHA-384 are not in it. */
+/* `available` follows kCiphers of BoringSSL's ssl/ssl_cipher.cc, 13.0.0 r24, but for the suites without
+ * encryption, which are never used. The CBC suites with SHA-256 and SHA-384 are not in it. */
 static const struct pel_cipher ciphers[] = {
     {0x1301, "TLS_AES_128_GCM_SHA256", TLS13, true},
     {0x1302, "TLS_AES_256_GCM_SHA384", TLS13, true},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cipher suites that the policy language can name: IANA code points, the original's names and IANA's, the oldest
- * protocol that may use each, and whether Pellucid's TLS library has it. Read-only.
+ * The cipher suites that the policy language can name: IANA code points, the original's names and IANA's, the
+ * oldest protocol that may use each, and whether Pellucid's TLS library has it. Read-only.
  */
 #ifndef PEL_POLICY_CIPHERS_H
 #define PEL_POLICY_CIPHERS_H
@@ -17,8 +17,8 @@ struct pel_cipher {
     bool available;
 };
 
-/* pel_cipher_by_code and pel_cipher_by_name (letters without case) return the suite, or NULL when the language has no
- * such one. Any thread. */
+/* pel_cipher_by_code and pel_cipher_by_name (letters without case) return the suite, or NULL when the
+ * language has no such one. Any thread. */
 const struct pel_cipher *pel_cipher_by_code(uint16_t code);
 const struct pel_cipher *pel_cipher_by_name(const char *name, size_t name_len);
 

@@ -16,8 +16,8 @@ static bool has_spoilt_child(const struct pel_param *params)
     return false;
 }
 
-/* Whether the statement or anything that it uses had an error. The schema nests 4 deep, and references never go back up.
- * Looked at once, however many rules share it. */
+/* Whether the statement or anything that it uses had an error. The schema nests 4 deep, and references never
+ * go back up. Looked at once, however many rules share it. */
 static bool is_spoilt(struct pel_stmt *stmt)
 {
     if (!stmt->judged) {
@@ -61,8 +61,10 @@ static enum pel_err compile_rule(struct pel_parse *parse, struct pel_stmt *stmt,
     bool any_remote = conditions->remote_ips == NULL && conditions->remote_ports == NULL &&
                       conditions->remote_port_hull.low == 0 && conditions->remote_port_hull.high == 65535;
     if (conditions->direction == PEL_OUTBOUND && any_remote)
-        pel_diag_warning(&parse->diags, stmt->pos, "%s: outbound without a remote address or port: it takes every "
-                         "connection that its other conditions allow", pel_stmt_title(stmt).text);
+        pel_diag_warning(&parse->diags, stmt->pos,
+                         "%s: outbound without a remote address or port: it takes every "
+                         "connection that its other conditions allow",
+                         pel_stmt_title(stmt).text);
     return PEL_OK;
 }
 
@@ -115,8 +117,9 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
     return PEL_OK;
 }
 
-enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources, pel_policy_diag_fn *diag,
-                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
+enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
+                              pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
+                              size_t *ret_num_warnings)
 {
     struct pel_policy *policy = calloc(1, sizeof *policy);
     if (policy == NULL)

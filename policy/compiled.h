@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The compiled form of a policy, as the matcher reads it. Everything is immutable once made and lives in the policy's
- * arena; only the count of references changes.
+ * The compiled form of a policy, as the matcher reads it. Everything is immutable once made and lives in the
+ * policy's arena; only the count of references changes.
  */
 #ifndef PEL_POLICY_COMPILED_H
 #define PEL_POLICY_COMPILED_H
@@ -64,14 +64,16 @@ struct pel_policy {
 /* pel_conditions_match tells whether the connection fulfils all conditions. Allocates nothing. Any thread. */
 bool pel_conditions_match(const struct pel_conditions *conditions, const struct pel_policy_query *query);
 
-/* pel_pattern_match compares letters without case; an unknown name (NULL or "") matches no pattern. Any thread. */
+/* pel_pattern_match compares letters without case; an unknown name (NULL or "") matches no pattern. Any
+ * thread. */
 bool pel_pattern_match(const struct pel_pattern *pattern, const char *name);
 
 /* pel_ip_ranges_normalize sorts the ranges and joins those that touch. pel_port_ranges_normalize likewise. */
 void pel_ip_ranges_normalize(struct pel_ip_ranges *ranges);
 void pel_port_ranges_normalize(struct pel_port_ranges *ranges);
 
-/* pel_ip_ranges_has and pel_port_ranges_has tell whether the value is in the normalized list (NULL has all). Any thread. */
+/* pel_ip_ranges_has and pel_port_ranges_has tell whether the value is in the normalized list (NULL has all).
+ * Any thread. */
 bool pel_ip_ranges_has(const struct pel_ip_ranges *ranges, const struct pel_ip *ip);
 bool pel_port_ranges_has(const struct pel_port_ranges *ranges, uint16_t port);
 

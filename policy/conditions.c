@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* The lists of an address or port statement are made once and kept with it: any number of rules may share a group. */
+/* The lists of an address or port statement are made once and kept with it: any number of rules may share a
+ * group. */
 
 static size_t count_items(const struct pel_stmt *stmt)
 {

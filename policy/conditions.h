@@ -7,7 +7,8 @@
 
 #include "policy/model.h"
 
-/* pel_conditions_compile makes the conditions of a rule without errors, in the policy's arena. Errors: NO_MEMORY. */
+/* pel_conditions_compile makes the conditions of a rule without errors, in the policy's arena. Errors:
+ * NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_conditions_compile(struct pel_parse *parse, const struct pel_stmt *rule,
                                                  struct pel_conditions *ret_conditions);
 

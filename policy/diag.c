@@ -75,8 +75,8 @@ static int compare(const void *a, const void *b)
     return x->number < y->number ? -1 : 1;
 }
 
-static void emit(const struct pel_diags *diags, enum pel_severity severity, struct pel_pos pos, const char *message,
-                 pel_policy_diag_fn *fn, void *arg)
+static void emit(const struct pel_diags *diags, enum pel_severity severity, struct pel_pos pos,
+                 const char *message, pel_policy_diag_fn *fn, void *arg)
 {
     struct pel_policy_diag diag = {.severity = severity,
                                    .file = diags->sources[pos.file].file,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages about a policy text, collected while it is read and checked, and handed out in the order of the text. At most
- * 100 errors and 1000 warnings are kept; what comes after is counted, and one last message says so. A message that
- * cannot be kept for want of memory sets `failed`, so that callers need not look at each.
+ * Messages about a policy text, collected while it is read and checked, and handed out in the order of the
+ * text. At most 100 errors and 1000 warnings are kept; what comes after is counted, and one last message says
+ * so. A message that cannot be kept for want of memory sets `failed`, so that callers need not look at each.
  */
 #ifndef PEL_POLICY_DIAG_H
 #define PEL_POLICY_DIAG_H
@@ -42,8 +42,8 @@ void pel_diag_error(struct pel_diags *diags, struct pel_pos pos, const char *for
 void pel_diag_warning(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* pel_diag_wants_errors tells whether a further error would be kept, so that a search for the nearest word is not done
- * for nothing. */
+/* pel_diag_wants_errors tells whether a further error would be kept, so that a search for the nearest word is
+ * not done for nothing. */
 bool pel_diag_wants_errors(const struct pel_diags *diags);
 
 /* pel_diag_flush hands every kept message to `fn` in the order of the text. Errors: NO_MEMORY. */
@@ -53,7 +53,8 @@ PEL_MUST_USE enum pel_err pel_diag_flush(struct pel_diags *diags, pel_policy_dia
 struct pel_place {
     char text[96];
 };
-struct pel_place pel_diag_place(const struct pel_diags *diags, struct pel_pos place, struct pel_pos seen_from);
+struct pel_place pel_diag_place(const struct pel_diags *diags, struct pel_pos place,
+                                struct pel_pos seen_from);
 
 /* A word of the text as messages show it: cut at 64 bytes, with "..." then. */
 struct pel_shown {

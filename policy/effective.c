@@ -9,7 +9,8 @@ struct levels {
 };
 
 /* The nearest statement of the two that has the slot. */
-static const struct pel_param *either(const struct pel_stmt *near, const struct pel_stmt *far, enum pel_slot slot)
+static const struct pel_param *either(const struct pel_stmt *near, const struct pel_stmt *far,
+                                      enum pel_slot slot)
 {
     const struct pel_param *param = pel_stmt_get(near, slot);
     return param != NULL ? param : pel_stmt_get(far, slot);
@@ -37,10 +38,11 @@ static const struct {
     {PEL_SLOT_TLSV1_3, PEL_POLICY_TLS1_3, true, "TLSv1.3"},
 };
 
-/* Versions that the rule's suites can serve, of those that are on. One that was turned on by name and falls out is
- * worth a word. */
-static uint32_t served_versions(struct pel_parse *parse, const struct pel_stmt *rule, const struct levels *levels,
-                                const struct pel_effective *effective, uint32_t on)
+/* Versions that the rule's suites can serve, of those that are on. One that was turned on by name and falls
+ * out is worth a word. */
+static uint32_t served_versions(struct pel_parse *parse, const struct pel_stmt *rule,
+                                const struct levels *levels, const struct pel_effective *effective,
+                                uint32_t on)
 {
     uint32_t served = effective->num_ciphers == 0 ? on : 0;
     for (size_t i = 0; i < effective->num_ciphers; i++)
@@ -48,7 +50,8 @@ static uint32_t served_versions(struct pel_parse *parse, const struct pel_stmt *
     for (size_t i = 0; i < sizeof versions / sizeof *versions && served != 0; i++) {
         const struct pel_param *coded = either(levels->conn_adv, levels->env_adv, versions[i].slot);
         if ((on & ~served & versions[i].version) != 0 && coded != NULL)
-            pel_diag_warning(&parse->diags, rule->pos, "%s: %s is on, but no suite of the list is for it: not offered",
+            pel_diag_warning(&parse->diags, rule->pos,
+                             "%s: %s is on, but no suite of the list is for it: not offered",
                              pel_stmt_title(rule).text, versions[i].name);
     }
     return served;
@@ -72,27 +75,31 @@ static void compile_versions(struct pel_parse *parse, struct pel_stmt *rule, con
     }
     uint32_t served = served_versions(parse, rule, levels, effective, on);
     if (served == 0) {
-        pel_stmt_fail(parse, rule, rule->pos, "%s: no suite of its list is for a TLS version that is on", title.text);
-        return;
-    }
-    if ((served & old) != 0 && (served & PEL_POLICY_TLS1_2) == 0 && (served & PEL_POLICY_TLS1_3) != 0) {
-        pel_stmt_fail(parse, rule, rule->pos, "%s: TLSv1.3 and an older version are on without TLSv1.2 between them",
+        pel_stmt_fail(parse, rule, rule->pos, "%s: no suite of its list is for a TLS version that is on",
                       title.text);
         return;
     }
+    if ((served & old) != 0 && (served & PEL_POLICY_TLS1_2) == 0 && (served & PEL_POLICY_TLS1_3) != 0) {
+        pel_stmt_fail(parse, rule, rule->pos,
+                      "%s: TLSv1.3 and an older version are on without TLSv1.2 between them", title.text);
+        return;
+    }
     if ((served & old) == PEL_POLICY_TLS1_0 && (served & PEL_POLICY_TLS1_2) != 0) {
-        pel_diag_warning(&parse->diags, rule->pos, "%s: TLSv1 is on without TLSv1.1 above it: not offered", title.text);
+        pel_diag_warning(&parse->diags, rule->pos, "%s: TLSv1 is on without TLSv1.1 above it: not offered",
+                         title.text);
         served &= ~(uint32_t)PEL_POLICY_TLS1_0;
     }
     effective->versions = served;
 }
 
-static enum pel_err compile_labels(struct pel_parse *parse, const struct levels *levels, struct pel_effective *effective)
+static enum pel_err compile_labels(struct pel_parse *parse, const struct levels *levels,
+                                   struct pel_effective *effective)
 {
     struct pel_stmt *from = levels->conn_adv; /* keeps the list for its next rule */
     if (from == NULL || from->items == NULL)
         from = levels->env_adv;
-    effective->certificate_label = text_or_null(either(levels->conn_adv, levels->env_adv, PEL_SLOT_CERT_LABEL));
+    effective->certificate_label =
+        text_or_null(either(levels->conn_adv, levels->env_adv, PEL_SLOT_CERT_LABEL));
     if (from == NULL || from->items == NULL)
         return PEL_OK;
     size_t num = 0;
@@ -122,8 +129,9 @@ static void compile_suites_and_groups(const struct levels *levels, struct pel_ef
     }
     if (signature == NULL)
         return;
-    const struct pel_param *groups = pel_stmt_get(
-        signature->child, effective->role == PEL_ROLE_CLIENT ? PEL_SLOT_CLIENT_CURVES : PEL_SLOT_SERVER_CURVES);
+    const struct pel_param *groups =
+        pel_stmt_get(signature->child,
+                     effective->role == PEL_ROLE_CLIENT ? PEL_SLOT_CLIENT_CURVES : PEL_SLOT_SERVER_CURVES);
     if (groups != NULL && groups->groups != NULL) {
         effective->groups = groups->groups;
         effective->num_groups = groups->number;
@@ -138,12 +146,14 @@ static void compile_keyring(const struct levels *levels, struct pel_effective *e
     effective->keyring_stash_file = text_or_null(pel_stmt_get(keyring, PEL_SLOT_KEYRING_STASH));
 }
 
-enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rule, struct pel_effective *ret_effective)
+enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rule,
+                                   struct pel_effective *ret_effective)
 {
     struct levels levels = {.conn = pel_stmt_child(rule, PEL_SLOT_CONN_ACTION),
                             .env = pel_stmt_child(rule, PEL_SLOT_ENV_ACTION),
                             .group = pel_stmt_child(rule, PEL_SLOT_GROUP_ACTION)};
-    struct pel_effective effective = {.keyring = "", .handshake_timeout_s = 10, .client_auth = PEL_CLIENT_AUTH_REQUIRED};
+    struct pel_effective effective = {
+        .keyring = "", .handshake_timeout_s = 10, .client_auth = PEL_CLIENT_AUTH_REQUIRED};
     levels.conn_adv = pel_stmt_child(levels.conn, PEL_SLOT_ADVANCED);
     levels.env_adv = pel_stmt_child(levels.env, PEL_SLOT_ADVANCED);
     const struct pel_param *trace = either(levels.conn, levels.env, PEL_SLOT_TRACE);
@@ -151,8 +161,10 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
     effective.ttls_enabled = pel_stmt_get(levels.group, PEL_SLOT_ENABLED)->number == PEL_ON;
     if (effective.ttls_enabled) {
         if (levels.env == NULL) {
-            pel_stmt_fail(parse, rule, rule->pos, "%s: TTLSEnvironmentAction or TTLSEnvironmentActionRef is required, "
-                          "since its TTLSGroupAction has TTLSEnabled On", pel_stmt_title(rule).text);
+            pel_stmt_fail(parse, rule, rule->pos,
+                          "%s: TTLSEnvironmentAction or TTLSEnvironmentActionRef is required, "
+                          "since its TTLSGroupAction has TTLSEnabled On",
+                          pel_stmt_title(rule).text);
             return PEL_OK;
         }
         const struct pel_stmt *near = levels.conn_adv, *far = levels.env_adv;
@@ -160,7 +172,8 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
         effective.role = (enum pel_handshake_role)either(levels.conn, levels.env, PEL_SLOT_ROLE)->number;
         effective.client_auth = (enum pel_client_auth_type)number_or(pel_stmt_get(far, PEL_SLOT_CLIENT_AUTH),
                                                                      PEL_CLIENT_AUTH_REQUIRED);
-        effective.application_controlled = number_or(either(near, far, PEL_SLOT_APPL_CONTROLLED), PEL_OFF) == PEL_ON;
+        effective.application_controlled =
+            number_or(either(near, far, PEL_SLOT_APPL_CONTROLLED), PEL_OFF) == PEL_ON;
         effective.handshake_timeout_s = number_or(either(near, far, PEL_SLOT_HANDSHAKE_TIMEOUT), 10);
         effective.host_reference_dns = text_or_null(either(near, far, PEL_SLOT_REF_DNS));
         effective.host_reference_cn = text_or_null(either(near, far, PEL_SLOT_REF_CN));

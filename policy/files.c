@@ -52,19 +52,22 @@ static enum pel_err read_open_file(int fd, const char *path, char **ret_text, si
     return PEL_OK;
 }
 
-enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret_text_len, struct pel_error *reterr)
+enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret_text_len,
+                                  struct pel_error *reterr)
 {
     /* Without O_NONBLOCK, opening a FIFO would wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return pel_error_set(reterr, errno == ENOENT ? PEL_E_NOT_FOUND : PEL_E_IO, "%s: %s", path, strerror(errno));
+        return pel_error_set(reterr, errno == ENOENT ? PEL_E_NOT_FOUND : PEL_E_IO, "%s: %s", path,
+                             strerror(errno));
     enum pel_err err = read_open_file(fd, path, ret_text, ret_text_len, reterr);
     close(fd);
     return err;
 }
 
-enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths, pel_policy_diag_fn *diag, void *diag_arg,
-                                   struct pel_policy **ret_policy, size_t *ret_num_warnings, struct pel_error *reterr)
+enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths, pel_policy_diag_fn *diag,
+                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
+                                   struct pel_error *reterr)
 {
     struct pel_policy_source *sources = calloc(num_paths + 1, sizeof *sources);
     char **texts = calloc(num_paths + 1, sizeof *texts);

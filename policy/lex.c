@@ -25,7 +25,8 @@ void pel_lex_start(struct pel_lexer *lexer, struct pel_diags *diags, size_t file
     lexer->line = lexer->cursor = lexer->line_end = lexer->next;
 }
 
-/* The length of the UTF-8 character at `at` (RFC 3629: no overlong forms, no surrogates, at most 10FFFF), or 0. */
+/* The length of the UTF-8 character at `at` (RFC 3629: no overlong forms, no surrogates, at most 10FFFF), or
+ * 0. */
 static size_t utf8_len(const unsigned char *at, size_t left)
 {
     static const struct {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines and words of a policy text. A line is what stands before its comment, checked: no NUL, no control character, no
- * byte-order mark, valid UTF-8; comments may hold any bytes but a byte-order mark. A word is a run without blanks and
- * braces, or a single brace. Everything is a slice of the text; nothing is copied.
+ * Lines and words of a policy text. A line is what stands before its comment, checked: no NUL, no control
+ * character, no byte-order mark, valid UTF-8; comments may hold any bytes but a byte-order mark. A word is a
+ * run without blanks and braces, or a single brace. Everything is a slice of the text; nothing is copied.
  */
 #ifndef PEL_POLICY_LEX_H
 #define PEL_POLICY_LEX_H
@@ -29,11 +29,12 @@ struct pel_lexer {
     bool line_bad;        /* the current line had a character error, reported already */
 };
 
-/* pel_lex_start begins with text number `file` of diags->sources; a byte-order mark at its start is passed over. */
+/* pel_lex_start begins with text number `file` of diags->sources; a byte-order mark at its start is passed
+ * over. */
 void pel_lex_start(struct pel_lexer *lexer, struct pel_diags *diags, size_t file);
 
-/* pel_lex_line goes to the next line; false at the end of the text. A bad character is reported here, and the line then
- * has no words. */
+/* pel_lex_line goes to the next line; false at the end of the text. A bad character is reported here, and the
+ * line then has no words. */
 bool pel_lex_line(struct pel_lexer *lexer);
 
 /* pel_lex_word takes the next word of the line; its `len` is 0 when there is none. */

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "policy/model.h"
 
-/* Named statements by kind and name: open addressing, at most half full. The hash is seeded with an address that a text's
- * author cannot know, so that names cannot be chosen to collide. */
+/* Named statements by kind and name: open addressing, at most half full. The hash is seeded with an address
+ * that a text's author cannot know, so that names cannot be chosen to collide. */
 struct names {
     struct pel_stmt **slots;
     size_t mask;
@@ -18,7 +18,8 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, const char *name, size_t name_len)
+static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, const char *name,
+                          size_t name_len)
 {
     uint64_t hash = names->seed ^ ((uint64_t)type << 56) ^ name_len;
     for (size_t i = 0; i < name_len; i += 8) {
@@ -29,7 +30,8 @@ static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, co
     return mix(hash, 0xd1b54a32d192ed03u);
 }
 
-static struct pel_stmt **find_slot(const struct names *names, enum pel_stmt_type type, const char *name, size_t name_len)
+static struct pel_stmt **find_slot(const struct names *names, enum pel_stmt_type type, const char *name,
+                                   size_t name_len)
 {
     for (size_t i = (size_t)hash_name(names, type, name, name_len);; i++) {
         struct pel_stmt **slot = &names->slots[i & names->mask];
@@ -44,7 +46,8 @@ static enum pel_err make_names(struct pel_parse *parse, struct names *ret_names)
     size_t cap = 16;
     while (cap < parse->num_statements * 2)
         cap *= 2;
-    struct names names = {.mask = cap - 1, .seed = (uint64_t)(uintptr_t)parse->first * 0x9e3779b97f4a7c15u | 1};
+    struct names names = {.mask = cap - 1,
+                          .seed = (uint64_t)(uintptr_t)parse->first * 0x9e3779b97f4a7c15u | 1};
     names.slots = pel_arena_alloc(&parse->scratch, cap * sizeof *names.slots);
     if (names.slots == NULL)
         return PEL_E_NO_MEMORY;
@@ -61,7 +64,8 @@ static void enter(struct pel_parse *parse, const struct names *names, struct pel
     }
     struct pel_place place = pel_diag_place(&parse->diags, (*slot)->pos, stmt->pos);
     if (stmt->parent == NULL)
-        pel_stmt_fail(parse, stmt, stmt->pos, "%s is defined already on %s", pel_stmt_title(stmt).text, place.text);
+        pel_stmt_fail(parse, stmt, stmt->pos, "%s is defined already on %s", pel_stmt_title(stmt).text,
+                      place.text);
     else
         pel_diag_warning(&parse->diags, stmt->pos, "%s is defined already on %s; references mean that one",
                          pel_stmt_title(stmt).text, place.text);
@@ -80,7 +84,8 @@ static void enter_all(struct pel_parse *parse, const struct names *names)
     }
 }
 
-/* The defined name of the kind nearest to `word`. Looks at a bounded number of names: it is for a person to read. */
+/* The defined name of the kind nearest to `word`. Looks at a bounded number of names: it is for a person to
+ * read. */
 static const char *nearest_name(const struct pel_parse *parse, enum pel_stmt_type type, const char *word)
 {
     enum { AT_MOST = 1000 };
@@ -107,7 +112,8 @@ static void link_param(struct pel_parse *parse, const struct names *names, struc
     param->bad = true;
     pel_stmt_fail(parse, stmt, param->value_pos, "%s: no %s is named \"%s\"%s%s%s", param->row->name,
                   pel_schema(type)->name, shown.text, nearest != NULL ? "; did you mean \"" : "",
-                  nearest != NULL ? pel_diag_show(nearest, strlen(nearest)).text : "", nearest != NULL ? "\"?" : "");
+                  nearest != NULL ? pel_diag_show(nearest, strlen(nearest)).text : "",
+                  nearest != NULL ? "\"?" : "");
 }
 
 enum pel_err pel_link(struct pel_parse *parse)

@@ -53,10 +53,12 @@ bool pel_conditions_match(const struct pel_conditions *conditions, const struct 
            pel_port_ranges_has(conditions->remote_ports, remote) &&
            pel_ip_ranges_has(conditions->local_ips, &query->local.ip) &&
            pel_ip_ranges_has(conditions->remote_ips, &query->remote.ip) &&
-           pel_pattern_match(&conditions->user, query->user) && pel_pattern_match(&conditions->job, query->job);
+           pel_pattern_match(&conditions->user, query->user) &&
+           pel_pattern_match(&conditions->job, query->job);
 }
 
-const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy, const struct pel_policy_query *query)
+const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy,
+                                         const struct pel_policy_query *query)
 {
     for (size_t i = 0; i < policy->num_rules; i++) {
         if (pel_conditions_match(&policy->conditions[i], query))

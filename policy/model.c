@@ -34,7 +34,8 @@ struct pel_title pel_stmt_title(const struct pel_stmt *stmt)
     return title;
 }
 
-void pel_stmt_fail(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_pos pos, const char *format, ...)
+void pel_stmt_fail(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_pos pos, const char *format,
+                   ...)
 {
     char text[480];
     va_list args;

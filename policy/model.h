@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A policy text as statements and parameters, as far as the text alone tells: what the parser makes, the checker links
- * and the compiler reads. It lives for one call of pel_policy_parse; only strings that the finished policy points to are
- * in the policy's own arena.
+ * A policy text as statements and parameters, as far as the text alone tells: what the parser makes, the
+ * checker links and the compiler reads. It lives for one call of pel_policy_parse; only strings that the
+ * finished policy points to are in the policy's own arena.
  */
 #ifndef PEL_POLICY_MODEL_H
 #define PEL_POLICY_MODEL_H
@@ -33,27 +33,27 @@ struct pel_param {
     struct pel_pos value_pos;
     const char *text; /* LABEL, WORD, TEXT, PATTERN: in the policy's arena. REF: a slice of the source */
     uint32_t text_len;
-    bool bad;              /* an error was reported about it */
-    uint32_t number;       /* ENUM, UINT; PORTS: lowest; GROUPS: how many */
-    uint32_t number_high;  /* PORTS: highest */
+    bool bad;                         /* an error was reported about it */
+    uint32_t number;                  /* ENUM, UINT; PORTS: lowest; GROUPS: how many */
+    uint32_t number_high;             /* PORTS: highest */
     const struct pel_ip_range *range; /* addresses; NULL: All */
-    const uint16_t *groups;     /* GROUPS, in the policy's arena */
-    struct pel_stmt *child;     /* BLOCK, and REF once linked */
+    const uint16_t *groups;           /* GROUPS, in the policy's arena */
+    struct pel_stmt *child;           /* BLOCK, and REF once linked */
 };
 
 struct pel_stmt {
     struct pel_stmt *next; /* all statements, in the order of the text */
     struct pel_stmt *parent;
     enum pel_stmt_type type;
-    bool bad;    /* an error was reported inside it */
-    bool judged; /* `bad` also says so of what it uses */
-    bool unattached; /* stands where its kind may not: read for its errors only */
+    bool bad;           /* an error was reported inside it */
+    bool judged;        /* `bad` also says so of what it uses */
+    bool unattached;    /* stands where its kind may not: read for its errors only */
     uint8_t num_suites; /* of PEL_S_CIPHERS */
     bool coded_suites;
     const char *name; /* in the policy's arena; "" for an inline one without a name */
     struct pel_pos pos;
-    struct pel_param *params;    /* one for each slot, the one that holds */
-    struct pel_param *items;     /* repeatable ones, in order */
+    struct pel_param *params; /* one for each slot, the one that holds */
+    struct pel_param *items;  /* repeatable ones, in order */
     struct pel_param *last_item;
     uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
     void *compiled;   /* what the compiler made of it for all its users */
@@ -83,22 +83,24 @@ struct pel_title {
 struct pel_title pel_stmt_title(const struct pel_stmt *stmt);
 
 /* pel_stmt_fail reports an error and marks the statement, and those around it, as bad. */
-void pel_stmt_fail(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_pos pos, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void pel_stmt_fail(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_pos pos, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
 
-/* pel_parse_text reads text number `file` into statements; every error goes to the messages. Errors: NO_MEMORY. */
+/* pel_parse_text reads text number `file` into statements; every error goes to the messages. Errors:
+ * NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_parse_text(struct pel_parse *parse, size_t file);
 
-/* pel_link finds what the references name, and checks what needs the whole text: names given twice, names not defined,
- * parameters that are missing. Errors: NO_MEMORY. */
+/* pel_link finds what the references name, and checks what needs the whole text: names given twice, names not
+ * defined, parameters that are missing. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_link(struct pel_parse *parse);
 
-/* pel_compile makes the rules of `policy` from the linked statements; errors of whole rules go to the messages. Errors:
- * NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_compile(struct pel_parse *parse, struct pel_policy *policy, struct pel_pos **ret_positions);
+/* pel_compile makes the rules of `policy` from the linked statements; errors of whole rules go to the
+ * messages. Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_compile(struct pel_parse *parse, struct pel_policy *policy,
+                                      struct pel_pos **ret_positions);
 
-/* pel_overlaps warns of rules that overlap at one priority and of rules that an earlier one hides wholly. `positions` are
- * those of the rules. Errors: NO_MEMORY. */
+/* pel_overlaps warns of rules that overlap at one priority and of rules that an earlier one hides wholly.
+ * `positions` are those of the rules. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_overlaps(struct pel_parse *parse, const struct pel_policy *policy,
                                        const struct pel_pos *positions);
 

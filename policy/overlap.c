@@ -6,8 +6,9 @@
 #include "policy/model.h"
 
 /*
- * Pairs of rules that can meet one connection. A sweep along the one dimension in which the fewest rules overlap finds the
- * candidates; each pair is then compared in all. The work has a bound: past it one warning says that the search was cut.
+ * Pairs of rules that can meet one connection. A sweep along the one dimension in which the fewest rules
+ * overlap finds the candidates; each pair is then compared in all. The work has a bound: past it one warning
+ * says that the search was cut.
  */
 
 enum { MOST_STEPS = 20000000, NUM_DIMENSIONS = 4 };
@@ -25,7 +26,8 @@ struct search {
     bool *hidden; /* by rule: reported already */
 };
 
-static bool ranges_overlap(struct search *search, const struct pel_ip_ranges *a, const struct pel_ip_ranges *b)
+static bool ranges_overlap(struct search *search, const struct pel_ip_ranges *a,
+                           const struct pel_ip_ranges *b)
 {
     if (a == NULL || b == NULL)
         return true;
@@ -43,8 +45,8 @@ static bool ranges_overlap(struct search *search, const struct pel_ip_ranges *a,
 
 static bool is_every_address(const struct pel_ip_ranges *ranges)
 {
-    static const uint8_t zero[16], ones[16] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                               255, 255, 255, 255, 255, 255, 255, 255};
+    static const uint8_t zero[16],
+        ones[16] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
     return ranges == NULL ||
            (ranges->num == 2 && memcmp(ranges->ranges[0].low, zero, 4) == 0 &&
             memcmp(ranges->ranges[0].high, ones, 4) == 0 && memcmp(ranges->ranges[1].low, zero, 16) == 0 &&
@@ -71,7 +73,8 @@ static bool ranges_cover(struct search *search, const struct pel_ip_ranges *a, c
 }
 
 /* A rule's ports as a list, whichever way they are kept. */
-static struct pel_port_ranges port_list(const struct pel_port_ranges *ports, const struct pel_port_range *hull)
+static struct pel_port_ranges port_list(const struct pel_port_ranges *ports,
+                                        const struct pel_port_range *hull)
 {
     if (ports != NULL)
         return *ports;
@@ -129,7 +132,8 @@ static bool covers(struct search *search, const struct pel_conditions *a, const 
                        port_list(b->local_ports, &b->local_port_hull)) &&
            ports_cover(search, port_list(a->remote_ports, &a->remote_port_hull),
                        port_list(b->remote_ports, &b->remote_port_hull)) &&
-           ranges_cover(search, a->local_ips, b->local_ips) && ranges_cover(search, a->remote_ips, b->remote_ips);
+           ranges_cover(search, a->local_ips, b->local_ips) &&
+           ranges_cover(search, a->remote_ips, b->remote_ips);
 }
 
 static bool overlap(struct search *search, const struct pel_conditions *a, const struct pel_conditions *b)
@@ -156,18 +160,21 @@ static void compare_pair(struct search *search, uint32_t first, uint32_t second)
     struct pel_place place = pel_diag_place(diags, search->positions[first], search->positions[second]);
     if (covers(search, &policy->conditions[first], &policy->conditions[second])) {
         search->hidden[second] = true;
-        pel_diag_warning(diags, search->positions[second],
-                         "TTLSRule \"%s\" never matches: TTLSRule \"%s\" on %s is tried first and takes all that it would",
-                         b->name, a->name, place.text);
+        pel_diag_warning(
+            diags, search->positions[second],
+            "TTLSRule \"%s\" never matches: TTLSRule \"%s\" on %s is tried first and takes all that it would",
+            b->name, a->name, place.text);
     } else if (a->priority == b->priority) {
-        pel_diag_warning(diags, search->positions[second],
-                         "TTLSRule \"%s\" overlaps TTLSRule \"%s\" on %s at the same priority; \"%s\" is tried first, "
-                         "for its name", b->name, a->name, place.text, a->name);
+        pel_diag_warning(
+            diags, search->positions[second],
+            "TTLSRule \"%s\" overlaps TTLSRule \"%s\" on %s at the same priority; \"%s\" is tried first, "
+            "for its name",
+            b->name, a->name, place.text, a->name);
     }
 }
 
-/* An address as a number that keeps the order, IPv4 before IPv6; of IPv6 the upper bits only, which may find a pair too
- * many, never one too few. */
+/* An address as a number that keeps the order, IPv4 before IPv6; of IPv6 the upper bits only, which may find
+ * a pair too many, never one too few. */
 static uint64_t address_key(uint8_t version, const uint8_t bytes[16])
 {
     uint64_t key = 0;
@@ -181,14 +188,19 @@ static struct span ip_span(const struct pel_ip_ranges *ranges)
     if (ranges == NULL)
         return (struct span){.low = 0, .high = UINT64_MAX};
     const struct pel_ip_range *first = &ranges->ranges[0], *last = &ranges->ranges[ranges->num - 1];
-    return (struct span){.low = address_key(first->version, first->low), .high = address_key(last->version, last->high)};
+    return (struct span){.low = address_key(first->version, first->low),
+                         .high = address_key(last->version, last->high)};
 }
 
 static struct span span_of(const struct pel_conditions *conditions, int dimension)
 {
     switch (dimension) {
-    case 0: return (struct span){.low = conditions->local_port_hull.low, .high = conditions->local_port_hull.high};
-    case 1: return (struct span){.low = conditions->remote_port_hull.low, .high = conditions->remote_port_hull.high};
+    case 0:
+        return (struct span){.low = conditions->local_port_hull.low,
+                             .high = conditions->local_port_hull.high};
+    case 1:
+        return (struct span){.low = conditions->remote_port_hull.low,
+                             .high = conditions->remote_port_hull.high};
     case 2: return ip_span(conditions->local_ips);
     default: return ip_span(conditions->remote_ips);
     }
@@ -257,7 +269,8 @@ static void sweep(struct search *search, const struct span *spans, uint32_t *act
     }
 }
 
-enum pel_err pel_overlaps(struct pel_parse *parse, const struct pel_policy *policy, const struct pel_pos *positions)
+enum pel_err pel_overlaps(struct pel_parse *parse, const struct pel_policy *policy,
+                          const struct pel_pos *positions)
 {
     size_t num = policy->num_rules;
     struct search search = {.parse = parse, .policy = policy, .positions = positions};

@@ -34,13 +34,14 @@ static void stop(struct parser *parser, struct pel_pos pos, const char *what, un
     parser->stopped = true;
 }
 
-/* Files the parameter under its statement. The last one of a slot holds; the one before is replaced in its place, so
- * that repeating one takes no memory. */
+/* Files the parameter under its statement. The last one of a slot holds; the one before is replaced in its
+ * place, so that repeating one takes no memory. */
 static enum pel_err add_param(struct parser *parser, struct pel_stmt *stmt, const struct pel_param *param)
 {
     const struct pel_row *row = param->row;
     bool repeat = (row->flags & PEL_ROW_REPEAT) != 0;
-    if (repeat && row->type != PEL_V_BLOCK && row->slot != PEL_SLOT_SERVER_CERT_LABEL && row->type != PEL_V_REF)
+    if (repeat && row->type != PEL_V_BLOCK && row->slot != PEL_SLOT_SERVER_CERT_LABEL &&
+        row->type != PEL_V_REF)
         return PEL_OK; /* its value is in the statement, or nothing reads it */
     for (struct pel_param *old = repeat ? NULL : stmt->params; old != NULL; old = old->next) {
         if (old->row != row && (row->slot == PEL_SLOT_NONE || old->row->slot != row->slot))
@@ -102,7 +103,8 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     parse->num_rules += type == PEL_S_RULE;
     parser->pending = stmt;
     if (type == PEL_S_IP_TIME && stmt->parent != NULL)
-        pel_diag_warning(&parse->diags, pos, "IpTimeCondition: not yet effective: the rule is matched at any time");
+        pel_diag_warning(&parse->diags, pos,
+                         "IpTimeCondition: not yet effective: the rule is matched at any time");
     else if (pel_schema(type)->not_yet)
         pel_diag_warning(&parse->diags, pos, "%s: not yet effective", pel_schema(type)->name);
     *ret_stmt = stmt;
@@ -124,14 +126,16 @@ static struct pel_word read_name(struct parser *parser)
 static void unknown_word(struct parser *parser, const struct pel_word *word, enum pel_stmt_type type)
 {
     struct pel_shown shown = pel_diag_show(word->text, word->len);
-    const char *nearest = pel_diag_wants_errors(&parser->parse->diags) ? pel_schema_nearest(type, shown.text) : NULL;
+    const char *nearest =
+        pel_diag_wants_errors(&parser->parse->diags) ? pel_schema_nearest(type, shown.text) : NULL;
     const char *ask = nearest != NULL ? "; did you mean " : "", *mark = nearest != NULL ? "?" : "";
     const char *guess = nearest != NULL ? nearest : "";
     if (type == PEL_S_SKIPPED)
-        pel_diag_error(&parser->parse->diags, word->pos, "unknown statement \"%s\"%s%s%s", shown.text, ask, guess, mark);
+        pel_diag_error(&parser->parse->diags, word->pos, "unknown statement \"%s\"%s%s%s", shown.text, ask,
+                       guess, mark);
     else
-        pel_stmt_fail(parser->parse, innermost(parser), word->pos, "unknown parameter \"%s\" in %s%s%s%s", shown.text,
-                      pel_schema(type)->name, ask, guess, mark);
+        pel_stmt_fail(parser->parse, innermost(parser), word->pos, "unknown parameter \"%s\" in %s%s%s%s",
+                      shown.text, pel_schema(type)->name, ask, guess, mark);
 }
 
 static enum pel_err top_level_keyword(struct parser *parser, const struct pel_word *word)
@@ -190,24 +194,27 @@ static void close_statement(struct parser *parser)
         pel_stmt_fail(parser->parse, stmt, stmt->pos, "%s: %s is required", pel_stmt_title(stmt).text, names);
     }
     if (stmt->type == PEL_S_CIPHERS && stmt->coded_suites && stmt->num_suites == 0 && !stmt->bad)
-        pel_stmt_fail(parser->parse, stmt, stmt->pos, "%s: no cipher suite is left", pel_stmt_title(stmt).text);
+        pel_stmt_fail(parser->parse, stmt, stmt->pos, "%s: no cipher suite is left",
+                      pel_stmt_title(stmt).text);
     const struct pel_param *stash = pel_stmt_get(stmt, PEL_SLOT_KEYRING_STASH);
     if (stash != NULL && pel_stmt_get(stmt, PEL_SLOT_KEYRING_PW) != NULL)
         pel_stmt_fail(parser->parse, stmt, stash->pos, "KeyringPw and KeyringStashFile exclude each other");
 }
 
-/* At the end of the text, or where a statement begins that can stand in none of the open ones. What the statement lacks
- * may have been lost with its brace, and is not complained of. */
+/* At the end of the text, or where a statement begins that can stand in none of the open ones. What the
+ * statement lacks may have been lost with its brace, and is not complained of. */
 static void report_missing_braces(struct parser *parser)
 {
     while (parser->depth > 0) {
         struct pel_stmt *stmt = parser->open[--parser->depth];
-        pel_stmt_fail(parser->parse, stmt, stmt->pos, "the \"}\" of this %s is missing", pel_stmt_title(stmt).text);
+        pel_stmt_fail(parser->parse, stmt, stmt->pos, "the \"}\" of this %s is missing",
+                      pel_stmt_title(stmt).text);
     }
 }
 
 /* A statement's keyword inside a statement that does not take it. */
-static enum pel_err misplaced_statement(struct parser *parser, const struct pel_word *word, enum pel_stmt_type type)
+static enum pel_err misplaced_statement(struct parser *parser, const struct pel_word *word,
+                                        enum pel_stmt_type type)
 {
     struct pel_lexer before = parser->lexer;
     struct pel_word name = read_name(parser);
@@ -218,8 +225,8 @@ static enum pel_err misplaced_statement(struct parser *parser, const struct pel_
         report_missing_braces(parser);
         return top_level_keyword(parser, word);
     }
-    pel_stmt_fail(parser->parse, innermost(parser), word->pos, "%s belongs in %s, not in %s", pel_schema(type)->name,
-                  places, pel_schema(innermost(parser)->type)->name);
+    pel_stmt_fail(parser->parse, innermost(parser), word->pos, "%s belongs in %s, not in %s",
+                  pel_schema(type)->name, places, pel_schema(innermost(parser)->type)->name);
     PEL_TRY(begin_statement(parser, type, word->pos, name, &stmt));
     if (stmt != NULL)
         stmt->unattached = true;
@@ -243,10 +250,12 @@ static enum pel_err foreign_keyword(struct parser *parser, const struct pel_word
     unknown_word(parser, word, stmt->type);
     /* The parameter that was meant is not missing as well. */
     struct pel_shown shown = pel_diag_show(word->text, word->len);
-    const char *nearest = pel_diag_wants_errors(&parser->parse->diags) ? pel_schema_nearest(stmt->type, shown.text) : NULL;
+    const char *nearest =
+        pel_diag_wants_errors(&parser->parse->diags) ? pel_schema_nearest(stmt->type, shown.text) : NULL;
     if (nearest == NULL)
         return PEL_OK;
-    struct pel_param meant = {.row = pel_schema_row(stmt->type, nearest, strlen(nearest)), .pos = word->pos, .bad = true};
+    struct pel_param meant = {
+        .row = pel_schema_row(stmt->type, nearest, strlen(nearest)), .pos = word->pos, .bad = true};
     if (has_slot(stmt, meant.row->slot))
         return PEL_OK;
     return add_param(parser, stmt, &meant);
@@ -256,14 +265,16 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
 {
     struct pel_stmt *stmt = innermost(parser);
     struct pel_param param = {.row = row, .pos = pos};
-    struct pel_value_ctx ctx = {.parse = parser->parse, .stmt = stmt, .param = &param, .lexer = &parser->lexer};
+    struct pel_value_ctx ctx = {
+        .parse = parser->parse, .stmt = stmt, .param = &param, .lexer = &parser->lexer};
     bool not_yet = (row->flags & PEL_ROW_NOT_YET) != 0 && !pel_schema(stmt->type)->not_yet;
     if (row->type == PEL_V_BLOCK) {
         PEL_TRY(begin_statement(parser, row->target, pos, read_name(parser), &param.child));
         return param.child == NULL ? PEL_OK : add_param(parser, stmt, &param);
     }
     if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time", row->name);
+        pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
+                         row->name);
     else if (stmt->type == PEL_S_CIPHERS && not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: no effect, SSL 2.0 is never spoken", row->name);
     else if (not_yet)
@@ -327,7 +338,8 @@ static enum pel_err keyword(struct parser *parser, const struct pel_word *word)
     if (parser->pending != NULL) {
         no_brace_follows(parser, word->pos);
         /* A parameter of the statement: only the brace was forgotten. */
-        if (parser->depth < PEL_MAX_DEPTH && pel_schema_row(parser->pending->type, word->text, word->len) != NULL)
+        if (parser->depth < PEL_MAX_DEPTH &&
+            pel_schema_row(parser->pending->type, word->text, word->len) != NULL)
             parser->open[parser->depth++] = parser->pending;
         parser->pending = NULL;
     }
@@ -373,11 +385,12 @@ static enum pel_err parse_line(struct parser *parser)
                 word.len--;
             pel_diag_warning(&parser->parse->diags, word.pos, "ignored after the value%s%s%s",
                              secret != NULL ? "" : ": \"",
-                             secret != NULL ? "" : pel_diag_show(word.text, word.len).text, secret != NULL ? "" : "\"");
+                             secret != NULL ? "" : pel_diag_show(word.text, word.len).text,
+                             secret != NULL ? "" : "\"");
             return PEL_OK;
         } else {
-            const struct pel_row *row = parser->depth == 0 ? NULL
-                                        : pel_schema_row(innermost(parser)->type, word.text, word.len);
+            const struct pel_row *row =
+                parser->depth == 0 ? NULL : pel_schema_row(innermost(parser)->type, word.text, word.len);
             secret = row != NULL && (row->flags & PEL_ROW_SECRET) != 0 ? row : NULL;
             PEL_TRY(keyword(parser, &word));
         }

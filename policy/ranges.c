@@ -71,7 +71,8 @@ bool pel_ip_ranges_has(const struct pel_ip_ranges *ranges, const struct pel_ip *
     while (from < to) {
         size_t middle = from + (to - from) / 2;
         const struct pel_ip_range *range = &ranges->ranges[middle];
-        if (ip->version < range->version || (ip->version == range->version && memcmp(ip->bytes, range->low, 16) < 0))
+        if (ip->version < range->version ||
+            (ip->version == range->version && memcmp(ip->bytes, range->low, 16) < 0))
             to = middle;
         else if (ip->version > range->version || memcmp(ip->bytes, range->high, 16) > 0)
             from = middle + 1;

@@ -33,7 +33,8 @@ static const struct pel_row rule_rows[] = {
     REF("LocalPortGroupRef", PORT_GROUP, SLOT(LOCAL_PORT)),
     REF("RemotePortGroupRef", PORT_GROUP, SLOT(REMOTE_PORT)),
     ROW("Jobname", PATTERN, SLOT(JOB), .max = 32, .help = "the program's name; * at the end: any rest"),
-    ROW("Userid", PATTERN, SLOT(USER), .max = 32, .help = "the socket owner's user name; * at the end: any rest"),
+    ROW("Userid", PATTERN, SLOT(USER), .max = 32,
+        .help = "the socket owner's user name; * at the end: any rest"),
     ENUM("Direction", directions, NULL, SLOT(DIRECTION), .flags = PEL_ROW_REQUIRED),
     UINT("Priority", 1, 2000000000, "1", SLOT(PRIORITY), .help = "the higher is tried first; then by name"),
     BLOCK_OR_REF("IpTimeCondition", IP_TIME, TIME, PEL_ROW_NOT_YET),
@@ -81,13 +82,17 @@ static const struct pel_row conn_rows[] = {
 };
 
 static const struct pel_row keyring_rows[] = {
-    ROW("Keyring", WORD, SLOT(KEYRING), .max = 1023, .flags = PEL_ROW_REQUIRED, .help = "ring, userid/ring or a path"),
-    ROW("KeyringPw", WORD, SLOT(KEYRING_PW), .max = 128, .flags = PEL_ROW_SECRET, .help = "the file's password"),
-    ROW("KeyringStashFile", WORD, SLOT(KEYRING_STASH), .max = 1023, .help = "the file that holds the password"),
+    ROW("Keyring", WORD, SLOT(KEYRING), .max = 1023, .flags = PEL_ROW_REQUIRED,
+        .help = "ring, userid/ring or a path"),
+    ROW("KeyringPw", WORD, SLOT(KEYRING_PW), .max = 128, .flags = PEL_ROW_SECRET,
+        .help = "the file's password"),
+    ROW("KeyringStashFile", WORD, SLOT(KEYRING_STASH), .max = 1023,
+        .help = "the file that holds the password"),
 };
 
 static const struct pel_row cipher_rows[] = {
-    ROW("V2CipherSuites", TEXT, .max = 4096, .flags = PEL_ROW_NOT_YET | PEL_ROW_REPEAT, .help = "SSLv2: never spoken"),
+    ROW("V2CipherSuites", TEXT, .max = 4096, .flags = PEL_ROW_NOT_YET | PEL_ROW_REPEAT,
+        .help = "SSLv2: never spoken"),
     ROW("V3CipherSuites", CIPHERS2, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT),
     ROW("V3CipherSuites4Char", CIPHERS4, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT),
 };
@@ -144,7 +149,8 @@ static const struct pel_statement_schema skipped = {.name = ""}, rule = STATEMEN
                                          ip_addr_group = STATEMENT("IpAddrGroup", ip_addr_group_rows),
                                          port_range = STATEMENT("PortRange", port_range_rows),
                                          port_group = STATEMENT("PortGroup", port_group_rows),
-                                         ip_time = STATEMENT("IpTimeCondition", ip_time_rows, .not_yet = true);
+                                         ip_time =
+                                             STATEMENT("IpTimeCondition", ip_time_rows, .not_yet = true);
 
 static const struct pel_statement_schema *const statements[PEL_S_NR] = {
     [PEL_S_SKIPPED] = &skipped,

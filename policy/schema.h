@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of the policy language: which statements there are, which parameters each takes, of what type, in which
- * bounds, with which default, and whether Pellucid acts on it. It drives the parser, every error text and the nearest
- * known word; nothing else in the project knows a keyword. Source of the rows: IBM z/OS 3.1 IP Configuration Reference,
- * with Pellucid's own defaults where it differs.
+ * The one table of the policy language: which statements there are, which parameters each takes, of what
+ * type, in which bounds, with which default, and whether Pellucid acts on it. It drives the parser, every
+ * error text and the nearest known word; nothing else in the project knows a keyword. Source of the rows: IBM
+ * z/OS 3.1 IP Configuration Reference, with Pellucid's own defaults where it differs.
  *
- * To make a parameter effective: give its row a slot, drop NOT_YET, and read the slot where rules are compiled.
+ * To make a parameter effective: give its row a slot, drop NOT_YET, and read the slot where rules are
+ * compiled.
  */
 #ifndef PEL_POLICY_SCHEMA_H
 #define PEL_POLICY_SCHEMA_H
@@ -122,9 +123,9 @@ struct pel_row {
     enum pel_slot slot;
     unsigned flags; /* enum pel_row_flag */
     uint64_t min, max;
-    const char *const *values;  /* PEL_V_ENUM: ends with NULL; the value is the index */
-    const char *default_value;  /* as a policy would write it; NULL: none */
-    enum pel_stmt_type target;  /* PEL_V_REF, PEL_V_BLOCK */
+    const char *const *values; /* PEL_V_ENUM: ends with NULL; the value is the index */
+    const char *default_value; /* as a policy would write it; NULL: none */
+    enum pel_stmt_type target; /* PEL_V_REF, PEL_V_BLOCK */
     const char *help;
 };
 
@@ -141,18 +142,19 @@ enum { PEL_OFF, PEL_ON }; /* of every On/Off parameter */
 /* pel_schema returns the statement's schema. Any thread. */
 const struct pel_statement_schema *pel_schema(enum pel_stmt_type type);
 
-/* pel_schema_find returns the statement of that keyword (letters without case), or PEL_S_SKIPPED. Any thread. */
+/* pel_schema_find returns the statement of that keyword (letters without case), or PEL_S_SKIPPED. Any thread.
+ * */
 enum pel_stmt_type pel_schema_find(const char *word, size_t word_len);
 
 /* pel_schema_row returns the statement's row of that keyword (letters without case), or NULL. Any thread. */
 const struct pel_row *pel_schema_row(enum pel_stmt_type type, const char *word, size_t word_len);
 
-/* pel_schema_nearest returns the keyword nearest to `word` among the parameters of `type`, or among the statements when
- * `type` is PEL_S_SKIPPED; NULL when none is near. Any thread. */
+/* pel_schema_nearest returns the keyword nearest to `word` among the parameters of `type`, or among the
+ * statements when `type` is PEL_S_SKIPPED; NULL when none is near. Any thread. */
 const char *pel_schema_nearest(enum pel_stmt_type type, const char *word);
 
-/* pel_schema_places writes the statements that take the parameter, "A, B or C", into `text` and returns their number. Any
- * thread. */
+/* pel_schema_places writes the statements that take the parameter, "A, B or C", into `text` and returns their
+ * number. Any thread. */
 size_t pel_schema_places(const char *word, size_t word_len, char *text, size_t cap);
 
 #endif

@@ -13,7 +13,8 @@ static const struct pel_row gsk_adv_rows[] = {
     BLOCK_OR_REF("TTLSGskHttpCdpParms", GSK_CDP, CDP, PEL_ROW_NOT_YET),
     UINT("GSK_V2_SESSION_TIMEOUT", 0, 100, "100", NOT_YET, .help = "seconds"),
     UINT("GSK_V2_SIDCACHE_SIZE", 0, 32000, "256", NOT_YET),
-    UINT("GSK_V3_SESSION_TIMEOUT", 0, 86400, "86400", NOT_YET, .help = "seconds a session may be resumed; 0: never"),
+    UINT("GSK_V3_SESSION_TIMEOUT", 0, 86400, "86400", NOT_YET,
+         .help = "seconds a session may be resumed; 0: never"),
     UINT("GSK_V3_SIDCACHE_SIZE", 0, 64000, "512", NOT_YET, .help = "sessions kept"),
     ONOFF("GSK_SYSPLEX_SIDCACHE", "Off", NOT_YET),
     ONOFF("GSK_SYSPLEX_SESSION_TICKET_CACHE", "Off", NOT_YET),
@@ -31,7 +32,8 @@ static const struct pel_row gsk_adv_rows[] = {
     UINT("MaxValidRevExtLocValues", 0, MAX32, "100", NOT_YET),
     ROW("CrlSigAlgPairs", TEXT, .max = 4096, NOT_YET),
 };
-const struct pel_statement_schema pel_statement_gsk_adv = STATEMENT("TTLSGskAdvancedParms", gsk_adv_rows, .not_yet = true);
+const struct pel_statement_schema pel_statement_gsk_adv =
+    STATEMENT("TTLSGskAdvancedParms", gsk_adv_rows, .not_yet = true);
 
 static const struct pel_row gsk_ldap_rows[] = {
     ROW("GSK_LDAP_SERVER", WORD, .max = 1023, .flags = PEL_ROW_NOT_YET | PEL_ROW_REPEAT),
@@ -47,7 +49,8 @@ static const struct pel_row gsk_ldap_rows[] = {
     ONOFF("CRLCacheTempCRL", "Off", NOT_YET),
     UINT("CRLCacheTempCRLTimeout", 0, MAX32, "24", NOT_YET, .help = "hours"),
 };
-const struct pel_statement_schema pel_statement_gsk_ldap = STATEMENT("TTLSGskLdapParms", gsk_ldap_rows, .not_yet = true);
+const struct pel_statement_schema pel_statement_gsk_ldap =
+    STATEMENT("TTLSGskLdapParms", gsk_ldap_rows, .not_yet = true);
 
 static const struct pel_row gsk_ocsp_rows[] = {
     ROW("OcspUrl", WORD, .max = 2083, NOT_YET),
@@ -68,7 +71,8 @@ static const struct pel_row gsk_ocsp_rows[] = {
     UINT("OcspResponseTimeout", 0, MAX32, "15", NOT_YET, .help = "seconds"),
     UINT("OcspMaxResponseSize", 0, MAX32, "20480", NOT_YET, .help = "bytes"),
 };
-const struct pel_statement_schema pel_statement_gsk_ocsp = STATEMENT("TTLSGskOcspParms", gsk_ocsp_rows, .not_yet = true);
+const struct pel_statement_schema pel_statement_gsk_ocsp =
+    STATEMENT("TTLSGskOcspParms", gsk_ocsp_rows, .not_yet = true);
 
 static const struct pel_row gsk_cdp_rows[] = {
     ONOFF("HttpCdpEnable", "Off", NOT_YET),
@@ -79,4 +83,5 @@ static const struct pel_row gsk_cdp_rows[] = {
     UINT("HttpCdpCacheSize", 0, MAX32, "32", NOT_YET),
     UINT("HttpCdpCacheEntryMaxsize", 0, MAX32, "0", NOT_YET, .help = "bytes"),
 };
-const struct pel_statement_schema pel_statement_gsk_cdp = STATEMENT("TTLSGskHttpCdpParms", gsk_cdp_rows, .not_yet = true);
+const struct pel_statement_schema pel_statement_gsk_cdp =
+    STATEMENT("TTLSGskHttpCdpParms", gsk_cdp_rows, .not_yet = true);

@@ -56,7 +56,8 @@ static void read_enum(struct pel_value_ctx *ctx)
 {
     const char *const *values = ctx->param->row->values;
     for (uint32_t i = 0; values[i] != NULL; i++) {
-        if (strlen(values[i]) == ctx->word.len && strncasecmp(values[i], ctx->word.text, ctx->word.len) == 0) {
+        if (strlen(values[i]) == ctx->word.len &&
+            strncasecmp(values[i], ctx->word.text, ctx->word.len) == 0) {
             ctx->param->number = i;
             return;
         }
@@ -106,8 +107,8 @@ static void read_ports(struct pel_value_ctx *ctx)
     else if (low == 0 && high == 0)
         ctx->param->number_high = 65535; /* 0 is any port */
     else if (low == 0 || low > 65535 || high > 65535)
-        pel_value_fail(ctx, ctx->word.pos, "a port of \"%s\" is out of range (1 to 65535, or 0 alone for any)",
-                       shown.text);
+        pel_value_fail(ctx, ctx->word.pos,
+                       "a port of \"%s\" is out of range (1 to 65535, or 0 alone for any)", shown.text);
     else if (low > high)
         pel_value_fail(ctx, ctx->word.pos, "the range %llu-%llu runs backwards", (unsigned long long)low,
                        (unsigned long long)high);
@@ -121,7 +122,8 @@ static void read_ports(struct pel_value_ctx *ctx)
 static enum pel_err read_text(struct pel_value_ctx *ctx)
 {
     if (ctx->param->row->max != 0 && ctx->word.len > ctx->param->row->max) {
-        pel_value_fail(ctx, ctx->word.pos, "longer than %llu characters", (unsigned long long)ctx->param->row->max);
+        pel_value_fail(ctx, ctx->word.pos, "longer than %llu characters",
+                       (unsigned long long)ctx->param->row->max);
         return PEL_OK;
     }
     ctx->param->text = pel_arena_strndup(ctx->parse->kept, ctx->word.text, ctx->word.len);

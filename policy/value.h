@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The values of parameters: words of the line into numbers, addresses, patterns, suites and groups, as the row says.
+ * The values of parameters: words of the line into numbers, addresses, patterns, suites and groups, as the
+ * row says.
  */
 #ifndef PEL_POLICY_VALUE_H
 #define PEL_POLICY_VALUE_H
@@ -17,15 +18,16 @@ struct pel_value_ctx {
     struct pel_word word;    /* the value's first word */
 };
 
-/* pel_value_read reads the value into the parameter and leaves the lexer behind it. A wrong value is reported, and the
- * parameter and the statement marked bad. Errors: NO_MEMORY. */
+/* pel_value_read reads the value into the parameter and leaves the lexer behind it. A wrong value is
+ * reported, and the parameter and the statement marked bad. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_value_read(struct pel_value_ctx *ctx);
 
 /* pel_value_fail reports "KEYWORD: text" at `pos` and marks the parameter and its statement as bad. */
 void pel_value_fail(struct pel_value_ctx *ctx, struct pel_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* pel_value_number reads decimal digits; values over UINT64_MAX stay there. False when there is anything else. */
+/* pel_value_number reads decimal digits; values over UINT64_MAX stay there. False when there is anything
+ * else. */
 bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number);
 
 /* The types with files of their own. */

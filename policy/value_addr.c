@@ -58,7 +58,8 @@ static void read_prefix(struct pel_value_ctx *ctx, const char *slash, struct pel
     struct pel_ip ip;
     uint64_t prefix_len;
     size_t ip_len = (size_t)(slash - word->text);
-    if (!parse_ip(word->text, ip_len, &ip) || !pel_value_number(slash + 1, word->len - ip_len - 1, &prefix_len)) {
+    if (!parse_ip(word->text, ip_len, &ip) ||
+        !pel_value_number(slash + 1, word->len - ip_len - 1, &prefix_len)) {
         fail_form(ctx);
         return;
     }

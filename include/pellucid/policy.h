@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking policy files without a stack: what would a load of these files say? Every error and warning of all files comes
- * in one pass, in the order of the text. Nothing is installed anywhere.
+ * Checking policy files without a stack: what would a load of these files say? Every error and warning of all
+ * files comes in one pass, in the order of the text. Nothing is installed anywhere.
  *
  * Failure: a file that cannot be read is an error in `reterr` and nothing is checked; a policy with errors is
  * PEL_E_POLICY_SYNTAX, after its messages.
@@ -18,8 +18,10 @@
 extern "C" {
 #endif
 
-/* One message about a policy file. `line` and `column` count from 1; columns are bytes. The strings are valid during the
- * call only. */
+#pragma GCC visibility push(default)
+
+/* One message about a policy file. `line` and `column` count from 1; columns are bytes. The strings are valid
+ * during the call only. */
 struct pel_policy_message {
     int is_error; /* 1: error; 0: warning */
     const char *file;
@@ -39,13 +41,16 @@ struct pel_policy_summary {
 
 enum { PEL_POLICY_CHECK_STRICT = 1 }; /* every warning is an error */
 
-/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL). `flags` is 0 or
- * PEL_POLICY_CHECK_STRICT. `ret_summary` (may be NULL) is also written for PEL_E_POLICY_SYNTAX; `num_rules` is then 0.
- * `reterr` (may be NULL) says what failed. Borrows everything; any thread.
- * Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file), TOO_BIG (over 128 MiB); NO_MEMORY. */
+/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL).
+ * `flags` is 0 or PEL_POLICY_CHECK_STRICT. `ret_summary` (may be NULL) is also written for
+ * PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says what failed. Borrows everything;
+ * any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file), TOO_BIG (over 128 MiB);
+ * NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths, unsigned flags,
                                            pel_policy_message_fn *fn, void *arg,
                                            struct pel_policy_summary *ret_summary, struct pel_error *reterr);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
