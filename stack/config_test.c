@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/harness/harness.h"
+
+#define PORT    "port:\n  device: net_null0\n"
+#define ADDRESS "ip:\n  addresses: [ 192.0.2.1/24 ]\n"
+
+static enum pel_err read_text(const char *text, struct pel_config *config, struct pel_error *error)
+{
+    error->text[0] = '\0';
+    return pel_config_read("x.yaml", text, strlen(text), config, error);
+}
+
+PEL_TEST(config, defaults)
+{
+    struct pel_config config;
+    struct pel_error error;
+    PEL_REQUIRE_OK(read_text(PORT ADDRESS, &config, &error));
+    PEL_EXPECT_STR(config.port.device, "net_null0");
+    PEL_EXPECT_EQ(config.port.mtu, 1500);
+    PEL_EXPECT_EQ(config.packet.memory_mb, 256);
+    PEL_EXPECT_EQ(config.packet.hugepages, PEL_CONFIG_HUGE_AUTO);
+    PEL_EXPECT_EQ(config.ip.num_addrs, 1);
+    PEL_EXPECT_EQ(config.ip.addrs[0].prefix_len, 24);
+    PEL_EXPECT_EQ(config.sockets.buffer_len, 128 * 1024);
+    PEL_EXPECT(!config.policy.no_match_refuse && !config.policy.start_gate_open && !config.engine.busy_poll);
+    PEL_EXPECT_STR(config.policy.keyring_dir, "");
+    PEL_EXPECT(config.control.socket == NULL);
+    pel_config_free(&config);
+}
+
+PEL_TEST(config, everything)
+{
+    static const char text[] =
+        "packet:\n  hugepages: no\n  memory_mb: 512\n  num_packets: 4096\n"
+        "port:\n  device: \"net_tap0,iface=pel0\"\n  mtu: 9000\n"
+        "ip:\n  addresses: [ \"192.0.2.1/24\", \"2001:db8::1/64\" ]\n  gateway4: 192.0.2.254\n"
+        "  gateway6: \"2001:db8::ffff\"\n  autoconf6: true\n"
+        "tcp:\n  max_connections: 10\n  window_kb: 64\n"
+        "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  no_match: refuse\n  start_gate: open\n"
+        "engine:\n  poll: busy\nsockets:\n  max: 100\n  buffer_kb: 64\ncontrol:\n  socket: /run/x.sock\n";
+    struct pel_config config;
+    struct pel_error error;
+    PEL_REQUIRE_OK(read_text(text, &config, &error));
+    PEL_EXPECT_EQ(config.packet.hugepages, PEL_CONFIG_HUGE_NO);
+    PEL_EXPECT_EQ(config.port.mtu, 9000);
+    PEL_EXPECT_EQ(config.ip.num_addrs, 2);
+    PEL_EXPECT_EQ(config.ip.addrs[1].ip.version, 6);
+    PEL_EXPECT(config.ip.autoconf6 && !config.ip.dhcp4);
+    PEL_EXPECT_EQ(config.ip.gateway6.version, 6);
+    PEL_EXPECT_EQ(config.tcp.window_len, 64 * 1024);
+    PEL_EXPECT_EQ(config.policy.num_files, 2);
+    PEL_EXPECT_STR(config.policy.files[1], "b");
+    PEL_EXPECT(config.policy.no_match_refuse && config.policy.start_gate_open && config.engine.busy_poll);
+    PEL_EXPECT_STR(config.control.socket, "/run/x.sock");
+    pel_config_free(&config);
+}
+
+/* What is wrong, and a part of what must be said. */
+static const struct {
+    const char *text, *said;
+} wrong[] = {
+    {"", "the file is empty"},
+    {ADDRESS, "port.device is missing"},
+    {PORT, "ip: no address"},
+    {PORT ADDRESS "color: red\n", "color"},
+    {"port:\n  device: net_null0\n  colour: red\n" ADDRESS, "colour"},
+    {"port:\n  device: net_null0\n  mtu: 100\n" ADDRESS, "port.mtu: 100 is out of range: 1280 to 9216"},
+    {"port:\n  device: net_null0\n  mtu: many\n" ADDRESS, "many"},
+    {PORT "ip:\n  addresses: [ 192.0.2.1 ]\n",
+     "ip.addresses: \"192.0.2.1\" is no address with a prefix length"},
+    {PORT "ip:\n  addresses: [ 192.0.2.1/33 ]\n", "\"192.0.2.1/33\" is no address"},
+    {PORT "ip:\n  addresses: [ 1.2.3/8 ]\n", "\"1.2.3/8\" is no address"},
+    {PORT "ip:\n  addresses: [ 10.0.0.1/8, 10.0.0.2/8 ]\n", "more than one IPv4 address"},
+    {PORT "ip:\n  dhcp4: true\n  addresses: [ 10.0.0.1/8 ]\n", "more than one IPv4 address"},
+    {PORT "ip:\n  addresses: [ 10.0.0.1/8 ]\n  gateway4: \"2001:db8::1\"\n",
+     "ip.gateway4: \"2001:db8::1\" is no IPv4 address"},
+    {PORT ADDRESS "policy:\n  no_match: refused\n",
+     "policy.no_match: \"refused\" is not known; write one of clear, refuse (did you mean refuse?)"},
+    {PORT ADDRESS "engine:\n  poll: lazy\n", "engine.poll: \"lazy\" is not known"},
+    {PORT ADDRESS "sockets:\n  buffer_kb: 100\n", "sockets.buffer_kb: 100 is no power of two"},
+    {PORT ADDRESS "packet: [ 1 ]\n", "x.yaml"},
+    {PORT ADDRESS "packet:\n\t- x\n", "x.yaml"},
+    {PORT ADDRESS "packet: &a { memory_mb: 64 }\ntcp: *a\n", "x.yaml"},
+};
+
+PEL_TEST(config, errors_say_where_and_what)
+{
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct pel_config config;
+        struct pel_error error;
+        PEL_EXPECT_ERR(read_text(wrong[i].text, &config, &error), PEL_E_CONFIG_SYNTAX);
+        PEL_EXPECT_HAS(error.text, "x.yaml: ");
+        PEL_EXPECT_HAS(error.text, wrong[i].said);
+    }
+}
+
+PEL_TEST(config, files_that_are_none)
+{
+    struct pel_config config;
+    struct pel_error error;
+    char fifo[64];
+    PEL_EXPECT_ERR(pel_config_read_file("/nonexistent/x.yaml", &config, &error), PEL_E_IO);
+    PEL_EXPECT_HAS(error.text, "/nonexistent/x.yaml: cannot be read: No such file");
+    PEL_EXPECT_ERR(pel_config_read_file("/tmp", &config, &error), PEL_E_IO);
+    snprintf(fifo, sizeof fifo, "/tmp/pellucid-config-%d", (int)getpid());
+    PEL_REQUIRE(mkfifo(fifo, 0600) == 0);
+    PEL_EXPECT_ERR(pel_config_read_file(fifo, &config, &error), PEL_E_IO);
+    PEL_EXPECT_HAS(error.text, "is no regular file");
+    unlink(fifo);
+}
