@@ -108,8 +108,10 @@ enum pel_err pel_compile(struct pel_parse *parse, struct pel_policy *policy, str
 static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
 {
     struct pel_pos *positions = NULL;
-    for (size_t i = 0; i < parse->num_sources; i++)
+    for (size_t i = 0; i < parse->num_sources && !parse->cut; i++)
         PEL_TRY(pel_parse_text(parse, i));
+    if (parse->cut)
+        return PEL_OK; /* what the rest would say is unknown */
     PEL_TRY(pel_link(parse));
     PEL_TRY(pel_compile(parse, policy, &positions));
     if (parse->diags.num_errors == 0)

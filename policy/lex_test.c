@@ -46,6 +46,11 @@ PEL_TEST(lex, marks_nul_and_bytes_that_are_no_text)
     EXPECT("TTLSGroupAction G\xff\n{\nTTLSEnabled On\n}\n", "1:18: error: not valid UTF-8\n");
 }
 
+PEL_TEST(lex, a_line_that_cannot_be_read_is_one_error)
+{
+    EXPECT("TTLSGroupAction G\n{\nTTLSEnabled\0On\n}\n", "3:12: error: a NUL byte\n");
+}
+
 PEL_TEST(lex, utf8_forms)
 {
     static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",

@@ -47,6 +47,7 @@ struct pel_stmt {
     enum pel_stmt_type type;
     bool bad;           /* an error was reported inside it */
     bool judged;        /* `bad` also says so of what it uses */
+    bool lost_line;     /* a line of it could not be read */
     bool unattached;    /* stands where its kind may not: read for its errors only */
     uint8_t num_suites; /* of PEL_S_CIPHERS */
     bool coded_suites;
@@ -68,6 +69,7 @@ struct pel_parse {
     size_t num_sources;
     struct pel_stmt *first, *last;
     size_t num_statements, num_params, num_rules;
+    bool cut; /* a limit was passed: the rest was not read */
 };
 
 /* pel_stmt_get returns what fills the slot in this statement, or NULL (also for `stmt` NULL). */

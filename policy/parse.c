@@ -185,7 +185,7 @@ static void close_statement(struct parser *parser)
     const struct pel_statement_schema *schema = pel_schema(stmt->type);
     enum pel_slot reported = PEL_SLOT_NONE;
     char names[160];
-    for (size_t i = 0; i < schema->num_rows; i++) {
+    for (size_t i = 0; i < schema->num_rows && !stmt->lost_line; i++) {
         const struct pel_row *row = &schema->rows[i];
         if ((row->flags & PEL_ROW_REQUIRED) == 0 || row->slot == reported || has_slot(stmt, row->slot))
             continue;
@@ -404,6 +404,8 @@ static void spoil_open(struct parser *parser)
 {
     for (size_t i = 0; i < parser->depth; i++)
         parser->open[i]->bad = true;
+    if (parser->depth > 0)
+        innermost(parser)->lost_line = true;
     parser->may_skip = true;
 }
 
@@ -421,6 +423,7 @@ enum pel_err pel_parse_text(struct pel_parse *parse, size_t file)
             spoil_open(&parser);
         PEL_TRY(parse_line(&parser));
     }
+    parse->cut = parser.stopped;
     if (parser.stopped)
         return PEL_OK;
     if (parser.pending != NULL)
