@@ -131,7 +131,8 @@ static void to_in6(const struct pel_endpoint *endpoint, struct sockaddr_in6 *in6
     }
 }
 
-socklen_t pel_endpoint_to_sockaddr(const struct pel_endpoint *endpoint, int family, struct sockaddr_storage *ret)
+socklen_t pel_endpoint_to_sockaddr(const struct pel_endpoint *endpoint, int family,
+                                   struct sockaddr_storage *ret)
 {
     memset(ret, 0, sizeof *ret);
     if (family == AF_INET6) {

@@ -16,8 +16,9 @@ PEL_TEST(addr, text_round_trip)
 
 PEL_TEST(addr, refuses_what_is_no_endpoint)
 {
-    static const char *const texts[] = {"",          "1.2.3.4",     "1.2.3:80",    "6793:1",      "1.2.3.4:65536", "1.2.3.4:",
-                                        "1.2.3.4:8x", "2001:db8::1", "[1.2.3.4]:1", "[2001:db8::", "[]:80",         "1.2.3.04:1"};
+    static const char *const texts[] = {
+        "",           "1.2.3.4",     "1.2.3:80",    "6793:1",      "1.2.3.4:65536", "1.2.3.4:",
+        "1.2.3.4:8x", "2001:db8::1", "[1.2.3.4]:1", "[2001:db8::", "[]:80",         "1.2.3.04:1"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct pel_endpoint endpoint;
         if (pel_endpoint_parse(texts[i], &endpoint) != PEL_E_SYNTAX)
@@ -42,6 +43,7 @@ PEL_TEST(addr, short_sockaddr_is_refused)
 {
     struct sockaddr_in in4 = {.sin_family = AF_INET};
     struct pel_endpoint endpoint;
-    PEL_EXPECT_ERR(pel_endpoint_from_sockaddr((const struct sockaddr *)&in4, sizeof in4 - 1, &endpoint), PEL_E_ARG);
+    PEL_EXPECT_ERR(pel_endpoint_from_sockaddr((const struct sockaddr *)&in4, sizeof in4 - 1, &endpoint),
+                   PEL_E_ARG);
     PEL_EXPECT_ERR(pel_endpoint_from_sockaddr(NULL, 0, &endpoint), PEL_E_ARG);
 }

@@ -38,7 +38,8 @@ void pel_byte_ring_fini(struct pel_byte_ring *ring)
 
 uint32_t pel_byte_ring_used(const struct pel_byte_ring *ring)
 {
-    /* The tail first: read the other way round, a consumer that moves between would make the difference wrap. */
+    /* The tail first: read the other way round, a consumer that moves between would make the difference
+     * wrap. */
     uint32_t tail = load(&ring->tail);
     return load(&ring->head) - tail;
 }
@@ -53,7 +54,8 @@ uint32_t pel_byte_ring_write(struct pel_byte_ring *ring, const void *bytes, size
     uint32_t done_len = 0, room_len = 0;
     while (done_len < len) {
         uint8_t *room = pel_byte_ring_reserve(ring, &room_len);
-        uint32_t now_len = smaller(room_len, (uint32_t)(len - done_len < ring->cap ? len - done_len : ring->cap));
+        uint32_t now_len =
+            smaller(room_len, (uint32_t)(len - done_len < ring->cap ? len - done_len : ring->cap));
         if (now_len == 0)
             break;
         memcpy(room, (const uint8_t *)bytes + done_len, now_len);
@@ -93,7 +95,8 @@ uint32_t pel_byte_ring_copy(const struct pel_byte_ring *ring, uint32_t skip_len,
     uint32_t done_len = 0, here_len = 0;
     while (done_len < len) {
         const uint8_t *here = pel_byte_ring_peek(ring, skip_len + done_len, &here_len);
-        uint32_t now_len = smaller(here_len, (uint32_t)(len - done_len < ring->cap ? len - done_len : ring->cap));
+        uint32_t now_len =
+            smaller(here_len, (uint32_t)(len - done_len < ring->cap ? len - done_len : ring->cap));
         if (now_len == 0)
             break;
         memcpy((uint8_t *)bytes + done_len, here, now_len);

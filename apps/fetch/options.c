@@ -14,6 +14,7 @@ enum option_key {
     KEY_RESOLVE,
     KEY_CLOSE,
     KEY_TIMEOUT,
+    KEY_STAY,
 };
 
 static const struct argp_option options[] = {
@@ -26,6 +27,7 @@ static const struct argp_option options[] = {
      "fetch it so often (1), over one connection while the server keeps it open"},
     {"close", KEY_CLOSE, NULL, 0, "a new connection for each repetition"},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "give up when nothing moves for so long (30)"},
+    {"stay", KEY_STAY, "SECONDS", 0, "keep the stack running so long afterwards, so that it can be asked"},
     {0},
 };
 
@@ -95,6 +97,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_RESOLVE: add_resolve(state, parsed, arg); return 0;
     case KEY_CLOSE: parsed->is_closing = true; return 0;
     case KEY_TIMEOUT: parsed->timeout_s = parse_number(state, "timeout", arg, 86400); return 0;
+    case KEY_STAY: parsed->stay_s = parse_number(state, "stay", arg, 86400); return 0;
     case ARGP_KEY_ARG: set_url(state, parsed, arg); return 0;
     case ARGP_KEY_END:
         if (parsed->config_path == NULL)

@@ -30,6 +30,7 @@ struct fetch_options {
     bool is_closing; /* a connection for each repetition */
     uint32_t num_repeats;
     uint32_t timeout_s;
+    uint32_t stay_s; /* keep the stack so long afterwards, so that it can be asked */
     struct fetch_resolve resolves[FETCH_NUM_RESOLVES_MAX];
     size_t num_resolves;
 };

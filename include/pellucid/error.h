@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one error type of Pellucid. A row of PEL_ERR_LIST is at once the value that a function returns, the name of
- * the counter that `pel stats` shows, and the sentence that a person reads: no drop and no refusal can happen
- * without a name. The category tells a caller whom to blame, and so what to do.
+ * The one error type of Pellucid. A row of PEL_ERR_LIST is at once the value that a function returns, the
+ * name of the counter that `pel stats` shows, and the sentence that a person reads: no drop and no refusal
+ * can happen without a name. The category tells a caller whom to blame, and so what to do.
  *
  * Nothing here allocates or locks; every function may be called from any thread.
  */
@@ -15,9 +15,9 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-/* Whom an error concerns: NONE success; BLOCKED not now, try again after progress; PEER the other end or the network
- * sent what it should not; LIMIT a local resource ran out; CONFIG the operator's files; POLICY the policy says no;
- * CALLER wrong use of the API. */
+/* Whom an error concerns: NONE success; BLOCKED not now, try again after progress; PEER the other end or the
+ * network sent what it should not; LIMIT a local resource ran out; CONFIG the operator's files; POLICY the
+ * policy says no; CALLER wrong use of the API. */
 enum pel_err_category {
     PEL_CAT_NONE,
     PEL_CAT_BLOCKED,
@@ -123,8 +123,8 @@ enum pel_err {
 
 #define PEL_MUST_USE __attribute__((warn_unused_result))
 
-/* pel_err_name returns the error's name ("TLS_CERT_EXPIRED", the constant without its prefix), as `pel stats` shows it;
- * "UNKNOWN" for a value outside the list. The string is static. Any thread. */
+/* pel_err_name returns the error's name ("TLS_CERT_EXPIRED", the constant without its prefix), as `pel stats`
+ * shows it; "UNKNOWN" for a value outside the list. The string is static. Any thread. */
 const char *pel_err_name(enum pel_err err);
 
 /* pel_err_text returns the sentence for people; never NULL. The string is static. Any thread. */
@@ -133,8 +133,8 @@ const char *pel_err_text(enum pel_err err);
 /* pel_err_category returns whom the error concerns. Any thread. */
 enum pel_err_category pel_err_category(enum pel_err err);
 
-/* An error with its circumstances, for slow paths: `text` says what, where and what to do, in one line. Written only
- * on failure. */
+/* An error with its circumstances, for slow paths: `text` says what, where and what to do, in one line.
+ * Written only on failure. */
 struct pel_error {
     enum pel_err code;
     char text[512];

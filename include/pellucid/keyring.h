@@ -7,13 +7,13 @@
  *     default       one line: the label that is used when a policy names none
  *     trust/X.crt   trusted certificate authorities, PEM
  *
- * A newcomer's path: pel_keyring_make_ca in one ring, pel_keyring_make_cert in each user's ring from it, pel_keyring_list
- * to look. Files are written beside their place and renamed, keys with mode 0600, directories with 0700; nothing that
- * exists is replaced unless `force` says so.
+ * A newcomer's path: pel_keyring_make_ca in one ring, pel_keyring_make_cert in each user's ring from it,
+ * pel_keyring_list to look. Files are written beside their place and renamed, keys with mode 0600,
+ * directories with 0700; nothing that exists is replaced unless `force` says so.
  *
- * Failure: every function returns an error and fills `reterr` (may be NULL) with one line that names the file and says
- * what to do. What it does not do: revocation, PKCS#12, renewing by itself. All functions may be called from any thread;
- * two that write to one ring at a time see each other's files whole.
+ * Failure: every function returns an error and fills `reterr` (may be NULL) with one line that names the file
+ * and says what to do. What it does not do: revocation, PKCS#12, renewing by itself. All functions may be
+ * called from any thread; two that write to one ring at a time see each other's files whole.
  */
 #ifndef PELLUCID_KEYRING_H
 #define PELLUCID_KEYRING_H
@@ -53,22 +53,27 @@ struct pel_keyring_request {
 /* pel_key_type_parse reads "p256", "rsa2048" or "rsa3072". Errors: ARG. */
 PEL_MUST_USE enum pel_err pel_key_type_parse(const char *text, enum pel_key_type *ret_type);
 
-/* pel_keyring_make_ca makes an authority: a key, a certificate signed with it (CA:TRUE, keyCertSign and cRLSign), the
- * ring's `default`, and a copy in trust/. Errors: ARG, EXISTS, IO, KEYRING_NO_LABEL (a label that cannot be one),
- * NO_MEMORY, TLS_INTERNAL. */
-PEL_MUST_USE enum pel_err pel_keyring_make_ca(const struct pel_keyring_request *request, struct pel_error *reterr);
+/* pel_keyring_make_ca makes an authority: a key, a certificate signed with it (CA:TRUE, keyCertSign and
+ * cRLSign), the ring's `default`, and a copy in trust/. Errors: ARG, EXISTS, IO, KEYRING_NO_LABEL (a label
+ * that cannot be one), NO_MEMORY, TLS_INTERNAL. */
+PEL_MUST_USE enum pel_err pel_keyring_make_ca(const struct pel_keyring_request *request,
+                                              struct pel_error *reterr);
 
-/* pel_keyring_make_cert makes a key and a certificate that the authority signs, and puts the authority's certificate into
- * the ring's trust/. Errors: as pel_keyring_make_ca, and KEYRING_* of the authority's ring. */
-PEL_MUST_USE enum pel_err pel_keyring_make_cert(const struct pel_keyring_request *request, struct pel_error *reterr);
+/* pel_keyring_make_cert makes a key and a certificate that the authority signs, and puts the authority's
+ * certificate into the ring's trust/. Errors: as pel_keyring_make_ca, and KEYRING_* of the authority's
+ * ring. */
+PEL_MUST_USE enum pel_err pel_keyring_make_cert(const struct pel_keyring_request *request,
+                                                struct pel_error *reterr);
 
-/* pel_keyring_trust copies the certificates of the PEM file `cert_path` into the ring's trust/ under `label`. Errors:
- * KEYRING_CERT_MALFORMED, NOT_FOUND, EXISTS, IO. */
-PEL_MUST_USE enum pel_err pel_keyring_trust(const char *dir, const char *label, const char *cert_path, bool force,
-                                            struct pel_error *reterr);
+/* pel_keyring_trust copies the certificates of the PEM file `cert_path` into the ring's trust/ under `label`.
+ * Errors: KEYRING_CERT_MALFORMED, NOT_FOUND, EXISTS, IO. */
+PEL_MUST_USE enum pel_err pel_keyring_trust(const char *dir, const char *label, const char *cert_path,
+                                            bool force, struct pel_error *reterr);
 
-/* pel_keyring_set_default makes `label`, which must be in the ring, its default. Errors: KEYRING_NO_LABEL, IO. */
-PEL_MUST_USE enum pel_err pel_keyring_set_default(const char *dir, const char *label, struct pel_error *reterr);
+/* pel_keyring_set_default makes `label`, which must be in the ring, its default. Errors: KEYRING_NO_LABEL,
+ * IO. */
+PEL_MUST_USE enum pel_err pel_keyring_set_default(const char *dir, const char *label,
+                                                  struct pel_error *reterr);
 
 /* One certificate of a ring, as a listing shows it. Strings are valid during the visit. */
 struct pel_keyring_entry {
@@ -90,11 +95,11 @@ struct pel_keyring_entry {
 
 typedef void pel_keyring_visit(void *arg, const struct pel_keyring_entry *entry);
 
-/* pel_keyring_list visits every certificate of the ring `dir`, or of all rings up to two levels below it (DIR/USER/RING),
- * in the order of their names. `now_s` decides what is expired. Problems of single files are in the entries. Errors:
- * KEYRING_MISSING (no ring there), KEYRING_UNREADABLE, NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_keyring_list(const char *dir, int64_t now_s, pel_keyring_visit *visit, void *arg,
-                                           struct pel_error *reterr);
+/* pel_keyring_list visits every certificate of the ring `dir`, or of all rings up to two levels below it
+ * (DIR/USER/RING), in the order of their names. `now_s` decides what is expired. Problems of single files are
+ * in the entries. Errors: KEYRING_MISSING (no ring there), KEYRING_UNREADABLE, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_keyring_list(const char *dir, int64_t now_s, pel_keyring_visit *visit,
+                                           void *arg, struct pel_error *reterr);
 
 #ifdef __cplusplus
 }
