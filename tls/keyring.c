@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/keyring.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,8 +86,11 @@ enum pel_err pel_keyring_check_label(const char *label, struct pel_error *reterr
 static enum pel_err check_ring(const char *ring, struct pel_error *reterr)
 {
     struct stat st;
-    if (stat(ring, &st) == 0 && S_ISDIR(st.st_mode))
+    bool there = stat(ring, &st) == 0;
+    if (there && S_ISDIR(st.st_mode))
         return PEL_OK;
+    if (!there && errno != ENOENT && errno != ENOTDIR)
+        return pel_error_set(reterr, PEL_E_KEYRING_UNREADABLE, "%s: %m; check who runs the stack and who owns it", ring);
     return pel_error_set(reterr, PEL_E_KEYRING_MISSING,
                          "%s: no such keyring directory; make it with `pel keyring cert --dir %s …`", ring, ring);
 }

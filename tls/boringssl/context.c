@@ -189,8 +189,8 @@ static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *
 {
     if (!X509_check_private_key(leaf, key)) {
         const char *reason = NULL;
-        return pel_error_set(reterr, pel_library_error(PEL_E_KEYRING_KEY_MISMATCH, &reason),
-                             "%s: the private key does not belong to the first certificate of %s (%s)", key_pem->path,
+        enum pel_err err = pel_library_error(PEL_E_KEYRING_KEY_MISMATCH, &reason);
+        return pel_error_set(reterr, err, "%s: the private key does not belong to the first certificate of %s (%s)", key_pem->path,
                              chain->path, reason);
     }
     int type = EVP_PKEY_id(key);
