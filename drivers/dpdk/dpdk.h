@@ -20,6 +20,7 @@
  * - "net_memif0,role=server,socket=/run/x.sock", "virtio_user0,path=/run/vhost.sock",
  *   "net_vhost0,iface=/run/vhost.sock": another process's memory is the wire. virtio-user needs hugepages, or
  *   memory that is a file.
+ *   A memif client waits for its server when it is opened, and must be opened anew when that went away.
  * - A PCI address ("0000:03:00.0") must also be named in pel_dpdk_config, and be bound to vfio-pci.
  *
  * Failure: every error names the device, what DPDK said and what to do.
@@ -86,8 +87,8 @@ struct pel_dpdk_port_counts {
 /* pel_dpdk_port_counts reads them. Any thread. */
 void pel_dpdk_port_counts(const struct pel_port *port, struct pel_dpdk_port_counts *ret_counts);
 
-/* pel_dpdk_stop gives DPDK's memory back. All ports must be closed. DPDK cannot be started again in this
- * process. */
+/* pel_dpdk_stop ends the use of DPDK. All ports must be closed. Its memory goes with the process, and it
+ * cannot be started again. */
 void pel_dpdk_stop(void);
 
 #endif

@@ -249,6 +249,7 @@ static const char *bad_devices(char ret_text[TEST_TEXT_LEN])
         {"net_tap0,ifaze=pel0", "a tap has no argument ifaze"},
         {"net_tap0,iface=", "an interface's name has 1 to 15 characters"},
         {"net_tap0,iface=pel0,mac=nonsense", "port net_tap0,iface=pel0,mac=nonsense: cannot make the device"},
+        {"net_memif0,role=client,socket=/tmp/pel-no-such.sock", "start the server's side first"},
         {"0000:ff:1f.7", "port 0000:ff:1f.7"},
         {"", "a port needs a device"},
     };
@@ -302,6 +303,69 @@ static const char *taken(char ret_text[TEST_TEXT_LEN])
 PEL_TEST(dpdk, a_port_that_is_taken)
 {
     IN_CHILD(taken);
+}
+
+/* The kernel spreads flows over the tap's queues as it likes; each frame is on exactly one. */
+static const char *two_queues(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = "net_tap0,iface=pel0", .num_queues = 2};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    struct pel_pkt *got[32];
+    uint32_t num = 0;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK(port->num_queues == 2);
+    CHECK(test_run("ip addr add 10.9.0.1/24 dev pel0 && ip link set pel0 up && "
+                   "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev pel0") == 0);
+    for (int i = 0; i < 20; i++)
+        CHECK(test_run("bash -c 'echo x >/dev/udp/10.9.0.2/%d'", 1000 + i) == 0);
+    for (int i = 0; i < 1000 && num < 20; i++) {
+        for (uint16_t queue = 0; queue < 2; queue++) {
+            uint32_t n = pel_port_rx(port, queue, got, 32);
+            for (uint32_t k = 0; k < n; k++) {
+                CHECK(got[k]->queue == queue);
+                num += got[k]->len == 44 && got[k]->data[23] == 17;
+                CHECK(pel_port_tx(port, queue, &got[k], 1) == 1);
+            }
+        }
+        usleep(1000);
+    }
+    CHECK(num == 20 && pkts_in_use(port) == 0);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_tap, two_queues)
+{
+    IN_CHILD(two_queues);
+}
+
+static const char *forwarding(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config null = {.device = "net_null0"}, ring = {.device = "net_ring0"};
+    struct pel_error error = {0};
+    struct pel_port *from = NULL, *to = NULL;
+    struct pel_pkt *pkt;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&null, &from, &error));
+    CHECK_OK(pel_dpdk_port_open(&ring, &to, &error));
+    CHECK(pel_port_rx(from, 0, &pkt, 1) == 1 && pkts_in_use(from) == 1);
+    CHECK(pel_port_tx(to, 0, &pkt, 1) == 1);
+    CHECK(pkts_in_use(from) == 0 && pkts_in_use(to) == 0);
+    CHECK(pel_port_rx(to, 0, &pkt, 1) == 1 && pkt->port == to && pkts_in_use(to) == 1);
+    pel_pkt_free(pkt);
+    CHECK(pkts_in_use(from) == 0 && pkts_in_use(to) == 0);
+    pel_port_close(to);
+    pel_port_close(from);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk, a_packet_may_leave_by_another_port)
+{
+    IN_CHILD(forwarding);
 }
 
 static const char *chosen_mac(char ret_text[TEST_TEXT_LEN])

@@ -148,6 +148,26 @@ PEL_TEST(dpdk_eal, says_when_hugepages_are_missing)
     IN_CHILD(without_enough_hugepages);
 }
 
+static const char *unprivileged(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config ring = {.device = "net_ring0"}, tap = {.device = "net_tap0,iface=pel0"};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&ring, &port, &error));
+    pel_port_close(port);
+    CHECK(pel_dpdk_port_open(&tap, &port, &error) == PEL_E_PORT_OPEN);
+    CHECK(strstr(error.text, "CAP_NET_ADMIN") != NULL);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_eal, runs_without_privileges_and_names_what_a_tap_needs)
+{
+    IN_CHILD(unprivileged);
+}
+
 struct thread_arg {
     struct pel_port *port;
     uint32_t num_failed;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <net/if.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #define DEFAULT_NUM_TX_PACKETS 512u
 #define MAX_NUM_PACKETS        (1u << 22)
 #define MAX_POOL_CACHE         256u
+#define MEMIF_TRIES            20
+#define MEMIF_WAIT_MS          100u
 #define NUM_DESCRIPTORS        512u
 #define DEVICE_LEN             256
 #define AF_PACKET_HEADER_LEN   66u
@@ -45,6 +48,8 @@ static const char *advice(int error, const char *name)
         return "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW; see `pel doctor`";
     if (error == EBUSY)
         return "another process has it: choose another interface";
+    if (error == ECONNREFUSED)
+        return "start the server's side first";
     if (error == ENOMEM)
         return "start with more memory_mb, or ask for fewer packets";
     if (is_tap)
@@ -247,7 +252,7 @@ static enum pel_err configure(struct opening *o)
                              "port %s: the device has %u receive and %u transmit queues, not %u", c->device,
                              o->info.max_rx_queues, o->info.max_tx_queues, c->num_queues);
     if (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO)
-        conf.rxmode.max_lro_pkt_size = DPDK_MAX_FRAME_LEN;
+        conf.rxmode.max_lro_pkt_size = RTE_MIN(o->info.max_lro_pkt_size, DPDK_MAX_FRAME_LEN);
     /* Some virtual devices (rings) know no MTU: they carry what fits. */
     if (o->info.max_mtu != 0 && o->info.max_mtu != UINT16_MAX && c->mtu > o->info.max_mtu)
         return pel_error_set(o->reterr, PEL_E_PORT_OPEN, "port %s: the device's largest MTU is %u, not %u",
@@ -352,17 +357,54 @@ static enum pel_err choose_mac(struct opening *o, bool *ret_needs_promiscuous)
     return PEL_OK;
 }
 
+static bool link_comes_up(const struct opening *o, uint32_t wait_ms)
+{
+    struct rte_eth_link link = {0};
+    for (uint32_t i = 0; i <= wait_ms; i++, rte_delay_us_sleep(1000))
+        if (rte_eth_link_get_nowait(o->dpdk->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP)
+            return true;
+    return false;
+}
+
+static int start_device(struct opening *o)
+{
+    int error = rte_eth_dev_start(o->dpdk->id);
+    o->dpdk->started = error == 0;
+    return error;
+}
+
+/* A memif client asks for its server only when it is started. When the server is not there yet, or only just
+ * there and refuses still, it does not ask again by itself. */
+static enum pel_err start_memif_client(struct opening *o)
+{
+    for (int i = 0; i < MEMIF_TRIES; i++) {
+        int error = start_device(o);
+        if (error == 0 && link_comes_up(o, MEMIF_WAIT_MS))
+            return PEL_OK;
+        if (error == 0)
+            (void)rte_eth_dev_stop(o->dpdk->id);
+        else
+            rte_delay_us_sleep(MEMIF_WAIT_MS * 1000);
+        o->dpdk->started = false;
+    }
+    return failed(o, ECONNREFUSED, "reach the server at the other end");
+}
+
 static enum pel_err start(struct opening *o)
 {
     bool needs_promiscuous;
-    int error = rte_eth_dev_start(o->dpdk->id);
-    if (error != 0)
-        return failed(o, error, "start the device");
-    o->dpdk->started = true;
+    if (strcmp(o->info.driver_name, "net_memif") == 0 && strstr(o->device, "role=server") == NULL &&
+        strstr(o->device, "role=master") == NULL) {
+        PEL_TRY(start_memif_client(o));
+    } else {
+        int error = start_device(o);
+        if (error != 0)
+            return failed(o, error, "start the device");
+    }
     PEL_TRY(choose_mac(o, &needs_promiscuous));
     if (!o->config.promiscuous && !needs_promiscuous)
         return PEL_OK;
-    error = rte_eth_promiscuous_enable(o->dpdk->id);
+    int error = rte_eth_promiscuous_enable(o->dpdk->id);
     return error == 0 || error == -ENOTSUP ? PEL_OK : failed(o, error, "make the device promiscuous");
 }
 

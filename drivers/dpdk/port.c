@@ -261,11 +261,23 @@ static uint32_t send_burst(struct dpdk_port *dpdk, uint16_t queue, struct rte_mb
     return done;
 }
 
+/* A packet of another port becomes this port's before it is sent or refused: each counts what is out. */
+static void adopt(struct dpdk_port *dpdk, struct pel_pkt *pkt)
+{
+    if (pkt->port == &dpdk->port)
+        return;
+    count_out(of(pkt->port), -1);
+    count_out(dpdk, 1);
+    pkt->port = &dpdk->port;
+}
+
 static uint32_t tx_burst(struct dpdk_port *dpdk, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
 {
     struct rte_mbuf *burst[MAX_BURST];
     uint16_t len = 0;
     bool has_offloads = false;
+    for (uint32_t i = 0; i < num; i++)
+        adopt(dpdk, pkts[i]);
     while (len < num && prepare(dpdk, mbuf_of(pkts[len]), pkts[len])) {
         burst[len] = mbuf_of(pkts[len]);
         has_offloads |= burst[len++]->ol_flags != 0;

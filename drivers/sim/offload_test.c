@@ -5,67 +5,25 @@
 
 #include "base/bytes.h"
 #include "drivers/sim/test_wire.h"
+#include "drivers/test_frame.h"
 
 #define ALL_OFFLOADS                                                                                         \
     (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM |     \
      PEL_OFFLOAD_TSO)
 
-/* A sum of its own, over 16-bit words, folded at every step. */
-static uint16_t plain_sum(const uint8_t *bytes, size_t len, uint32_t sum)
-{
-    for (size_t i = 0; i < len; i++) {
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    return (uint16_t)sum;
-}
-
-/* An IPv4 or IPv6 TCP frame with `payload_len` bytes; IP and TCP checksums as a stack leaves them for an
- * offloading port. */
-static void build_tcp(struct pel_pkt *pkt, bool v4, uint32_t payload_len)
-{
-    struct pel_writer w = pel_writer_of(pkt->data, pkt->room_len);
-    uint32_t tcp_len = 20 + payload_len;
-    pel_write_bytes(&w, "\x02PEL\0b\x02PEL\0a", 12);
-    if (v4) {
-        pel_write_bytes(&w, "\x08\x00\x45\x00", 4);
-        pel_write_uint(&w, 20 + tcp_len, 2);
-        pel_write_bytes(&w, "\x00\xff\x40\x00\x40\x06\x00\x00\x0a\x00\x00\x01\x0a\x00\x00\x02", 16);
-    } else {
-        pel_write_bytes(&w, "\x86\xdd\x60\x00\x00\x00", 6);
-        pel_write_uint(&w, tcp_len, 2);
-        pel_write_bytes(&w, "\x06\x40", 2);
-        for (uint8_t i = 0; i < 32; i++)
-            pel_write_uint(&w, i, 1);
-    }
-    uint32_t l3_len = v4 ? 20 : 40;
-    uint16_t pseudo =
-        v4 ? plain_sum(pkt->data + 26, 8, 6 + tcp_len) : plain_sum(pkt->data + 22, 32, 6 + tcp_len);
-    /* ports, sequence number just before it wraps, acknowledgement, PSH ACK FIN */
-    pel_write_bytes(&w, "\x12\x34\x00\x50\xff\xff\xff\xf0\x00\x00\x00\x01\x50\x19\x10\x00", 16);
-    pel_write_uint(&w, pseudo, 2);
-    pel_write_uint(&w, 0, 2);
-    for (uint32_t i = 0; i < payload_len; i++)
-        pel_write_uint(&w, i * 7 & 0xff, 1);
-    pkt->len = (uint32_t)w.len;
-    pkt->flags = (uint16_t)(PEL_PKT_TX_L4_CSUM | (v4 ? PEL_PKT_TX_IP_CSUM : 0));
-    pkt->l2_len = 14;
-    pkt->l3_len = (uint16_t)l3_len;
-    pkt->l4_len = 20;
-}
-
 static void check_whole(struct pel_port *from, struct pel_port *to, bool v4, uint16_t expected_flags)
 {
     struct pel_pkt *pkt = pel_port_pkt_alloc(from, 0);
     PEL_REQUIRE(pkt != NULL);
-    build_tcp(pkt, v4, 101);
+    test_build_tcp(pkt, v4, 101);
     uint32_t tcp_at = v4 ? 34 : 54;
     PEL_REQUIRE(pel_port_tx(from, 0, &pkt, 1) == 1);
     PEL_REQUIRE(pel_port_rx(to, 0, &pkt, 1) == 1);
     const uint8_t *addrs = pkt->data + (v4 ? 26 : 22);
-    PEL_EXPECT_EQ(plain_sum(pkt->data + tcp_at, 121, plain_sum(addrs, v4 ? 8 : 32, 6 + 121)), 0xffff);
+    PEL_EXPECT_EQ(test_plain_sum(pkt->data + tcp_at, 121, test_plain_sum(addrs, v4 ? 8 : 32, 6 + 121)),
+                  0xffff);
     if (v4)
-        PEL_EXPECT_EQ(plain_sum(pkt->data + 14, 20, 0), 0xffff);
+        PEL_EXPECT_EQ(test_plain_sum(pkt->data + 14, 20, 0), 0xffff);
     PEL_EXPECT_EQ(pkt->flags, expected_flags);
     pel_pkt_free(pkt);
 }
@@ -87,7 +45,7 @@ PEL_TEST(sim_offload, a_nic_marks_corruption)
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
     struct pel_pkt *pkt = pel_port_pkt_alloc(w.a, 0);
-    build_tcp(pkt, true, 10);
+    test_build_tcp(pkt, true, 10);
     PEL_REQUIRE(sim_offload_finish(pkt->data, pkt->len, pkt));
     pkt->data[60] ^= 1;
     pkt->flags = 0;
@@ -106,7 +64,7 @@ static void check_cut(bool v4, uint32_t payload_len, uint16_t mss)
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
     PEL_REQUIRE((pkt = pel_port_pkt_alloc(w.a, 0)) != NULL);
-    build_tcp(pkt, v4, payload_len);
+    test_build_tcp(pkt, v4, payload_len);
     pkt->flags |= PEL_PKT_TX_TSO;
     pkt->tso_mss = mss;
     PEL_REQUIRE(pel_port_tx(w.a, 0, &pkt, 1) == 1);
@@ -148,7 +106,7 @@ PEL_TEST(sim_offload, virtio_passes_large_frames_as_good)
         PEL_EXPECT_EQ(pel_sim_is_direct(w.a), !exact[i]);
         struct pel_pkt *pkt = pel_port_pkt_alloc(w.a, 0);
         PEL_REQUIRE(pkt != NULL && pkt->room_len == 65535);
-        build_tcp(pkt, true, 60000);
+        test_build_tcp(pkt, true, 60000);
         pkt->flags |= PEL_PKT_TX_TSO;
         pkt->tso_mss = 1460;
         PEL_REQUIRE(pel_port_tx(w.a, 0, &pkt, 1) == 1 && pel_port_rx(w.b, 0, &pkt, 1) == 1);
@@ -165,7 +123,7 @@ PEL_TEST(sim_offload, virtio_takes_the_good_mark_from_a_corrupted_frame)
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
     struct pel_pkt *pkt = pel_port_pkt_alloc(w.a, 0);
-    build_tcp(pkt, true, 100);
+    test_build_tcp(pkt, true, 100);
     PEL_REQUIRE(pel_port_tx(w.a, 0, &pkt, 1) == 1 && pel_port_rx(w.b, 0, &pkt, 1) == 1);
     PEL_EXPECT_EQ(pkt->flags, PEL_PKT_RX_CSUM_BAD);
     pel_pkt_free(pkt);
@@ -179,7 +137,7 @@ static void check_refused(uint32_t offloads, uint16_t flags, uint16_t mss, uint1
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
     struct pel_pkt *pkt = pel_port_pkt_alloc(w.a, 0);
-    build_tcp(pkt, true, 100);
+    test_build_tcp(pkt, true, 100);
     pkt->flags = flags;
     pkt->tso_mss = mss;
     pkt->l3_len = l3_len;

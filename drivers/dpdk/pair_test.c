@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two ports of one process that are each other's wire: memif, and virtio-user with vhost; and what offloads
+ * do on a tap.
+ */
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "drivers/dpdk/test_child.h"
+#include "drivers/test_frame.h"
+
+#define WAIT_US     3000000u
+#define TX_OFFLOADS (PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_TSO)
+#define RX_OFFLOADS (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM)
+
+static uint32_t pkts_in_use(struct pel_port *port)
+{
+    struct pel_port_stats stats;
+    port->ops->stats(port, &stats);
+    return stats.num_pkts_in_use;
+}
+
+/* Receives one frame, polling both ends (they may still be shaking hands); NULL after WAIT_US. */
+static struct pel_pkt *receive(struct pel_port *port)
+{
+    struct pel_clock clock = pel_clock_real();
+    uint64_t until_us = pel_clock_now_us(&clock) + WAIT_US;
+    struct pel_pkt *pkt;
+    while (pel_clock_now_us(&clock) < until_us)
+        if (pel_port_rx(port, 0, &pkt, 1) == 1)
+            return pkt;
+    return NULL;
+}
+
+/* Sends one frame as soon as the other end is there. */
+static bool transmit(struct pel_port *port, struct pel_pkt *pkt)
+{
+    struct pel_clock clock = pel_clock_real();
+    uint64_t until_us = pel_clock_now_us(&clock) + WAIT_US;
+    while (pel_clock_now_us(&clock) < until_us) {
+        if (pel_port_tx(port, 0, &pkt, 1) == 1)
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+static const char *check_frames(struct pel_port *from, struct pel_port *to, uint32_t num, uint32_t len,
+                                char ret_text[TEST_TEXT_LEN])
+{
+    for (uint32_t i = 0; i < num; i++) {
+        struct pel_pkt *pkt = pel_port_pkt_alloc(from, 0);
+        CHECK(pkt != NULL);
+        memset(pkt->data, (int)i, len);
+        pkt->len = len;
+        CHECK(transmit(from, pkt));
+        CHECK((pkt = receive(to)) != NULL);
+        CHECK(pkt->len == len && pkt->data[0] == (uint8_t)i && pkt->data[len - 1] == (uint8_t)i);
+        pel_pkt_free(pkt);
+    }
+    return NULL;
+}
+
+struct pair {
+    struct pel_port *a, *b;
+};
+
+static const char *open_pair(struct pair *pair, struct pel_dpdk_port_config *a,
+                             struct pel_dpdk_port_config *b, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_error error = {0};
+    struct pel_dpdk_config config = {.hugepages = PEL_DPDK_HUGEPAGES_NO, .memory_mb = 512};
+    CHECK_OK(pel_dpdk_start(&config, &error));
+    CHECK_OK(pel_dpdk_port_open(a, &pair->a, &error));
+    CHECK_OK(pel_dpdk_port_open(b, &pair->b, &error));
+    return NULL;
+}
+
+static const char *close_pair(struct pair *pair, char ret_text[TEST_TEXT_LEN])
+{
+    CHECK(pkts_in_use(pair->a) == 0 && pkts_in_use(pair->b) == 0);
+    pel_port_close(pair->b);
+    pel_port_close(pair->a);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+/* The other process: sends back what it receives, until a frame begins with STOP. */
+#define STOP 0xff
+static const char *echo(const char *device, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    for (uint8_t first = 0; first != STOP;) {
+        struct pel_pkt *pkt = receive(port);
+        CHECK(pkt != NULL);
+        first = pkt->data[0];
+        CHECK(transmit(port, pkt));
+    }
+    CHECK(pkts_in_use(port) == 0);
+    /* The last frame must be read before the memory goes away. */
+    usleep(100000);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+static const char *serve(const char *device, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK_NULL(check_frames(port, port, 100, 1514, ret_text));
+    CHECK_NULL(check_frames(port, port, STOP + 1, 60, ret_text));
+    CHECK(pkts_in_use(port) == 0);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+static const char *memif(char ret_text[TEST_TEXT_LEN])
+{
+    char server[128], client[128];
+    int status = 0;
+    snprintf(server, sizeof server, "net_memif0,role=server,id=0,socket=/tmp/pel-memif-%d.sock",
+             (int)getpid());
+    snprintf(client, sizeof client, "net_memif0,role=client,id=0,socket=/tmp/pel-memif-%d.sock",
+             (int)getpid());
+    pid_t other = fork();
+    if (other == 0) {
+        const char *failure = echo(client, ret_text);
+        if (failure != NULL)
+            fprintf(stderr, "the other process: %s\n", failure);
+        _exit(failure != NULL);
+    }
+    const char *failure = serve(server, ret_text);
+    CHECK(waitpid(other, &status, 0) == other);
+    CHECK_NULL(failure);
+    CHECK(status == 0);
+    return NULL;
+}
+
+PEL_TEST(dpdk_pair, memif_carries_frames_to_another_process_and_back)
+{
+    IN_CHILD(memif);
+}
+
+/* A frame of 60,000 bytes comes over whole, its checksum unfinished but marked as good. */
+static const char *check_large(struct pel_port *from, struct pel_port *to, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_pkt *pkt = pel_port_pkt_alloc(from, 0);
+    CHECK(pkt != NULL && pkt->room_len >= 60054);
+    test_build_tcp(pkt, true, 60000);
+    pkt->flags |= PEL_PKT_TX_TSO;
+    pkt->tso_mss = 1460;
+    CHECK(transmit(from, pkt));
+    CHECK((pkt = receive(to)) != NULL);
+    CHECK(pkt->len == 60054);
+    CHECK((pkt->flags & PEL_PKT_RX_L4_CSUM_GOOD) != 0 && (pkt->flags & PEL_PKT_RX_CSUM_BAD) == 0);
+    for (uint32_t i = 0; i < 60000; i++)
+        CHECK(pkt->data[54 + i] == (uint8_t)(i * 7));
+    pel_pkt_free(pkt);
+    return NULL;
+}
+
+static const char *virtio(char ret_text[TEST_TEXT_LEN])
+{
+    char vhost[128], user[128];
+    struct pair pair;
+    snprintf(vhost, sizeof vhost, "net_vhost0,iface=/tmp/pel-vhost-%d.sock,queues=1,tso=1", (int)getpid());
+    snprintf(user, sizeof user, "virtio_user0,path=/tmp/pel-vhost-%d.sock,queues=1", (int)getpid());
+    struct pel_dpdk_port_config a = {.device = vhost,
+                                     .num_packets = 512,
+                                     .num_tx_packets = 256,
+                                     .large_receive = true,
+                                     .offloads = TX_OFFLOADS | RX_OFFLOADS};
+    struct pel_dpdk_port_config b = a;
+    b.device = user;
+    CHECK_NULL(open_pair(&pair, &a, &b, ret_text));
+    CHECK_NULL(check_frames(pair.b, pair.a, 100, 1514, ret_text));
+    CHECK_NULL(check_frames(pair.a, pair.b, 100, 60, ret_text));
+    CHECK((pair.b->offloads & (PEL_OFFLOAD_TSO | PEL_OFFLOAD_TX_L4_CSUM)) ==
+          (PEL_OFFLOAD_TSO | PEL_OFFLOAD_TX_L4_CSUM));
+    CHECK(pair.b->tso_max_len >= 60054);
+    CHECK_NULL(check_large(pair.b, pair.a, ret_text));
+    if ((pair.a->offloads & PEL_OFFLOAD_TSO) != 0)
+        CHECK_NULL(check_large(pair.a, pair.b, ret_text));
+    return close_pair(&pair, ret_text);
+}
+
+PEL_TEST(dpdk_pair, virtio_carries_large_frames_whole)
+{
+    IN_CHILD(virtio);
+}
+
+/* What a tap's kernel end sees of one TCP frame: every piece with good checksums, in order. */
+static const char *check_pieces(int fd, uint32_t payload_len, uint32_t mss, char ret_text[TEST_TEXT_LEN])
+{
+    uint8_t frame[4096];
+    uint32_t done_len = 0;
+    while (done_len < payload_len) {
+        ssize_t n = recv(fd, frame, sizeof frame, 0);
+        CHECK(n > 0);
+        if (n < 54 || frame[12] != 8 || frame[13] != 0 || frame[23] != 6)
+            continue;
+        uint32_t tcp_len = (uint32_t)n - 34;
+        CHECK(tcp_len - 20 == (payload_len - done_len < mss ? payload_len - done_len : mss));
+        CHECK(test_plain_sum(frame + 14, 20, 0) == 0xffff);
+        CHECK(test_plain_sum(frame + 34, tcp_len, test_plain_sum(frame + 26, 8, 6 + tcp_len)) == 0xffff);
+        struct pel_reader r = pel_reader_of(frame + 38, 4);
+        CHECK(pel_read_u32(&r) == 0xfffffff0 + done_len);
+        for (uint32_t i = 54; i < (uint32_t)n; i++, done_len++)
+            CHECK(frame[i] == (uint8_t)(done_len * 7));
+    }
+    return NULL;
+}
+
+static int sniff(const char *iface)
+{
+    struct timeval limit = {.tv_sec = 3};
+    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+    int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+    at.sll_ifindex = (int)if_nametoindex(iface);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+        return -1;
+    return fd;
+}
+
+static const char *tap_offloads(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = "net_tap0,iface=pel0",
+                                          .offloads = TX_OFFLOADS | RX_OFFLOADS};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK(port->offloads == (TX_OFFLOADS | RX_OFFLOADS));
+    int fd = sniff("pel0");
+    CHECK(fd >= 0);
+    for (int tso = 0; tso < 2; tso++) {
+        uint32_t payload_len = tso ? 20000 : 1001;
+        struct pel_pkt *pkt = pel_port_pkt_alloc(port, 0);
+        CHECK(pkt != NULL);
+        test_build_tcp(pkt, true, payload_len);
+        pkt->flags |= tso ? PEL_PKT_TX_TSO : 0;
+        pkt->tso_mss = 1400;
+        CHECK(pel_port_tx(port, 0, &pkt, 1) == 1);
+        CHECK_NULL(check_pieces(fd, payload_len, 1400, ret_text));
+    }
+    close(fd);
+    CHECK(pkts_in_use(port) == 0);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_tap, finishes_checksums_and_cuts_segments)
+{
+    IN_CHILD(tap_offloads);
+}
+
+static const char *impossible_offloads(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = "net_tap0,iface=pel0", .offloads = TX_OFFLOADS};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    struct pel_port_stats stats;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    for (int i = 0; i < 4; i++) {
+        struct pel_pkt *pkt = pel_port_pkt_alloc(port, 0);
+        CHECK(pkt != NULL);
+        test_build_tcp(pkt, true, 2000);
+        pkt->flags |= PEL_PKT_TX_TSO;
+        pkt->tso_mss = i == 0 ? 0 : 1400;  /* nothing to cut to */
+        pkt->l4_len = i == 1 ? 8 : 20;     /* no TCP header is so short */
+        pkt->l3_len = i == 2 ? 65535 : 20; /* beyond the frame */
+        if (i == 3)
+            pkt->data[23] = 17; /* UDP is not cut */
+        CHECK(pel_port_tx(port, 0, &pkt, 1) == 1);
+    }
+    port->ops->stats(port, &stats);
+    CHECK(stats.tx_errors == 4 && stats.tx_packets == 0 && stats.num_pkts_in_use == 0);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_tap, impossible_offloads_are_errors)
+{
+    IN_CHILD(impossible_offloads);
+}
