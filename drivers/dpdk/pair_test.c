@@ -17,7 +17,7 @@
 #include "drivers/dpdk/test_child.h"
 #include "drivers/test_frame.h"
 
-#define WAIT_US     3000000u
+#define WAIT_US     10000000u
 #define TX_OFFLOADS (PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_TSO)
 #define RX_OFFLOADS (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM)
 
