@@ -18,7 +18,7 @@
 
 /* Counts of one thread; the last is shared by threads that DPDK has no number for. */
 struct dpdk_thread_counts {
-    /* Packets given to the stack less those taken back by this thread; only the sum over all means anything. */
+    /* Packets given to the stack less those taken back by this thread; only the sum over all has meaning. */
     _Alignas(RTE_CACHE_LINE_SIZE) int64_t pkts_out;
     uint64_t alloc_failed;
 };
