@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Our TLS sessions against OpenSSL and GnuTLS, over kernel sockets of the loopback: versions 1.2 and 1.3, both kinds of
+key, with and without client certificates, 1 MB each way compared; session tickets; refused renegotiation; a
+HelloRetryRequest. Prints one line a case; exit status 0, 1, or 77 when neither peer is installed.
+
+Usage: tls_peers.py INTEROP_PEER [CASE…]"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PEER = sys.argv[1]
+ONLY = sys.argv[2:]
+MEGABYTE = 1 << 20
+failures = []
+num_cases = 0
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+def fields(line):
+    """'a=b c=d text=…' as a dict; text is the rest of the line."""
+    head, _, text = line.partition(" text=")
+    parts = dict(part.split("=", 1) for part in head.split(" ") if "=" in part)
+    parts["text"] = text.strip()
+    return parts
+
+
+class OurServer:
+    """interop_peer as a server; `results` has one dict a finished connection."""
+
+    def __init__(self, work, label, versions, auth, source, num):
+        self.out = work / "server.out"
+        self.process = subprocess.Popen(
+            [PEER, "server", work / "rings/server", label, versions, auth, "-", "0", source, self.out, str(num)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = self.process.stdout.readline().split()[1]
+
+    def result(self):
+        return fields(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+def talk(command, data, want, timeout=20, stderr=subprocess.DEVNULL):
+    """Runs a peer's program, writes `data` to it, reads `want` bytes, and ends it. Returns what it printed."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+
+    def write():
+        try:
+            process.stdin.write(data)
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError, OSError):
+            pass
+
+    writer = threading.Thread(target=write, daemon=True)
+    killer = threading.Timer(timeout, process.kill)
+    writer.start()
+    killer.start()
+    got = b""
+    while len(got) < want:
+        part = process.stdout.read1(65536)
+        if not part:
+            break
+        got += part
+    writer.join(5)
+    try:
+        process.stdin.close()
+    except OSError:
+        pass
+    rest_end = time.time() + 3
+    while process.poll() is None and time.time() < rest_end:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    killer.cancel()
+    process.stdout.close()
+    return got
+
+
+def openssl_client(work, port, versions, cert, *more):
+    command = ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}", "-servername", "server.test",
+               "-CAfile", work / "rings/ca/ca.crt", "-verify_return_error", "-verify_hostname", "server.test",
+               "-tls1_3" if versions == "13" else "-tls1_2", *more]
+    if cert:
+        command += ["-cert", work / "rings/client/me.crt", "-key", work / "rings/client/me.key"]
+    return command
+
+
+def gnutls_client(work, port, versions, cert, *more):
+    command = ["gnutls-cli", "--logfile", "/dev/null", "--x509cafile", work / "rings/ca/ca.crt", "--sni-hostname",
+               "server.test", "--verify-hostname", "server.test", "--priority",
+               "NORMAL:-VERS-ALL:+VERS-TLS1." + versions[1], "-p", port, "127.0.0.1", *more]
+    if cert:
+        command += ["--x509certfile", work / "rings/client/me.crt", "--x509keyfile", work / "rings/client/me.key"]
+    return command
+
+
+def case_our_server(work, client, label, versions, auth):
+    source = work / "data"
+    with OurServer(work, label, versions, auth, "echo", MEGABYTE) as server:
+        command = client(work, server.port, versions, auth == "required")
+        got = talk(command, source.read_bytes(), MEGABYTE)
+        result = server.result()
+    # gnutls-cli answers a close_notify by closing the socket: then the end is no clean one, and ours says so.
+    check(result["result"] == "OK" or (client is gnutls_client and result["result"] == "TLS_TRUNCATED"), f"our server: {result}")
+    check(server.out.read_bytes() == source.read_bytes(), f"our server got {result['got']} bytes, not the 1 MB sent")
+    check(got == source.read_bytes(), f"the client got {len(got)} bytes back, not the 1 MB it sent")
+    check(result["version"] == "TLSv1." + versions[1], f"version {result['version']}")
+    check(result["subject"] == ("CN=me" if auth == "required" else ""), f"subject {result['subject']}")
+
+
+def wait_for_port(port, process):
+    end = time.time() + 10
+    needle = f":{int(port):04X} 00000000:0000 0A"
+    while time.time() < end and process.poll() is None:
+        tables = pathlib.Path("/proc/net/tcp").read_text() + pathlib.Path("/proc/net/tcp6").read_text()
+        if needle in tables or f":{int(port):04X} 00000000000000000000000000000000:0000 0A" in tables:
+            return
+        time.sleep(0.02)
+    raise Failed("the peer's server does not listen")
+
+
+def free_port():
+    import socket
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def openssl_server(work, port, label, versions, auth, *more):
+    command = ["openssl", "s_server", "-quiet", "-accept", f"127.0.0.1:{port}", "-naccept", "1",
+               "-cert", work / f"rings/server/{label}.crt", "-key", work / f"rings/server/{label}.key",
+               "-tls1_3" if versions == "13" else "-tls1_2", *more]
+    if auth == "required":
+        command += ["-Verify", "3", "-verify_return_error", "-CAfile", work / "rings/ca/ca.crt"]
+    return command
+
+
+def gnutls_server(work, port, label, versions, auth):
+    command = ["gnutls-serv", "--echo", "-q", "-p", port, "--x509certfile", work / f"rings/server/{label}.crt",
+               "--x509keyfile", work / f"rings/server/{label}.key", "--priority",
+               "NORMAL:-VERS-ALL:+VERS-TLS1." + versions[1]]
+    if auth == "required":
+        command += ["--require-client-cert", "--verify-client-cert", "--x509cafile", work / "rings/ca/ca.crt"]
+    else:
+        command += ["--disable-client-cert"]
+    return command
+
+
+def our_client(work, port, versions, auth, num, name="server.test", source="data"):
+    out = work / "client.out"
+    done = subprocess.run([PEER, "client", work / "rings/client", "me" if auth == "required" else "none", versions, "none",
+                           name, port, work / source, out, str(num)], capture_output=True, text=True, timeout=40)
+    return fields(done.stdout.splitlines()[-1] if done.stdout else "result=NOTHING"), out
+
+
+def case_openssl_server(work, label, versions, auth, *more):
+    port = free_port()
+    other = (work / "data").read_bytes()[::-1]
+    got = []
+    process = subprocess.Popen(openssl_server(work, port, label, versions, auth, *more), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        reader = threading.Thread(target=lambda: got.append(process.stdout.read()), daemon=True)
+        writer = threading.Thread(target=lambda: (process.stdin.write(other), process.stdin.flush()), daemon=True)
+        reader.start()
+        writer.start()
+        result, out = our_client(work, port, versions, auth, MEGABYTE)
+        reader.join(5)
+    finally:
+        process.kill()
+        process.wait()
+    reader.join(5)
+    check(result["result"] == "OK", f"our client: {result}")
+    check(out.read_bytes() == other, f"our client got {result['got']} bytes, not the 1 MB that the server sent")
+    check(got and got[0] == (work / "data").read_bytes(), f"the server got {len(got[0]) if got else 0} bytes")
+    check(result["version"] == "TLSv1." + versions[1], f"version {result['version']}")
+    check(result["subject"] == "CN=server.test", f"subject {result['subject']}")
+
+
+def case_gnutls_server(work, label, versions, auth):
+    port = free_port()
+    process = subprocess.Popen(gnutls_server(work, port, label, versions, auth), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        result, out = our_client(work, port, versions, auth, MEGABYTE, source="lines")  # its echo is of text
+    finally:
+        process.kill()
+        process.wait()
+    check(result["result"] == "OK", f"our client: {result}")
+    check(out.read_bytes() == (work / "lines").read_bytes(), f"got {result['got']} bytes back, not the 1 MB sent")
+    check(result["version"] == "TLSv1." + versions[1], f"version {result['version']}")
+
+
+def case_hello_retry(work):
+    case_openssl_server(work, "p256", "13", "none", "-groups", "P-384")
+
+
+def resume(work, port, versions, *more):
+    talk(openssl_client(work, port, versions, False, *more), b"x", 1)
+
+
+def case_tickets(work, versions):
+    """A ticket resumes at its own environment, and nowhere else."""
+    session = work / f"session{versions}"
+    with OurServer(work, "p256", versions, "none", "echo", 1) as server, \
+            OurServer(work, "p256", versions, "passthru", "echo", 1) as other:
+        resume(work, server.port, versions, "-sess_out", session)
+        first = server.result()
+        check(first["result"] == "OK" and first["resumed"] == "0", f"first: {first}")
+        check(session.exists(), "the client was given no ticket")
+        resume(work, server.port, versions, "-sess_in", session)
+        second = server.result()
+        check(second["result"] == "OK" and second["resumed"] == "1", f"second: {second}")
+        resume(work, other.port, versions, "-sess_in", session)
+        third = other.result()
+        check(third["result"] == "OK" and third["resumed"] == "0", f"another environment: {third}")
+
+
+def case_renegotiation(work):
+    """OpenSSL's client asks for a new handshake in TLS 1.2 (a line with R); ours ends the connection."""
+    with OurServer(work, "p256", "12", "none", "echo", MEGABYTE) as server:
+        command = [c for c in openssl_client(work, server.port, "12", False) if c != "-quiet"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        process.stdin.write(b"R\n")
+        process.stdin.flush()
+        result = server.result()
+        process.kill()
+        process.wait()
+    check(result["result"] == "TLS_RENEGOTIATION", f"{result}")
+
+
+def case_version(work):
+    with OurServer(work, "p256", "13", "none", "echo", 1) as server:
+        talk(openssl_client(work, server.port, "12", False), b"x", 1)
+        result = server.result()
+    check(result["result"] == "TLS_NO_COMMON_VERSION", f"{result}")
+    check("TLSv1.2" in result["text"] and "configured here: TLSv1.3" in result["text"], result["text"])
+
+
+def case_name(work):
+    port = free_port()
+    process = subprocess.Popen(openssl_server(work, port, "p256", "13", "none"), stdin=subprocess.PIPE,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        result, _ = our_client(work, port, "13", "none", 1, "elsewhere.test")
+    finally:
+        process.kill()
+        process.wait()
+    check(result["result"] == "TLS_CERT_NAME", f"{result}")
+
+
+def run(work, name, function, *args):
+    global num_cases
+    if ONLY and not any(word in name for word in ONLY):
+        return
+    num_cases += 1
+    start = time.time()
+    try:
+        function(work, *args)
+        print(f"ok    {name} ({time.time() - start:.2f} s)", flush=True)
+    except (Failed, OSError, IndexError, KeyError, subprocess.TimeoutExpired) as error:
+        failures.append(name)
+        print(f"FAIL  {name}: {type(error).__name__}: {error}", flush=True)
+
+
+def main():
+    openssl = shutil.which("openssl") is not None
+    gnutls = shutil.which("gnutls-cli") is not None and shutil.which("gnutls-serv") is not None
+    if not openssl and not gnutls:
+        print("neither openssl nor gnutls-cli and gnutls-serv are installed")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="pel-interop-") as folder:
+        work = pathlib.Path(folder)
+        subprocess.run([PEER, "rings", work / "rings"], check=True)
+        (work / "data").write_bytes(os.urandom(MEGABYTE // 4) + b"\nQ\nR\nq\n" + os.urandom(3 * MEGABYTE // 4 - 7))
+        (work / "lines").write_bytes(b"".join(b"%015x\n" % line for line in range(MEGABYTE // 16)))
+        for versions in ("12", "13"):
+            for label in ("p256", "rsa"):
+                for auth in ("none", "required"):
+                    name = f"1.{versions[1]}-{label}-{'cert' if auth == 'required' else 'nocert'}"
+                    if openssl:
+                        run(work, f"openssl-client-{name}", case_our_server, openssl_client, label, versions, auth)
+                        run(work, f"openssl-server-{name}", case_openssl_server, label, versions, auth)
+                    if gnutls:
+                        run(work, f"gnutls-client-{name}", case_our_server, gnutls_client, label, versions, auth)
+                        run(work, f"gnutls-server-{name}", case_gnutls_server, label, versions, auth)
+        if openssl:
+            run(work, "tickets-1.2", case_tickets, "12")
+            run(work, "tickets-1.3", case_tickets, "13")
+            run(work, "renegotiation", case_renegotiation)
+            run(work, "no-common-version", case_version)
+            run(work, "wrong-name", case_name)
+            run(work, "hello-retry-request", case_hello_retry)
+    print(f"{num_cases} cases, {len(failures)} failed")
+    return 1 if failures or num_cases == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
