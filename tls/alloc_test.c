@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Nth allocation fails, for every N of a connection's life: environments, handshake, data, close. Nothing may crash,
- * leak, or go on as if nothing had happened. The linker gives us malloc (--wrap), in BoringSSL too.
+ * The Nth allocation fails, for every N of a connection's life: environments, handshake, data, close.
+ * Nothing may crash, leak, or go on as if nothing had happened. The linker gives us malloc (--wrap), in
+ * BoringSSL too.
  */
 #include <stdlib.h>
 
@@ -55,7 +56,8 @@ struct life {
     bool whole; /* everything worked */
 };
 
-/* BoringSSL does not always say that it was memory it lacked: it may call a file unreadable or a list unusable. */
+/* BoringSSL does not always say that it was memory it lacked: it may call a file unreadable or a list
+ * unusable. */
 static bool may_follow(enum pel_err err)
 {
     return err == PEL_E_NO_MEMORY || err == PEL_E_KEYRING_CERT_MALFORMED || err == PEL_E_TLS_CONFIG ||
@@ -85,7 +87,8 @@ static void live(struct life *life)
         bool got = pel_tls_read(pair.server, bytes, sizeof bytes, &n) == PEL_OK && n == 5;
         bool closed = pel_tls_close(pair.server) == PEL_OK;
         kit_settle(&pair);
-        bool ended = pel_tls_is_secure(pair.client) && pel_tls_read(pair.client, bytes, sizeof bytes, &n) == PEL_E_EOF;
+        bool ended =
+            pel_tls_is_secure(pair.client) && pel_tls_read(pair.client, bytes, sizeof bytes, &n) == PEL_E_EOF;
         life->whole = got && closed && ended;
     }
     kit_pair_fini(&pair);

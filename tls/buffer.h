@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte queue that has memory only while it holds bytes: append at the end, drop from the front, and an empty one owns
- * nothing. An idle connection so keeps no buffers. Every queue has a limit, given with each append.
+ * A byte queue that has memory only while it holds bytes: append at the end, drop from the front, and an
+ * empty one owns nothing. An idle connection so keeps no buffers. Every queue has a limit, given with each
+ * append.
  *
  * Failure: NO_MEMORY and TOO_BIG leave the queue as it was. It does not lock: one owner.
  */
@@ -20,9 +21,11 @@ struct pel_buffer {
     uint32_t cap;
 };
 
-/* pel_buffer_reserve makes room for `len` more bytes behind the waiting ones and returns in `ret_at` where they go; none
- * counts until pel_buffer_commit. At most `limit` bytes (up to 2^30) may wait. Errors: TOO_BIG, NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_buffer_reserve(struct pel_buffer *buffer, size_t len, size_t limit, uint8_t **ret_at);
+/* pel_buffer_reserve makes room for `len` more bytes behind the waiting ones and returns in `ret_at` where
+ * they go; none counts until pel_buffer_commit. At most `limit` bytes (up to 2^30) may wait. Errors:
+ * TOO_BIG, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_buffer_reserve(struct pel_buffer *buffer, size_t len, size_t limit,
+                                             uint8_t **ret_at);
 
 /* pel_buffer_commit adds the first `len` reserved bytes. */
 void pel_buffer_commit(struct pel_buffer *buffer, size_t len);
@@ -34,7 +37,8 @@ PEL_MUST_USE enum pel_err pel_buffer_append(struct pel_buffer *buffer, const uin
 /* pel_buffer_at returns the waiting bytes, `len` of them; NULL when none wait. */
 const uint8_t *pel_buffer_at(const struct pel_buffer *buffer);
 
-/* pel_buffer_consume drops the first `len` waiting bytes (at most all); the memory goes back with the last. */
+/* pel_buffer_consume drops the first `len` waiting bytes (at most all); the memory goes back with the
+ * last. */
 void pel_buffer_consume(struct pel_buffer *buffer, size_t len);
 
 /* pel_buffer_fini wipes and frees. Harmless on a zeroed buffer, and leaves a zeroed one. */

@@ -137,8 +137,10 @@ PEL_TEST(connection, record_lengths)
         const char *header;
         enum pel_err err;
     } rows[] = {
-        {"\x17\x03\x03\x48\x01", PEL_E_TLS_RECORD_TOO_LONG}, {"\x18\x03\x03\x00\x01", PEL_E_TLS_RECORD_MALFORMED},
-        {"\x17\x02\x03\x00\x01", PEL_E_TLS_RECORD_MALFORMED}, {"\x16\x03\x03\x00\x00", PEL_E_TLS_RECORD_MALFORMED},
+        {"\x17\x03\x03\x48\x01", PEL_E_TLS_RECORD_TOO_LONG},
+        {"\x18\x03\x03\x00\x01", PEL_E_TLS_RECORD_MALFORMED},
+        {"\x17\x02\x03\x00\x01", PEL_E_TLS_RECORD_MALFORMED},
+        {"\x16\x03\x03\x00\x00", PEL_E_TLS_RECORD_MALFORMED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct kit_pair pair;
@@ -161,7 +163,10 @@ PEL_TEST(connection, a_flipped_bit_is_never_delivered)
             uint8_t record[128], got[128];
             size_t len = 0, n = 0;
             PEL_REQUIRE(make_secure(&pair, versions));
-            PEL_EXPECT_ERR(pel_tls_write(pair.client, (const uint8_t *)"attack at dawn, or so they say; bring tea", 41, &n), PEL_OK);
+            PEL_EXPECT_ERR(pel_tls_write(pair.client,
+                                         (const uint8_t *)"attack at dawn, or so they say; bring tea", 41,
+                                         &n),
+                           PEL_OK);
             const uint8_t *bytes = pel_tls_out_peek(pair.client, &len);
             PEL_REQUIRE(len >= 60 && len <= sizeof record);
             memcpy(record, bytes, len);
@@ -266,7 +271,8 @@ PEL_TEST(connection, half_close)
         PEL_EXPECT_ERR(pel_tls_read(pair.server, bytes, sizeof bytes, &n), PEL_OK);
         PEL_EXPECT_EQ(n, 10);
         PEL_EXPECT_ERR(pel_tls_read(pair.server, bytes, sizeof bytes, &n), PEL_E_EOF);
-        PEL_EXPECT(kit_transfer(&pair, pair.server, pair.client, 100000, 9)); /* the other direction is open still */
+        PEL_EXPECT(
+            kit_transfer(&pair, pair.server, pair.client, 100000, 9)); /* the other direction is open still */
         PEL_EXPECT_ERR(feed(pair.server, "junk after the end", 18), PEL_OK);
         PEL_EXPECT_ERR(pel_tls_feed_fin(pair.server), PEL_OK);
         PEL_EXPECT_ERR(pel_tls_read(pair.server, bytes, sizeof bytes, &n), PEL_E_EOF);
@@ -299,7 +305,8 @@ PEL_TEST(connection, truncation_is_no_end)
     kit_pair_fini(&pair);
 }
 
-/* Stops after `cut` bytes each way in turn: the side that waits must end with one named error, and free cleanly. */
+/* Stops after `cut` bytes each way in turn: the side that waits must end with one named error, and free
+ * cleanly. */
 static void cut_handshake(uint32_t versions, size_t cut, bool *ret_finished)
 {
     struct kit_pair pair;
@@ -352,7 +359,8 @@ PEL_TEST(connection, timers)
     PEL_EXPECT_EQ(n, 7); /* an alert */
     kit_pair_fini(&pair);
     PEL_REQUIRE(make_secure(&pair, PEL_TLS_V1_3));
-    PEL_EXPECT(pel_tls_deadline_us(pair.server) == UINT64_MAX && pel_tls_deadline_us(pair.client) == UINT64_MAX);
+    PEL_EXPECT(pel_tls_deadline_us(pair.server) == UINT64_MAX &&
+               pel_tls_deadline_us(pair.client) == UINT64_MAX);
     PEL_EXPECT_ERR(pel_tls_tick(pair.server, 1000000000), PEL_OK);
     kit_pair_fini(&pair);
 }

@@ -12,12 +12,17 @@ static const struct {
     uint32_t bit;
     uint16_t code;
 } versions[] = {
-    {PEL_TLS_V1_0, 0x0301}, {PEL_TLS_V1_1, 0x0302}, {PEL_TLS_V1_2, 0x0303}, {PEL_TLS_V1_3, 0x0304},
+    {PEL_TLS_V1_0, 0x0301},
+    {PEL_TLS_V1_1, 0x0302},
+    {PEL_TLS_V1_2, 0x0303},
+    {PEL_TLS_V1_3, 0x0304},
 };
 
 static const uint16_t default_groups[] = {29, 23, 24, 25};
-static const uint16_t ciphers_aes_first[] = {0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8};
-static const uint16_t ciphers_chacha_first[] = {0x1303, 0x1301, 0x1302, 0xcca9, 0xcca8, 0xc02b, 0xc02f, 0xc02c, 0xc030};
+static const uint16_t ciphers_aes_first[] = {0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f,
+                                             0xc02c, 0xc030, 0xcca9, 0xcca8};
+static const uint16_t ciphers_chacha_first[] = {0x1303, 0x1301, 0x1302, 0xcca9, 0xcca8,
+                                                0xc02b, 0xc02f, 0xc02c, 0xc030};
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -34,7 +39,8 @@ static bool has_cipher_of(const struct pel_tls_offer *ours, bool tls13)
     return false;
 }
 
-/* Suites and groups that the library lacks are left out (the policy has warned of them); duplicates keep their place. */
+/* Suites and groups that the library lacks are left out (the policy has warned of them); duplicates keep
+ * their place. */
 static void take_ciphers(const uint16_t *ciphers, size_t num, struct pel_tls_offer *ours)
 {
     for (size_t i = 0; i < num && ours->num_ciphers < PEL_OFFER_MAX_CIPHERS; i++)
@@ -56,27 +62,33 @@ static enum pel_err take_versions(uint32_t bits, struct pel_tls_offer *ours, str
         if ((bits & versions[i].bit) && (versions[i].code == 0x0304 ? tls13 : older))
             ours->versions[ours->num_versions++] = versions[i].code;
     if (ours->num_versions == 0)
-        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
-                             "no TLS version is left: the suites listed and the versions switched on have none in common");
-    if ((size_t)(ours->versions[ours->num_versions - 1] - ours->versions[0]) != (size_t)ours->num_versions - 1)
-        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
-                             "the TLS versions have a gap; switch on every version between the lowest and the highest");
+        return pel_error_set(
+            reterr, PEL_E_TLS_CONFIG,
+            "no TLS version is left: the suites listed and the versions switched on have none in common");
+    if ((size_t)(ours->versions[ours->num_versions - 1] - ours->versions[0]) !=
+        (size_t)ours->num_versions - 1)
+        return pel_error_set(
+            reterr, PEL_E_TLS_CONFIG,
+            "the TLS versions have a gap; switch on every version between the lowest and the highest");
     return PEL_OK;
 }
 
-enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_offer *ret_ours, struct pel_error *reterr)
+enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_offer *ret_ours,
+                           struct pel_error *reterr)
 {
     struct pel_tls_offer ours = {0};
     const uint16_t *defaults = pel_ctx_aes_is_fast() ? ciphers_aes_first : ciphers_chacha_first;
     take_ciphers(config->num_ciphers > 0 ? config->ciphers : defaults,
                  config->num_ciphers > 0 ? config->num_ciphers : LEN(ciphers_aes_first), &ours);
     if (ours.num_ciphers == 0)
-        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "no cipher suite is left: none of those listed exists here");
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
+                             "no cipher suite is left: none of those listed exists here");
     take_groups(config->num_groups > 0 ? config->groups : default_groups,
                 config->num_groups > 0 ? config->num_groups : LEN(default_groups), &ours);
     if (ours.num_groups == 0)
-        return pel_error_set(reterr, PEL_E_TLS_CONFIG,
-                             "no key exchange group is left: of those listed none exists here (x25519, P-224 to P-521 do)");
+        return pel_error_set(
+            reterr, PEL_E_TLS_CONFIG,
+            "no key exchange group is left: of those listed none exists here (x25519, P-224 to P-521 do)");
     PEL_TRY(take_versions(config->versions, &ours, reterr));
     *ret_ours = ours;
     return PEL_OK;
@@ -91,7 +103,8 @@ static enum pel_err load_cert(struct pel_tls_env *env, const char *ring, const c
     PEL_TRY(pel_keyring_read_cert(ring, label, &cert, cert_path, sizeof cert_path, reterr));
     enum pel_err err = pel_keyring_read_key(ring, label, &key, key_path, sizeof key_path, reterr);
     if (err == PEL_OK) {
-        struct pel_pem chain_pem = {cert.bytes, cert.len, cert_path}, key_pem = {key.bytes, key.len, key_path};
+        struct pel_pem chain_pem = {cert.bytes, cert.len, cert_path},
+                       key_pem = {key.bytes, key.len, key_path};
         err = pel_ctx_add_cert(env->ctx, &chain_pem, &key_pem, now_s, &expiry_s, reterr);
     }
     pel_file_free(&cert);
@@ -101,15 +114,17 @@ static enum pel_err load_cert(struct pel_tls_env *env, const char *ring, const c
     return err;
 }
 
-static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_config *config,
+                               struct pel_error *reterr)
 {
     char label[PEL_KEYRING_MAX_LABEL_LEN + 1];
     bool machine = strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0;
     if (config->role == PEL_TLS_CLIENT && (config->label == NULL ? machine : config->label[0] == '\0'))
         return PEL_OK;
     if (machine)
-        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
-                             "the ring *AUTH*/* holds authorities only; a certificate needs a ring of its own");
+        return pel_error_set(
+            reterr, PEL_E_KEYRING_NO_LABEL,
+            "the ring *AUTH*/* holds authorities only; a certificate needs a ring of its own");
     if (config->label == NULL || config->label[0] == '\0') {
         enum pel_err err = pel_keyring_default_label(config->keyring_path, label, sizeof label, reterr);
         if (err == PEL_E_KEYRING_NO_LABEL && config->role == PEL_TLS_CLIENT)
@@ -137,7 +152,8 @@ static enum pel_err load_trust_file(struct pel_tls_env *env, const char *path, b
     return err;
 }
 
-static enum pel_err load_trust_dir(struct pel_tls_env *env, const char *ring, size_t *num, struct pel_error *reterr)
+static enum pel_err load_trust_dir(struct pel_tls_env *env, const char *ring, size_t *num,
+                                   struct pel_error *reterr)
 {
     char dir[PEL_PATH_CAP], path[PEL_PATH_CAP];
     struct pel_names names = {0};
@@ -161,7 +177,8 @@ static bool needs_trust(const struct pel_tls_config *config)
            config->client_auth == PEL_TLS_AUTH_REQUIRED || config->client_auth == PEL_TLS_AUTH_SAFCHECK;
 }
 
-static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_config *config,
+                               struct pel_error *reterr)
 {
     size_t num = 0;
     if (!needs_trust(config) && config->client_auth == PEL_TLS_AUTH_NONE)
@@ -176,13 +193,15 @@ static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_con
     }
     PEL_TRY(load_trust_dir(env, config->keyring_path, &num, reterr));
     if (num == 0 && needs_trust(config))
-        return pel_error_set(reterr, PEL_E_KEYRING_NO_TRUST,
-                             "%s/trust: holds no *.crt; put the authority's certificate there that the %s is checked against",
-                             config->keyring_path, config->role == PEL_TLS_CLIENT ? "server" : "client");
+        return pel_error_set(
+            reterr, PEL_E_KEYRING_NO_TRUST,
+            "%s/trust: holds no *.crt; put the authority's certificate there that the %s is checked against",
+            config->keyring_path, config->role == PEL_TLS_CLIENT ? "server" : "client");
     return PEL_OK;
 }
 
-static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *config, struct pel_error *reterr)
+static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *config,
+                         struct pel_error *reterr)
 {
     PEL_TRY(pel_env_lists(config, &env->ours, reterr));
     PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
@@ -191,7 +210,8 @@ static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *c
     return pel_ctx_finish(env->ctx, reterr);
 }
 
-enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls_env **ret_env, struct pel_error *reterr)
+enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls_env **ret_env,
+                             struct pel_error *reterr)
 {
     if (config->keyring_path == NULL || config->keyring_path[0] == '\0')
         return pel_error_set(reterr, PEL_E_TLS_CONFIG, "no keyring: TTLSKeyringParms is required");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An environment from the inside: what tls.h's functions check and keep. Immutable once pel_tls_env_new has returned it,
- * so sessions of many threads read it without locks; only the reference count is written.
+ * An environment from the inside: what tls.h's functions check and keep. Immutable once pel_tls_env_new
+ * has returned it, so sessions of many threads read it without locks; only the reference count is written.
  */
 #ifndef PEL_TLS_ENV_H
 #define PEL_TLS_ENV_H
@@ -20,8 +20,9 @@ struct pel_tls_env {
     struct pel_ctx *ctx;
 };
 
-/* pel_env_lists checks the versions, suites and groups of `config` against each other and writes them into `ret_ours`:
- * TLS 1.3 goes when no suite of it is listed, the others when only suites of it are. Errors: TLS_CONFIG. Any thread. */
+/* pel_env_lists checks the versions, suites and groups of `config` against each other and writes them into
+ * `ret_ours`: TLS 1.3 goes when no suite of it is listed, the others when only suites of it are. Errors:
+ * TLS_CONFIG. Any thread. */
 PEL_MUST_USE enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_offer *ret_ours,
                                         struct pel_error *reterr);
 

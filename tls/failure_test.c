@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every way in which a handshake or a connection fails, each with its own error, the right alert, and a text that says
- * what the peer brought beside what is configured.
+ * Every way in which a handshake or a connection fails, each with its own error, the right alert, and a
+ * text that says what the peer brought beside what is configured.
  */
 #include "tests/harness/harness.h"
 #include "tls/boringssl/testpeer.h"
 #include "tls/testkit.h"
 
-#define SET_CODES(config, field, ...)                                                                               \
-    static const uint16_t field##_codes[] = {__VA_ARGS__};                                                          \
-    (config).field = field##_codes;                                                                                 \
+#define SET_CODES(config, field, ...)                                                                        \
+    static const uint16_t field##_codes[] = {__VA_ARGS__};                                                   \
+    (config).field = field##_codes;                                                                          \
     (config).num_##field = sizeof field##_codes / sizeof field##_codes[0]
 
 struct expected {
@@ -17,8 +17,8 @@ struct expected {
     const char *client_text, *server_text;
 };
 
-static void expect_failure(const struct pel_tls_config *client, const struct pel_tls_config *server, const char *name,
-                           const struct expected *expected)
+static void expect_failure(const struct pel_tls_config *client, const struct pel_tls_config *server,
+                           const char *name, const struct expected *expected)
 {
     for (enum kit_chunks chunks = KIT_WHOLE; chunks <= KIT_SINGLE; chunks++) {
         struct kit_pair pair;
@@ -69,9 +69,11 @@ PEL_TEST(failure, no_common_cipher)
     SET_CODES(client, ciphers, 0xc02b, 0x002f);
     server.ciphers = other;
     server.num_ciphers = 1;
-    expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_CIPHER, "alert 40 handshake_failure",
-                                      "the peer offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_128_CBC_SHA"});
+    expect_failure(
+        &client, &server, NULL,
+        &(struct expected){
+            PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_CIPHER, "alert 40 handshake_failure",
+            "the peer offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_128_CBC_SHA"});
 }
 
 PEL_TEST(failure, no_common_version)
@@ -80,8 +82,8 @@ PEL_TEST(failure, no_common_version)
     client.versions = PEL_TLS_V1_2;
     server.versions = PEL_TLS_V1_3;
     expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_VERSION, "alert 70 protocol_version",
-                                      "configured here: TLSv1.3"});
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_VERSION,
+                                      "alert 70 protocol_version", "configured here: TLSv1.3"});
 }
 
 PEL_TEST(failure, no_common_group)
@@ -174,10 +176,11 @@ PEL_TEST(failure, no_client_certificate)
         struct pel_tls_config client = client_config(), server = server_config();
         client.versions = versions;
         server.client_auth = PEL_TLS_AUTH_REQUIRED;
-        expect_failure(&client, &server, NULL,
-                       &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_CLIENT_CERT,
-                                          versions == PEL_TLS_V1_3 ? "alert 116 certificate_required" : "alert 40",
-                                          "RC 5001"});
+        expect_failure(
+            &client, &server, NULL,
+            &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_CLIENT_CERT,
+                               versions == PEL_TLS_V1_3 ? "alert 116 certificate_required" : "alert 40",
+                               "RC 5001"});
     }
 }
 
@@ -186,8 +189,8 @@ PEL_TEST(failure, untrusted_client)
     struct pel_tls_config client = kit_config(PEL_TLS_CLIENT, "stranger", NULL), server = server_config();
     server.client_auth = PEL_TLS_AUTH_FULL;
     expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_CERT_UNTRUSTED, "alert 48 unknown_ca",
-                                      "subject \"CN=they,O=Pellucid\""});
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_CERT_UNTRUSTED,
+                                      "alert 48 unknown_ca", "subject \"CN=they,O=Pellucid\""});
     server.client_auth = PEL_TLS_AUTH_PASSTHRU;
     expect_failure(&client, &server, NULL, &(struct expected){PEL_OK, PEL_OK, "", ""});
 }
@@ -198,8 +201,8 @@ PEL_TEST(failure, expired_client)
     client.now_s -= 5000; /* it was in force then: the environment loads it */
     server.client_auth = PEL_TLS_AUTH_REQUIRED;
     expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_CERT_EXPIRED, "alert 45 certificate_expired",
-                                      "RC 401"});
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_CERT_EXPIRED,
+                                      "alert 45 certificate_expired", "RC 401"});
 }
 
 PEL_TEST(failure, expired_server)
@@ -213,7 +216,8 @@ PEL_TEST(failure, expired_server)
 
 PEL_TEST(failure, untrusted_server)
 {
-    struct pel_tls_config client = client_config(), server = kit_config(PEL_TLS_SERVER, "strange_server", NULL);
+    struct pel_tls_config client = client_config(),
+                          server = kit_config(PEL_TLS_SERVER, "strange_server", NULL);
     expect_failure(&client, &server, "server.test",
                    &(struct expected){PEL_E_TLS_CERT_UNTRUSTED, PEL_E_TLS_ALERT_RECEIVED,
                                       "issuer \"CN=Test Authority,O=Pellucid\"", "alert 48 unknown_ca"});
@@ -229,9 +233,10 @@ PEL_TEST(failure, wrong_purpose)
 
 PEL_TEST(failure, wrong_name)
 {
-    static const char *const wrong[] = {"other.test", "a.b.wild.test", "192.0.2.2", "2001:db8::2", "wild.test"};
-    static const char *const right[] = {"server.test", "SERVER.test", "server.test.", "a.wild.test", "192.0.2.1",
-                                        "2001:db8::1"};
+    static const char *const wrong[] = {"other.test", "a.b.wild.test", "192.0.2.2", "2001:db8::2",
+                                        "wild.test"};
+    static const char *const right[] = {"server.test", "SERVER.test", "server.test.",
+                                        "a.wild.test", "192.0.2.1",   "2001:db8::1"};
     struct pel_tls_config client = client_config(), server = server_config();
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         expect_failure(&client, &server, wrong[i],
@@ -309,8 +314,9 @@ PEL_TEST(failure, a_server_chooses_the_certificate_that_the_client_can_verify)
     }
 }
 
-/* A TLS 1.3 client that can verify RSA only gets the RSA certificate: 0x0804 and following are RSA-PSS. The transcript is
- * patched on the way, so the client fails later; the certificate that the server picked shows in what it sends. */
+/* A TLS 1.3 client that can verify RSA only gets the RSA certificate: 0x0804 and following are RSA-PSS.
+ * The transcript is patched on the way, so the client fails later; the certificate that the server picked
+ * shows in what it sends. */
 PEL_TEST(failure, the_choice_of_certificate_follows_the_signature_algorithms)
 {
     static const char *const more[] = {"rsa"};

@@ -22,7 +22,8 @@ enum pel_err pel_path_join(const char *dir, const char *name, const char *suffix
     return PEL_OK;
 }
 
-static enum pel_err check_stat(const char *path, int fd, bool secret, size_t *ret_len, struct pel_error *reterr)
+static enum pel_err check_stat(const char *path, int fd, bool secret, size_t *ret_len,
+                               struct pel_error *reterr)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -39,7 +40,8 @@ static enum pel_err check_stat(const char *path, int fd, bool secret, size_t *re
     return PEL_OK;
 }
 
-static enum pel_err read_all(const char *path, int fd, size_t len, struct pel_file *ret_file, struct pel_error *reterr)
+static enum pel_err read_all(const char *path, int fd, size_t len, struct pel_file *ret_file,
+                             struct pel_error *reterr)
 {
     struct pel_file file = {.bytes = malloc(len + 1)};
     if (file.bytes == NULL)
@@ -65,11 +67,13 @@ static enum pel_err read_all(const char *path, int fd, size_t len, struct pel_fi
 enum pel_err pel_file_read(const char *path, bool secret, struct pel_file *ret_file, struct pel_error *reterr)
 {
     size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us before fstat has seen it */
+    int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us before fstat has seen it */
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return pel_error_set(reterr, PEL_E_NOT_FOUND, "%s: " WHY, path);
     if (fd < 0)
-        return pel_error_set(reterr, PEL_E_KEYRING_UNREADABLE, "%s: " WHY "; check who runs the stack and who owns it", path);
+        return pel_error_set(reterr, PEL_E_KEYRING_UNREADABLE,
+                             "%s: " WHY "; check who runs the stack and who owns it", path);
     enum pel_err err = check_stat(path, fd, secret, &len, reterr);
     if (err == PEL_OK)
         err = read_all(path, fd, len, ret_file, reterr);
@@ -185,13 +189,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum pel_err list_dir(const char *dir, DIR *stream, const char *suffix, size_t max, struct pel_names *names,
-                             struct pel_error *reterr)
+static enum pel_err list_dir(const char *dir, DIR *stream, const char *suffix, size_t max,
+                             struct pel_names *names, struct pel_error *reterr)
 {
     size_t suffix_len = strlen(suffix);
     for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
         size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] == '.' || len <= suffix_len || strcmp(entry->d_name + len - suffix_len, suffix) != 0)
+        if (entry->d_name[0] == '.' || len <= suffix_len ||
+            strcmp(entry->d_name + len - suffix_len, suffix) != 0)
             continue;
         if (names->num == max)
             return pel_error_set(reterr, PEL_E_TOO_BIG, "%s: holds more than %zu files", dir, max);

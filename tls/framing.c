@@ -12,7 +12,10 @@ struct signature {
     size_t len;
     const char *what;
 };
-#define SIGNATURE(start, what) {(start), sizeof(start) - 1, (what)}
+#define SIGNATURE(start, what)                                                                               \
+    {                                                                                                        \
+        (start), sizeof(start) - 1, (what)                                                                   \
+    }
 
 static const struct signature signatures[] = {
     SIGNATURE("GET ", "an HTTP request line"),
@@ -80,10 +83,11 @@ static enum pel_err cleartext(const uint8_t *bytes, size_t len, struct pel_error
 {
     char shown[64];
     show(bytes, len, shown, sizeof shown);
-    return pel_error_set(reterr, PEL_E_TLS_CLEARTEXT_RECEIVED,
-                         "clear text came where a TLS record was expected (RC 5003): \"%s\" looks like %s; does the peer "
-                         "speak TLS on this port?",
-                         shown, pel_framing_guess(bytes, len));
+    return pel_error_set(
+        reterr, PEL_E_TLS_CLEARTEXT_RECEIVED,
+        "clear text came where a TLS record was expected (RC 5003): \"%s\" looks like %s; does the peer "
+        "speak TLS on this port?",
+        shown, pel_framing_guess(bytes, len));
 }
 
 /* A v2 ClientHello: two bytes of length with the high bit set, then message type 1 (RFC 6101 appendix E). */
@@ -92,7 +96,8 @@ static bool is_sslv2_hello(const uint8_t *bytes, size_t len)
     return len >= 3 && (bytes[0] & 0x80) != 0 && bytes[2] == 1;
 }
 
-static enum pel_err check_type(const uint8_t *bytes, size_t len, enum pel_framing_phase phase, struct pel_error *reterr)
+static enum pel_err check_type(const uint8_t *bytes, size_t len, enum pel_framing_phase phase,
+                               struct pel_error *reterr)
 {
     bool first = phase == PEL_FRAMING_FIRST_OF_CLIENT || phase == PEL_FRAMING_FIRST_OF_SERVER;
     uint8_t type = bytes[0];
@@ -104,33 +109,36 @@ static enum pel_err check_type(const uint8_t *bytes, size_t len, enum pel_framin
                                  "the client sent an SSLv2 hello; SSLv2 is never spoken here");
         if (first)
             return cleartext(bytes, len, reterr);
-        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of unknown type %u (RC 410)", type);
-    }
-    bool may_come = type == PEL_CONTENT_HANDSHAKE ||
-                    (type == PEL_CONTENT_ALERT && phase == PEL_FRAMING_FIRST_OF_SERVER);
-    if (first && !may_come)
-        return pel_error_set(reterr, PEL_E_TLS_PROTOCOL, "the first TLS record is of type %u, not a handshake record",
+        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of unknown type %u (RC 410)",
                              type);
+    }
+    bool may_come =
+        type == PEL_CONTENT_HANDSHAKE || (type == PEL_CONTENT_ALERT && phase == PEL_FRAMING_FIRST_OF_SERVER);
+    if (first && !may_come)
+        return pel_error_set(reterr, PEL_E_TLS_PROTOCOL,
+                             "the first TLS record is of type %u, not a handshake record", type);
     return PEL_OK;
 }
 
-static enum pel_err check_length(uint8_t type, size_t body_len, enum pel_framing_phase phase, struct pel_error *reterr)
+static enum pel_err check_length(uint8_t type, size_t body_len, enum pel_framing_phase phase,
+                                 struct pel_error *reterr)
 {
     size_t max_len = PEL_RECORD_MAX_CIPHER_LEN;
     if (phase == PEL_FRAMING_FIRST_OF_CLIENT || phase == PEL_FRAMING_FIRST_OF_SERVER)
         max_len = PEL_RECORD_MAX_PLAIN_LEN;
     if (body_len > max_len)
-        return pel_error_set(reterr, PEL_E_TLS_RECORD_TOO_LONG, "a record of %zu bytes; at most %zu may come here",
-                             body_len, max_len);
-    /* RFC 8446 section 5.1: zero-length fragments of handshake and alert types are forbidden; of a change_cipher_spec
-     * exactly one byte may come. Only application data may be empty, and only where nothing encrypts it yet. */
+        return pel_error_set(reterr, PEL_E_TLS_RECORD_TOO_LONG,
+                             "a record of %zu bytes; at most %zu may come here", body_len, max_len);
+    /* RFC 8446 section 5.1: zero-length fragments of handshake and alert types are forbidden; of a
+     * change_cipher_spec exactly one byte may come. Only application data may be empty, and only where
+     * nothing encrypts it yet. */
     if (body_len == 0 && type != PEL_CONTENT_APPLICATION_DATA)
         return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "an empty record of type %u (RC 410)", type);
     return PEL_OK;
 }
 
-enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framing_phase phase, size_t *ret_record_len,
-                               struct pel_error *reterr)
+enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framing_phase phase,
+                               size_t *ret_record_len, struct pel_error *reterr)
 {
     struct pel_reader r = pel_reader_of(bytes, len);
     *ret_record_len = 0;
@@ -143,14 +151,16 @@ enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framin
             return PEL_OK;
         if (phase == PEL_FRAMING_FIRST_OF_CLIENT || phase == PEL_FRAMING_FIRST_OF_SERVER)
             return cleartext(bytes, len, reterr);
-        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version %u.x (RC 410)", bytes[1]);
+        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version %u.x (RC 410)",
+                             bytes[1]);
     }
     uint16_t version = pel_read_u16(&r);
     size_t body_len = pel_read_u16(&r);
     if (r.failed)
         return PEL_OK;
     if (version > 0x0304)
-        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version 0x%04x (RC 410)", version);
+        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version 0x%04x (RC 410)",
+                             version);
     PEL_TRY(check_length(type, body_len, phase, reterr));
     *ret_record_len = PEL_RECORD_HEADER_LEN + body_len;
     return PEL_OK;

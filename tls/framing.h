@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Record headers (RFC 8446 section 5.1) before anybody trusts them: type, version, length; and a guess at what the bytes
- * are when they are no TLS at all, for the message that an operator reads.
+ * Record headers (RFC 8446 section 5.1) before anybody trusts them: type, version, length; and a guess at
+ * what the bytes are when they are no TLS at all, for the message that an operator reads.
  */
 #ifndef PEL_TLS_FRAMING_H
 #define PEL_TLS_FRAMING_H
@@ -27,15 +27,16 @@ enum pel_framing_phase {
     PEL_FRAMING_SECURE,
 };
 
-/* pel_framing_check looks at the first `len` bytes (0 or more) of a record in `phase`. PEL_OK: good so far; with 5 bytes
- * or more `ret_record_len` is the whole record's length, header included, else 0. Errors, with `reterr` filled:
- * TLS_CLEARTEXT_RECEIVED, TLS_RECORD_MALFORMED, TLS_RECORD_TOO_LONG, TLS_NO_COMMON_VERSION (an SSLv2 hello),
- * TLS_PROTOCOL (a TLS record, but not of a type that may come first). Any thread. */
+/* pel_framing_check looks at the first `len` bytes (0 or more) of a record in `phase`. PEL_OK: good so
+ * far; with 5 bytes or more `ret_record_len` is the whole record's length, header included, else 0.
+ * Errors, with `reterr` filled: TLS_CLEARTEXT_RECEIVED, TLS_RECORD_MALFORMED, TLS_RECORD_TOO_LONG,
+ * TLS_NO_COMMON_VERSION (an SSLv2 hello), TLS_PROTOCOL (a TLS record, but not of a type that may come
+ * first). Any thread. */
 PEL_MUST_USE enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framing_phase phase,
                                             size_t *ret_record_len, struct pel_error *reterr);
 
-/* pel_framing_guess names what `len` bytes look like ("an HTTP request"); "no protocol known here" when nothing fits.
- * The string is static. Any thread. */
+/* pel_framing_guess names what `len` bytes look like ("an HTTP request"); "no protocol known here" when
+ * nothing fits. The string is static. Any thread. */
 const char *pel_framing_guess(const uint8_t *bytes, size_t len);
 
 #endif

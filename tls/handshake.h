@@ -2,9 +2,10 @@
 /*
  * One handshake, driven record by record over memory. Implemented in tls/boringssl/handshake.c.
  *
- * It never sees a byte beyond the record that ends the handshake, so that no application record is ever stranded in the
- * library, and a server's session tickets have left it (in `out`) when it says that it is done: sequence numbers and keys
- * may be taken then. Failure: the fatal alert, when there is one, is in `out`.
+ * It never sees a byte beyond the record that ends the handshake, so that no application record is ever
+ * stranded in the library, and a server's session tickets have left it (in `out`) when it says that it is
+ * done: sequence numbers and keys may be taken then. Failure: the fatal alert, when there is one, is in
+ * `out`.
  */
 #ifndef PEL_TLS_HANDSHAKE_H
 #define PEL_TLS_HANDSHAKE_H
@@ -22,19 +23,21 @@
 struct pel_hs;
 struct pel_tls_env;
 
-/* pel_hs_new makes a handshake of `env`, which must outlive it; output goes to `out` (borrowed). `server_name` as in
- * pel_tls_new. Errors: NO_MEMORY, ARG (a name that cannot be one). */
-PEL_MUST_USE enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name, struct pel_buffer *out,
-                                     struct pel_hs **ret_hs);
+/* pel_hs_new makes a handshake of `env`, which must outlive it; output goes to `out` (borrowed).
+ * `server_name` as in pel_tls_new. Errors: NO_MEMORY, ARG (a name that cannot be one). */
+PEL_MUST_USE enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name,
+                                     struct pel_buffer *out, struct pel_hs **ret_hs);
 
 /* pel_hs_free wipes and frees. NULL is harmless. */
 void pel_hs_free(struct pel_hs *hs);
 
-/* pel_hs_step goes on with one whole record (none, to begin as a client). Errors: TLS_*, NO_MEMORY, with `reterr`. */
+/* pel_hs_step goes on with one whole record (none, to begin as a client). Errors: TLS_*, NO_MEMORY, with
+ * `reterr`. */
 PEL_MUST_USE enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,
                                       struct pel_error *reterr);
 
-/* pel_hs_alert appends a fatal alert in the protection of the moment to the output; nothing when it cannot. */
+/* pel_hs_alert appends a fatal alert in the protection of the moment to the output; nothing when it
+ * cannot. */
 void pel_hs_alert(struct pel_hs *hs, uint8_t description);
 
 struct pel_hs_facts {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TLS session over a kernel socket of 127.0.0.1, for tests against other libraries (tests/interop/tls_peers.py):
+ * A TLS session over a kernel socket of 127.0.0.1, for tests against other libraries
+ * (tests/interop/tls_peers.py):
  *
  *     interop_peer rings DIR
  *     interop_peer server|client RING LABEL VERSIONS AUTH NAME PORT IN OUT NUM
  *
- * VERSIONS is 12, 13 or both; AUTH none, passthru or required; NAME the server's name or "-"; LABEL "-" for the default;
- * IN the file whose bytes are sent, or "echo"; OUT where received bytes go; NUM how many of them end the connection. A
- * server of port 0 prints "port N" and serves connections, one after the other, until its standard input ends; each
- * connection prints one line of what was agreed and how it ended.
+ * VERSIONS is 12, 13 or both; AUTH none, passthru or required; NAME the server's name or "-"; LABEL "-"
+ * for the default; IN the file whose bytes are sent, or "echo"; OUT where received bytes go; NUM how many
+ * of them end the connection. A server of port 0 prints "port N" and serves connections, one after the
+ * other, until its standard input ends; each connection prints one line of what was agreed and how it
+ * ended.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,10 +76,12 @@ static void send_more(struct link *link, const struct job *job)
 {
     const uint8_t *bytes = job->echo ? link->echo : job->in.bytes;
     size_t left_len = (job->echo ? link->echo_len : job->in.len) - link->sent_len, len = 0;
-    enum pel_err err = left_len > 0 ? pel_tls_write(link->tls, bytes + link->sent_len, left_len, &len) : PEL_OK;
+    enum pel_err err =
+        left_len > 0 ? pel_tls_write(link->tls, bytes + link->sent_len, left_len, &len) : PEL_OK;
     if (left_len > 0 && err == PEL_OK)
         link->sent_len += len;
-    bool done = link->got_len >= job->want_len && (job->echo ? link->echo_len : job->in.len) == link->sent_len;
+    bool done =
+        link->got_len >= job->want_len && (job->echo ? link->echo_len : job->in.len) == link->sent_len;
     if ((done || link->ended) && !link->closed && pel_tls_is_secure(link->tls)) {
         note(link, pel_tls_close(link->tls));
         link->closed = true;
@@ -120,9 +124,9 @@ static void say(const struct link *link)
 {
     struct pel_tls_info info;
     pel_tls_info(link->tls, &info);
-    printf("version=%s cipher=%s group=%u resumed=%d subject=%s got=%zu sent=%zu result=%s text=%s\n", info.version,
-           info.cipher_name, info.group, info.resumed, info.peer_subject, link->got_len, link->sent_len,
-           pel_err_name(link->err), info.failure);
+    printf("version=%s cipher=%s group=%u resumed=%d subject=%s got=%zu sent=%zu result=%s text=%s\n",
+           info.version, info.cipher_name, info.group, info.resumed, info.peer_subject, link->got_len,
+           link->sent_len, pel_err_name(link->err), info.failure);
     fflush(stdout);
 }
 
@@ -132,7 +136,8 @@ static int serve(int fd, const struct job *job)
     struct link link = {.fd = fd, .out = fopen(job->out_path, "w")};
     uint64_t end_us = pel_clock_now_us(&clock) + 20000000;
     size_t len = 0;
-    if (link.out == NULL || pel_tls_new(job->env, job->name, pel_clock_now_us(&clock), NULL, &link.tls) != PEL_OK)
+    if (link.out == NULL ||
+        pel_tls_new(job->env, job->name, pel_clock_now_us(&clock), NULL, &link.tls) != PEL_OK)
         return 1;
     flush_out(&link);
     while (link.err == PEL_OK && !(link.ended && link.closed) && pel_clock_now_us(&clock) < end_us) {
@@ -183,7 +188,8 @@ static int listen_and_serve(const struct job *job)
 
 static int connect_and_serve(const struct job *job, const char *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                   .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
@@ -202,15 +208,22 @@ static enum pel_err make_rings(const char *root, struct pel_error *reterr)
     snprintf(client, sizeof client, "%s/client", root);
     struct pel_keyring_request request = {.dir = ca, .label = "ca", .subject = "CN=Interop Authority"};
     enum pel_err err = pel_keyring_make_ca(&request, reterr);
-    request = (struct pel_keyring_request){.dir = server, .label = "p256", .subject = "CN=server.test", .ca_dir = ca,
-                                           .dns_names = dns, .num_dns_names = 1, .ip_addresses = ip, .num_ip_addresses = 1};
+    request = (struct pel_keyring_request){.dir = server,
+                                           .label = "p256",
+                                           .subject = "CN=server.test",
+                                           .ca_dir = ca,
+                                           .dns_names = dns,
+                                           .num_dns_names = 1,
+                                           .ip_addresses = ip,
+                                           .num_ip_addresses = 1};
     if (err == PEL_OK)
         err = pel_keyring_make_cert(&request, reterr);
     request.label = "rsa";
     request.key_type = PEL_KEY_RSA2048;
     if (err == PEL_OK)
         err = pel_keyring_make_cert(&request, reterr);
-    request = (struct pel_keyring_request){.dir = client, .label = "me", .subject = "CN=me", .ca_dir = ca, .client = true};
+    request = (struct pel_keyring_request){
+        .dir = client, .label = "me", .subject = "CN=me", .ca_dir = ca, .client = true};
     return err == PEL_OK ? pel_keyring_make_cert(&request, reterr) : err;
 }
 
@@ -220,7 +233,9 @@ static struct pel_tls_config config_of(char **argv)
     struct pel_tls_config config = {
         .role = strcmp(argv[1], "server") == 0 ? PEL_TLS_SERVER : PEL_TLS_CLIENT,
         .keyring_path = argv[2],
-        .label = strcmp(argv[3], "-") == 0 ? NULL : strcmp(argv[3], "none") == 0 ? "" : argv[3],
+        .label = strcmp(argv[3], "-") == 0      ? NULL
+                 : strcmp(argv[3], "none") == 0 ? ""
+                                                : argv[3],
         .versions = strcmp(argv[4], "12") == 0   ? PEL_TLS_V1_2
                     : strcmp(argv[4], "13") == 0 ? PEL_TLS_V1_3
                                                  : PEL_TLS_V1_2 | PEL_TLS_V1_3,

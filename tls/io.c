@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes in and out of a session, in the order of RFC 8446: header (5.1), the record whole, then the handshake or the record
- * engine (5.2), then what the record was.
+ * Bytes in and out of a session, in the order of RFC 8446: header (5.1), the record whole, then the
+ * handshake or the record engine (5.2), then what the record was.
  */
 #include <assert.h>
 #include <string.h>
@@ -17,12 +17,14 @@ static enum pel_framing_phase phase_of(const struct pel_tls *tls)
 {
     if (tls->state.state == PEL_TLS_SECURE)
         return PEL_FRAMING_SECURE;
-    if (tls->state.state == PEL_TLS_HANDSHAKE && tls->num_handshake_records > (tls->env->role == PEL_TLS_CLIENT ? 1 : 0))
+    if (tls->state.state == PEL_TLS_HANDSHAKE &&
+        tls->num_handshake_records > (tls->env->role == PEL_TLS_CLIENT ? 1 : 0))
         return PEL_FRAMING_HANDSHAKE;
     return tls->env->role == PEL_TLS_SERVER ? PEL_FRAMING_FIRST_OF_CLIENT : PEL_FRAMING_FIRST_OF_SERVER;
 }
 
-static enum pel_err check_header(struct pel_tls *tls, const uint8_t *bytes, size_t len, size_t *ret_record_len)
+static enum pel_err check_header(struct pel_tls *tls, const uint8_t *bytes, size_t len,
+                                 size_t *ret_record_len)
 {
     struct pel_error error = {0};
     enum pel_err err = pel_framing_check(bytes, len, phase_of(tls), ret_record_len, &error);
@@ -52,7 +54,8 @@ static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size
     struct pel_error error = {0};
     struct pel_record_opened opened = {0};
     uint8_t *plain = NULL;
-    size_t cap = len < PEL_RECORD_MAX_PLAIN_LEN ? len : PEL_RECORD_MAX_PLAIN_LEN; /* clear text is never longer */
+    size_t cap =
+        len < PEL_RECORD_MAX_PLAIN_LEN ? len : PEL_RECORD_MAX_PLAIN_LEN; /* clear text is never longer */
     enum pel_err err = pel_buffer_reserve(&tls->plain, cap, PLAIN_MAX_LEN, &plain);
     if (err != PEL_OK)
         return pel_session_fail(tls, err, NULL);
@@ -98,7 +101,8 @@ static enum pel_err take_staged(struct pel_tls *tls)
     return err;
 }
 
-/* Moves bytes of the record that `in` has begun: its header first, then all of it. `ret_used_len` 0: it is whole. */
+/* Moves bytes of the record that `in` has begun: its header first, then all of it. `ret_used_len` 0: it is
+ * whole. */
 static enum pel_err stage(struct pel_tls *tls, const uint8_t *bytes, size_t len, size_t *ret_used_len)
 {
     size_t record_len = 0;
@@ -131,7 +135,8 @@ static enum pel_err feed_some(struct pel_tls *tls, const uint8_t *bytes, size_t 
     return take_staged(tls);
 }
 
-enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint64_t now_us, size_t *ret_used_len)
+enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint64_t now_us,
+                          size_t *ret_used_len)
 {
     size_t used_len = 0, part_len = 0;
     if (tls->state.state == PEL_TLS_FAILED)
@@ -213,7 +218,8 @@ enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len
     if (tls->writing.state != PEL_HALF_OPEN || (tls->out.len >= PEL_OUT_FULL_LEN && len > 0))
         return PEL_E_AGAIN;
     while (done_len < len && tls->out.len < PEL_OUT_FULL_LEN) {
-        size_t part_len = len - done_len < PEL_RECORD_MAX_PLAIN_LEN ? len - done_len : PEL_RECORD_MAX_PLAIN_LEN;
+        size_t part_len =
+            len - done_len < PEL_RECORD_MAX_PLAIN_LEN ? len - done_len : PEL_RECORD_MAX_PLAIN_LEN;
         enum pel_err err = tls->ops->seal(tls->record_ctx, bytes + done_len, part_len, &tls->out);
         if (err != PEL_OK)
             return pel_session_fail(tls, err, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates from bytes to bytes: issuing, and reading what a listing shows. Implemented in tls/boringssl/issue.c and
- * tls/boringssl/facts.c. No files here.
+ * Certificates from bytes to bytes: issuing, and reading what a listing shows. Implemented in
+ * tls/boringssl/issue.c and tls/boringssl/facts.c. No files here.
  */
 #ifndef PEL_TLS_ISSUE_H
 #define PEL_TLS_ISSUE_H
@@ -11,13 +11,14 @@
 #include "tls/context.h"
 #include "tls/files.h"
 
-/* pel_cert_issue makes a key and a certificate for `request`, signed by the authority, or by the new key itself where
- * `ca_cert` is NULL (an authority). The times in `request` are set. The caller frees both files. Errors: ARG (subject,
- * name or address that cannot be one), KEYRING_CERT_MALFORMED, KEYRING_KEY_MISMATCH (the authority), NO_MEMORY,
- * TLS_INTERNAL. */
-PEL_MUST_USE enum pel_err pel_cert_issue(const struct pel_keyring_request *request, const struct pel_pem *ca_cert,
-                                         const struct pel_pem *ca_key, struct pel_file *ret_cert,
-                                         struct pel_file *ret_key, struct pel_error *reterr);
+/* pel_cert_issue makes a key and a certificate for `request`, signed by the authority, or by the new key
+ * itself where `ca_cert` is NULL (an authority). The times in `request` are set. The caller frees both
+ * files. Errors: ARG (subject, name or address that cannot be one), KEYRING_CERT_MALFORMED,
+ * KEYRING_KEY_MISMATCH (the authority), NO_MEMORY, TLS_INTERNAL. */
+PEL_MUST_USE enum pel_err pel_cert_issue(const struct pel_keyring_request *request,
+                                         const struct pel_pem *ca_cert, const struct pel_pem *ca_key,
+                                         struct pel_file *ret_cert, struct pel_file *ret_key,
+                                         struct pel_error *reterr);
 
 struct pel_cert_facts {
     char subject[256];

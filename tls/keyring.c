@@ -41,25 +41,27 @@ static enum pel_err resolve_absolute(const char *name, char *ret_path, size_t ca
 {
     struct stat st;
     if (strstr(name, "/../") != NULL || (strlen(name) >= 3 && strcmp(name + strlen(name) - 3, "/..") == 0))
-        return pel_error_set(reterr, PEL_E_ARG, "keyring \"%s\": \"..\" is not allowed in a keyring's path", name);
-    if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
-        return pel_error_set(reterr, PEL_E_UNSUPPORTED,
-                             "keyring \"%s\" is a file: PKCS#12 files and key databases are not supported yet; "
-                             "make a keyring directory with `pel keyring`",
+        return pel_error_set(reterr, PEL_E_ARG, "keyring \"%s\": \"..\" is not allowed in a keyring's path",
                              name);
+    if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
+        return pel_error_set(
+            reterr, PEL_E_UNSUPPORTED,
+            "keyring \"%s\" is a file: PKCS#12 files and key databases are not supported yet; "
+            "make a keyring directory with `pel keyring`",
+            name);
     return put_path(ret_path, cap, reterr, "%s", name);
 }
 
-enum pel_err pel_keyring_resolve(const char *keyring_dir, const char *owner_user, const char *name, char *ret_path,
-                                 size_t cap, struct pel_error *reterr)
+enum pel_err pel_keyring_resolve(const char *keyring_dir, const char *owner_user, const char *name,
+                                 char *ret_path, size_t cap, struct pel_error *reterr)
 {
     if (name[0] == '/')
         return resolve_absolute(name, ret_path, cap, reterr);
     if (strcmp(name, PEL_KEYRING_AUTH) == 0 || strcmp(name, PEL_KEYRING_AUTH "/*") == 0)
         return put_path(ret_path, cap, reterr, "%s", PEL_KEYRING_AUTH);
     if (name[0] == '*')
-        return pel_error_set(reterr, PEL_E_UNSUPPORTED, "keyring \"%s\": of the virtual rings only *AUTH*/* exists here",
-                             name);
+        return pel_error_set(reterr, PEL_E_UNSUPPORTED,
+                             "keyring \"%s\": of the virtual rings only *AUTH*/* exists here", name);
     const char *slash = strchr(name, '/');
     const char *user = slash != NULL ? name : owner_user;
     const char *ring = slash != NULL ? slash + 1 : name;
@@ -67,9 +69,10 @@ enum pel_err pel_keyring_resolve(const char *keyring_dir, const char *owner_user
     if (user == NULL || !is_component(user, user_len))
         return pel_error_set(reterr, PEL_E_ARG, "keyring \"%.200s\": its owner is no user name", name);
     if (!is_component(ring, strlen(ring)))
-        return pel_error_set(reterr, PEL_E_ARG,
-                             "keyring \"%.200s\": a ring's name is one word without slashes that does not begin with a dot",
-                             name);
+        return pel_error_set(
+            reterr, PEL_E_ARG,
+            "keyring \"%.200s\": a ring's name is one word without slashes that does not begin with a dot",
+            name);
     return put_path(ret_path, cap, reterr, "%s/%.*s/%s", keyring_dir, (int)user_len, user, ring);
 }
 
@@ -79,8 +82,8 @@ enum pel_err pel_keyring_check_label(const char *label, struct pel_error *reterr
     if (is_component(label, len) && len <= PEL_KEYRING_MAX_LABEL_LEN)
         return PEL_OK;
     return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
-                         "label \"%.140s\" cannot be one: 1 to %u characters, no slash, no leading dot", label,
-                         PEL_KEYRING_MAX_LABEL_LEN);
+                         "label \"%.140s\" cannot be one: 1 to %u characters, no slash, no leading dot",
+                         label, PEL_KEYRING_MAX_LABEL_LEN);
 }
 
 static enum pel_err check_ring(const char *ring, struct pel_error *reterr)
@@ -90,9 +93,11 @@ static enum pel_err check_ring(const char *ring, struct pel_error *reterr)
     if (there && S_ISDIR(st.st_mode))
         return PEL_OK;
     if (!there && errno != ENOENT && errno != ENOTDIR)
-        return pel_error_set(reterr, PEL_E_KEYRING_UNREADABLE, "%s: %m; check who runs the stack and who owns it", ring);
+        return pel_error_set(reterr, PEL_E_KEYRING_UNREADABLE,
+                             "%s: %m; check who runs the stack and who owns it", ring);
     return pel_error_set(reterr, PEL_E_KEYRING_MISSING,
-                         "%s: no such keyring directory; make it with `pel keyring cert --dir %s …`", ring, ring);
+                         "%s: no such keyring directory; make it with `pel keyring cert --dir %s …`", ring,
+                         ring);
 }
 
 /* Writes "a, b, c" of the names, cut at `cap`. */
@@ -112,17 +117,21 @@ static enum pel_err no_label(const char *ring, const char *label, struct pel_err
     join_names(&names, there, sizeof there);
     const char *nearest = pel_text_nearest(label, (const char *const *)names.names, names.num);
     if (names.num == 0)
-        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL, "%s: holds no certificate; label \"%s\" is wanted", ring, label);
+        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL, "%s: holds no certificate; label \"%s\" is wanted",
+                      ring, label);
     else if (nearest != NULL)
-        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL, "%s: no label \"%s\"; did you mean \"%s\"? (there are: %s)", ring,
-                      label, nearest, there);
+        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
+                      "%s: no label \"%s\"; did you mean \"%s\"? (there are: %s)", ring, label, nearest,
+                      there);
     else
-        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL, "%s: no label \"%s\"; there are: %s", ring, label, there);
+        pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL, "%s: no label \"%s\"; there are: %s", ring, label,
+                      there);
     pel_names_free(&names);
     return PEL_E_KEYRING_NO_LABEL;
 }
 
-enum pel_err pel_keyring_default_label(const char *ring, char *ret_label, size_t cap, struct pel_error *reterr)
+enum pel_err pel_keyring_default_label(const char *ring, char *ret_label, size_t cap,
+                                       struct pel_error *reterr)
 {
     char path[PEL_PATH_CAP];
     struct pel_file file = {0};
@@ -130,9 +139,10 @@ enum pel_err pel_keyring_default_label(const char *ring, char *ret_label, size_t
     PEL_TRY(pel_path_join(ring, "default", "", path, sizeof path, reterr));
     enum pel_err err = pel_file_read(path, false, &file, reterr);
     if (err == PEL_E_NOT_FOUND)
-        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
-                             "%s: no default label: code CertificateLabel, or make one with `pel keyring cert … --default`",
-                             ring);
+        return pel_error_set(
+            reterr, PEL_E_KEYRING_NO_LABEL,
+            "%s: no default label: code CertificateLabel, or make one with `pel keyring cert … --default`",
+            ring);
     PEL_TRY(err);
     char *label = (char *)file.bytes;
     label[strcspn(label, "\r\n")] = '\0';
@@ -145,8 +155,8 @@ enum pel_err pel_keyring_default_label(const char *ring, char *ret_label, size_t
     return err;
 }
 
-enum pel_err pel_keyring_read_cert(const char *ring, const char *label, struct pel_file *ret_file, char *ret_path,
-                                   size_t cap, struct pel_error *reterr)
+enum pel_err pel_keyring_read_cert(const char *ring, const char *label, struct pel_file *ret_file,
+                                   char *ret_path, size_t cap, struct pel_error *reterr)
 {
     PEL_TRY(check_ring(ring, reterr));
     PEL_TRY(pel_keyring_check_label(label, reterr));
@@ -155,8 +165,8 @@ enum pel_err pel_keyring_read_cert(const char *ring, const char *label, struct p
     return err == PEL_E_NOT_FOUND ? no_label(ring, label, reterr) : err;
 }
 
-enum pel_err pel_keyring_read_key(const char *ring, const char *label, struct pel_file *ret_file, char *ret_path,
-                                  size_t cap, struct pel_error *reterr)
+enum pel_err pel_keyring_read_key(const char *ring, const char *label, struct pel_file *ret_file,
+                                  char *ret_path, size_t cap, struct pel_error *reterr)
 {
     PEL_TRY(check_ring(ring, reterr));
     PEL_TRY(pel_keyring_check_label(label, reterr));
@@ -164,7 +174,27 @@ enum pel_err pel_keyring_read_key(const char *ring, const char *label, struct pe
     enum pel_err err = pel_file_read(ret_path, true, ret_file, reterr);
     if (err != PEL_E_NOT_FOUND)
         return err;
-    return pel_error_set(reterr, PEL_E_KEYRING_NO_KEY,
-                         "%s: the certificate \"%s\" has no private key beside it; put it there with mode 0600", ret_path,
-                         label);
+    return pel_error_set(
+        reterr, PEL_E_KEYRING_NO_KEY,
+        "%s: the certificate \"%s\" has no private key beside it; put it there with mode 0600", ret_path,
+        label);
+}
+
+enum pel_err pel_keyring_check_times(const char *path, int64_t not_before_s, int64_t not_after_s,
+                                     int64_t now_s, struct pel_error *reterr)
+{
+    char when[48];
+    int64_t days = (now_s - not_after_s) / 86400;
+    if (now_s < not_before_s)
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
+                             "%s: not valid for another %lld second(s); check the machine's clock", path,
+                             (long long)(not_before_s - now_s));
+    if (now_s <= not_after_s)
+        return PEL_OK;
+    if (days > 0)
+        snprintf(when, sizeof when, "%lld day(s) ago", (long long)days);
+    else
+        snprintf(when, sizeof when, "less than a day ago");
+    return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
+                         "%s: expired %s; renew it with `pel keyring cert`", path, when);
 }

@@ -19,19 +19,8 @@ struct listing {
     size_t num_rings;
 };
 
-static enum pel_err check_times(const struct pel_cert_facts *facts, int64_t now_s, struct pel_error *reterr)
-{
-    if (now_s > facts->not_after_s)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED, "expired %lld day(s) ago",
-                             (long long)((now_s - facts->not_after_s) / 86400 + 1));
-    if (now_s < facts->not_before_s)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED, "not valid for another %lld second(s)",
-                             (long long)(facts->not_before_s - now_s));
-    return PEL_OK;
-}
-
-static enum pel_err check_key(const char *ring, const char *label, const struct pel_pem *cert, bool *ret_has_key,
-                              struct pel_error *reterr)
+static enum pel_err check_key(const char *ring, const char *label, const struct pel_pem *cert,
+                              bool *ret_has_key, struct pel_error *reterr)
 {
     char path[PEL_PATH_CAP];
     struct pel_file key = {0};
@@ -45,7 +34,8 @@ static enum pel_err check_key(const char *ring, const char *label, const struct 
 }
 
 static enum pel_err fill(const char *ring, const char *dir, const char *label, int64_t now_s,
-                         struct pel_keyring_entry *entry, struct pel_cert_facts *facts, struct pel_error *reterr)
+                         struct pel_keyring_entry *entry, struct pel_cert_facts *facts,
+                         struct pel_error *reterr)
 {
     char path[PEL_PATH_CAP];
     struct pel_file file = {0};
@@ -56,7 +46,7 @@ static enum pel_err fill(const char *ring, const char *dir, const char *label, i
     if (err == PEL_OK && !entry->trusted)
         err = check_key(ring, label, &pem, &entry->has_key, reterr);
     if (err == PEL_OK)
-        err = check_times(facts, now_s, reterr);
+        err = pel_keyring_check_times(path, facts->not_before_s, facts->not_after_s, now_s, reterr);
     pel_file_free(&file);
     return err;
 }
@@ -84,8 +74,8 @@ static void visit_one(const struct listing *listing, const char *ring, const cha
     listing->visit(listing->arg, &entry);
 }
 
-static enum pel_err list_dir(const struct listing *listing, const char *ring, const char *dir, const char *default_label,
-                             bool trusted, struct pel_error *reterr)
+static enum pel_err list_dir(const struct listing *listing, const char *ring, const char *dir,
+                             const char *default_label, bool trusted, struct pel_error *reterr)
 {
     struct pel_names names = {0};
     enum pel_err err = pel_dir_list(dir, ".crt", PEL_KEYRING_MAX_FILES, &names, reterr);
@@ -126,7 +116,8 @@ static bool is_ring(const char *dir)
         return false;
     bool has_certs = names.num > 0;
     pel_names_free(&names);
-    return has_certs || (pel_path_join(dir, "trust", "", trust, sizeof trust, &ignored) == PEL_OK && is_dir(trust));
+    return has_certs ||
+           (pel_path_join(dir, "trust", "", trust, sizeof trust, &ignored) == PEL_OK && is_dir(trust));
 }
 
 static enum pel_err list_below(struct listing *listing, const char *dir, int depth, struct pel_error *reterr)

@@ -17,7 +17,8 @@
 
 enum pel_err pel_key_type_parse(const char *text, enum pel_key_type *ret_type)
 {
-    static const char *const names[] = {[PEL_KEY_P256] = "p256", [PEL_KEY_RSA2048] = "rsa2048", [PEL_KEY_RSA3072] = "rsa3072"};
+    static const char *const names[] = {
+        [PEL_KEY_P256] = "p256", [PEL_KEY_RSA2048] = "rsa2048", [PEL_KEY_RSA3072] = "rsa3072"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(text, names[i]) == 0) {
             *ret_type = (enum pel_key_type)i;
@@ -26,8 +27,8 @@ enum pel_err pel_key_type_parse(const char *text, enum pel_key_type *ret_type)
     return PEL_E_ARG;
 }
 
-static enum pel_err put(const char *dir, const char *name, const char *suffix, const struct pel_file *file, unsigned mode,
-                        bool force, struct pel_error *reterr)
+static enum pel_err put(const char *dir, const char *name, const char *suffix, const struct pel_file *file,
+                        unsigned mode, bool force, struct pel_error *reterr)
 {
     char path[PEL_PATH_CAP];
     PEL_TRY(pel_path_join(dir, name, suffix, path, sizeof path, reterr));
@@ -61,7 +62,8 @@ static enum pel_err check_free(const struct pel_keyring_request *request, struct
     for (size_t i = 0; i < 2 && !request->force; i++) {
         PEL_TRY(pel_path_join(request->dir, request->label, suffixes[i], path, sizeof path, reterr));
         if (access(path, F_OK) == 0)
-            return pel_error_set(reterr, PEL_E_EXISTS, "%s: exists already; give --force to replace it", path);
+            return pel_error_set(reterr, PEL_E_EXISTS, "%s: exists already; give --force to replace it",
+                                 path);
     }
     return PEL_OK;
 }
@@ -134,8 +136,10 @@ static enum pel_err read_authority(const struct pel_keyring_request *request, st
     } else {
         PEL_TRY(pel_keyring_default_label(request->ca_dir, ca->label, sizeof ca->label, reterr));
     }
-    PEL_TRY(pel_keyring_read_cert(request->ca_dir, ca->label, &ca->cert, ca->cert_path, sizeof ca->cert_path, reterr));
-    return pel_keyring_read_key(request->ca_dir, ca->label, &ca->key, ca->key_path, sizeof ca->key_path, reterr);
+    PEL_TRY(pel_keyring_read_cert(request->ca_dir, ca->label, &ca->cert, ca->cert_path, sizeof ca->cert_path,
+                                  reterr));
+    return pel_keyring_read_key(request->ca_dir, ca->label, &ca->key, ca->key_path, sizeof ca->key_path,
+                                reterr);
 }
 
 static enum pel_err make_from(const struct pel_keyring_request *request, const struct authority *ca,

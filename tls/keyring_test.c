@@ -20,18 +20,30 @@ PEL_TEST(keyring, resolve)
     static const struct {
         const char *name, *path;
     } good[] = {
-        {"web", "/etc/pellucid/keyrings/alice/web"},     {"BOB/Ring1", "/etc/pellucid/keyrings/BOB/Ring1"},
-        {"/srv/ring", "/srv/ring"},                      {"*AUTH*/*", "*AUTH*"},
-        {"*AUTH*", "*AUTH*"},                            {"my ring", "/etc/pellucid/keyrings/alice/my ring"},
+        {"web", "/etc/pellucid/keyrings/alice/web"},
+        {"BOB/Ring1", "/etc/pellucid/keyrings/BOB/Ring1"},
+        {"/srv/ring", "/srv/ring"},
+        {"*AUTH*/*", "*AUTH*"},
+        {"*AUTH*", "*AUTH*"},
+        {"my ring", "/etc/pellucid/keyrings/alice/my ring"},
     };
     static const struct {
         const char *name;
         enum pel_err err;
     } bad[] = {
-        {"", PEL_E_ARG},          {"..", PEL_E_ARG},         {"../x", PEL_E_ARG},          {"a/..", PEL_E_ARG},
-        {"a/b/c", PEL_E_ARG},     {"/a/../b", PEL_E_ARG},    {"a/", PEL_E_ARG},            {"/a/..", PEL_E_ARG},
-        {"a\nb", PEL_E_ARG},      {"*SITE*/*", PEL_E_UNSUPPORTED}, {"*TOKEN*/t", PEL_E_UNSUPPORTED},
-        {"/etc/passwd", PEL_E_UNSUPPORTED},                  {".hidden", PEL_E_ARG},
+        {"", PEL_E_ARG},
+        {"..", PEL_E_ARG},
+        {"../x", PEL_E_ARG},
+        {"a/..", PEL_E_ARG},
+        {"a/b/c", PEL_E_ARG},
+        {"/a/../b", PEL_E_ARG},
+        {"a/", PEL_E_ARG},
+        {"/a/..", PEL_E_ARG},
+        {"a\nb", PEL_E_ARG},
+        {"*SITE*/*", PEL_E_UNSUPPORTED},
+        {"*TOKEN*/t", PEL_E_UNSUPPORTED},
+        {"/etc/passwd", PEL_E_UNSUPPORTED},
+        {".hidden", PEL_E_ARG},
     };
     char path[PEL_PATH_CAP], long_name[600];
     struct pel_error error;
@@ -52,8 +64,8 @@ PEL_TEST(keyring, resolve)
 }
 
 /* A server environment of `ring` and `label`, with what `expected` says of the text. */
-static void expect_env(enum pel_tls_role role, const char *ring, const char *label, enum pel_tls_client_auth auth,
-                       enum pel_err expected, const char *text)
+static void expect_env(enum pel_tls_role role, const char *ring, const char *label,
+                       enum pel_tls_client_auth auth, enum pel_err expected, const char *text)
 {
     struct pel_tls_config config = kit_config(role, ring, label);
     struct pel_tls_env *env = NULL;
@@ -69,7 +81,8 @@ static void expect_env(enum pel_tls_role role, const char *ring, const char *lab
     pel_tls_env_unref(env);
 }
 
-static bool copy_file(const char *from_ring, const char *from, const char *to_ring, const char *to, unsigned mode)
+static bool copy_file(const char *from_ring, const char *from, const char *to_ring, const char *to,
+                      unsigned mode)
 {
     char from_path[300], to_path[300];
     struct pel_file file = {0};
@@ -101,27 +114,40 @@ PEL_TEST(keyring, what_is_wrong_is_said)
     PEL_REQUIRE(write_text("bad", "junk.crt", "not PEM at all\n", 0644));
     PEL_REQUIRE(copy_file("server", "p256.key", "bad", "junk.key", 0600));
     PEL_REQUIRE(copy_file("server", "p256.crt", "bad", "junkkey.crt", 0644));
-    PEL_REQUIRE(write_text("bad", "junkkey.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0600));
-    expect_env(PEL_TLS_SERVER, "nowhere", NULL, PEL_TLS_AUTH_NONE, PEL_E_KEYRING_MISSING, "nowhere: no such keyring directory");
+    PEL_REQUIRE(write_text("bad", "junkkey.key",
+                           "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0600));
+    expect_env(PEL_TLS_SERVER, "nowhere", NULL, PEL_TLS_AUTH_NONE, PEL_E_KEYRING_MISSING,
+               "nowhere: no such keyring directory");
     expect_env(PEL_TLS_SERVER, "empty", NULL, PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL, "no default label");
-    expect_env(PEL_TLS_SERVER, "empty", "x", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL, "holds no certificate");
+    expect_env(PEL_TLS_SERVER, "empty", "x", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL,
+               "holds no certificate");
     expect_env(PEL_TLS_SERVER, "server", "p265", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL,
                "no label \"p265\"; did you mean \"p256\"? (there are: expired, future, p256, rsa)");
-    expect_env(PEL_TLS_SERVER, "server", "quite-different", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL, "there are: expired");
-    expect_env(PEL_TLS_SERVER, "server", "../ca/ca", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL, "cannot be one");
+    expect_env(PEL_TLS_SERVER, "server", "quite-different", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL,
+               "there are: expired");
+    expect_env(PEL_TLS_SERVER, "server", "../ca/ca", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL,
+               "cannot be one");
     expect_env(PEL_TLS_SERVER, "bad", "nokey", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_KEY, "bad/nokey.key");
-    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_KEY_MISMATCH, "does not belong");
-    expect_env(PEL_TLS_SERVER, "bad", "open", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_MODE, "mode 0640 lets others at a private key; do `chmod 600");
-    expect_env(PEL_TLS_SERVER, "bad", "junk", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_MALFORMED, "bad/junk.crt: cannot be read as PEM");
-    expect_env(PEL_TLS_SERVER, "bad", "junkkey", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_MALFORMED, "bad/junkkey.key");
-    expect_env(PEL_TLS_SERVER, "server", "expired", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_EXPIRED, "expired 1 day(s) ago");
-    expect_env(PEL_TLS_SERVER, "server", "future", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_EXPIRED, "not valid for another");
+    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_KEY_MISMATCH,
+               "does not belong");
+    expect_env(PEL_TLS_SERVER, "bad", "open", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_MODE,
+               "mode 0640 lets others at a private key; do `chmod 600");
+    expect_env(PEL_TLS_SERVER, "bad", "junk", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_MALFORMED,
+               "bad/junk.crt: cannot be read as PEM");
+    expect_env(PEL_TLS_SERVER, "bad", "junkkey", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_MALFORMED,
+               "bad/junkkey.key");
+    expect_env(PEL_TLS_SERVER, "server", "expired", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_EXPIRED,
+               "expired less than a day ago");
+    expect_env(PEL_TLS_SERVER, "server", "future", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_CERT_EXPIRED,
+               "not valid for another");
     expect_env(PEL_TLS_CLIENT, "bad", "", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_TRUST, "checked against");
     PEL_REQUIRE(copy_file("server", "p256.key", "bad", "mixed.key", 0600));
     expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_NONE, PEL_OK, "");
     expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_PASSTHRU, PEL_OK, "");
-    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_FULL, PEL_E_KEYRING_NO_TRUST, "bad/trust: holds no *.crt");
-    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_SAFCHECK, PEL_E_KEYRING_NO_TRUST, "the client is checked");
+    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_FULL, PEL_E_KEYRING_NO_TRUST,
+               "bad/trust: holds no *.crt");
+    expect_env(PEL_TLS_SERVER, "bad", "mixed", PEL_TLS_AUTH_SAFCHECK, PEL_E_KEYRING_NO_TRUST,
+               "the client is checked");
     PEL_REQUIRE(write_text("bad", "default", "gone\n", 0644));
     expect_env(PEL_TLS_SERVER, "bad", NULL, PEL_TLS_AUTH_NONE, PEL_E_KEYRING_NO_LABEL, "no label \"gone\"");
     PEL_REQUIRE(write_text("bad", "default", "../../x\n", 0644));
@@ -135,7 +161,8 @@ PEL_TEST(keyring, an_unreadable_ring)
     PEL_REQUIRE(copy_file("server", "p256.key", "shut", "x.key", 0));
     bool root = geteuid() == 0;
     PEL_REQUIRE(!root || seteuid(65534) == 0); /* root reads everything: be nobody, who may not enter */
-    expect_env(PEL_TLS_SERVER, "shut", "x", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE, "check who runs the stack");
+    expect_env(PEL_TLS_SERVER, "shut", "x", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE,
+               "check who runs the stack");
     PEL_REQUIRE(!root || seteuid(0) == 0);
 }
 
@@ -145,15 +172,18 @@ PEL_TEST(keyring, what_is_no_file)
     PEL_REQUIRE(kit_ring("odd") != NULL && mkdir(kit_ring("odd"), 0700) == 0);
     snprintf(path, sizeof path, "%s/dir.crt", kit_ring("odd"));
     PEL_REQUIRE(mkdir(path, 0700) == 0);
-    expect_env(PEL_TLS_SERVER, "odd", "dir", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE, "not a regular file");
+    expect_env(PEL_TLS_SERVER, "odd", "dir", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE,
+               "not a regular file");
     snprintf(path, sizeof path, "%s/fifo.crt", kit_ring("odd"));
     PEL_REQUIRE(mkfifo(path, 0600) == 0); /* must not hang */
-    expect_env(PEL_TLS_SERVER, "odd", "fifo", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE, "not a regular file");
+    expect_env(PEL_TLS_SERVER, "odd", "fifo", PEL_TLS_AUTH_NONE, PEL_E_KEYRING_UNREADABLE,
+               "not a regular file");
 }
 
 PEL_TEST(keyring, lists_that_cannot_be_used_together)
 {
-    static const uint16_t only13[] = {0x1301}, only12[] = {0xc02b}, none[] = {0x0005, 0x009e}, bad_groups[] = {30, 19};
+    static const uint16_t only13[] = {0x1301}, only12[] = {0xc02b}, none[] = {0x0005, 0x009e},
+                          bad_groups[] = {30, 19};
     static const struct {
         uint32_t versions;
         const uint16_t *ciphers;
@@ -231,8 +261,9 @@ static void see(void *arg, const struct pel_keyring_entry *entry)
     seen->num_certs += !entry->trusted;
     seen->num_trust += entry->trusted;
     seen->num_problems += entry->problem != PEL_OK;
-    snprintf(seen->text + len, sizeof seen->text - len, "%s|%s|%s|%s|%s|%d%d%d\n", entry->label, entry->subject, entry->names,
-             entry->key_type, entry->problem_text, entry->is_default, entry->has_key, entry->is_ca);
+    snprintf(seen->text + len, sizeof seen->text - len, "%s|%s|%s|%s|%s|%d%d%d\n", entry->label,
+             entry->subject, entry->names, entry->key_type, entry->problem_text, entry->is_default,
+             entry->has_key, entry->is_ca);
 }
 
 PEL_TEST(keyring, list)
@@ -245,9 +276,12 @@ PEL_TEST(keyring, list)
     PEL_EXPECT_EQ(seen.num_certs, 4);
     PEL_EXPECT_EQ(seen.num_trust, 1);
     PEL_EXPECT_EQ(seen.num_problems, 2);
-    PEL_EXPECT_HAS(seen.text, "p256|CN=p256,O=Pellucid|DNS:server.test, DNS:*.wild.test, IP:192.0.2.1, IP:2001:db8::1|EC P-256||110");
-    PEL_EXPECT_HAS(seen.text, "rsa|CN=rsa,O=Pellucid|DNS:server.test, DNS:*.wild.test, IP:192.0.2.1, IP:2001:db8::1|RSA 2048||010");
-    PEL_EXPECT_HAS(seen.text, "|expired 1 day(s) ago|");
+    PEL_EXPECT_HAS(seen.text, "p256|CN=p256,O=Pellucid|DNS:server.test, DNS:*.wild.test, IP:192.0.2.1, "
+                              "IP:2001:db8::1|EC P-256||110");
+    PEL_EXPECT_HAS(
+        seen.text,
+        "rsa|CN=rsa,O=Pellucid|DNS:server.test, DNS:*.wild.test, IP:192.0.2.1, IP:2001:db8::1|RSA 2048||010");
+    PEL_EXPECT_HAS(seen.text, "expired less than a day ago; renew");
     PEL_EXPECT_HAS(seen.text, "ca|CN=Test Authority,O=Pellucid||EC P-256||001");
     memset(&seen, 0, sizeof seen);
     PEL_EXPECT_ERR(pel_keyring_list(kit_ring("."), now_s, see, &seen, NULL), PEL_OK);
@@ -273,7 +307,8 @@ PEL_TEST(keyring, modes_and_no_overwriting)
     PEL_EXPECT_EQ(mode_of("server", "p256.crt"), 0644);
     PEL_EXPECT_EQ(mode_of("server", "."), 0700);
     PEL_EXPECT_EQ(mode_of("server", "trust"), 0700);
-    struct pel_keyring_request request = {.dir = kit_ring("server"), .label = "p256", .subject = "CN=x", .ca_dir = kit_ring("ca")};
+    struct pel_keyring_request request = {
+        .dir = kit_ring("server"), .label = "p256", .subject = "CN=x", .ca_dir = kit_ring("ca")};
     PEL_EXPECT_ERR(pel_keyring_make_cert(&request, &error), PEL_E_EXISTS);
     PEL_EXPECT_HAS(error.text, "--force");
     request.dir = kit_ring("again");

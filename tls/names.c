@@ -10,7 +10,7 @@ struct name {
 };
 
 static const struct name versions[] = {
-    {0x0002, "SSLv2"}, {0x0300, "SSLv3"},   {0x0301, "TLSv1.0"},
+    {0x0002, "SSLv2"},   {0x0300, "SSLv3"},   {0x0301, "TLSv1.0"},
     {0x0302, "TLSv1.1"}, {0x0303, "TLSv1.2"}, {0x0304, "TLSv1.3"},
 };
 
@@ -60,37 +60,70 @@ static const struct name ciphers[] = {
 };
 
 static const struct name groups[] = {
-    {19, "secp192r1"}, {21, "secp224r1"}, {23, "secp256r1"}, {24, "secp384r1"}, {25, "secp521r1"},
-    {29, "x25519"},    {30, "x448"},      {256, "ffdhe2048"}, {257, "ffdhe3072"}, {258, "ffdhe4096"},
-    {0x11ec, "X25519MLKEM768"},
+    {19, "secp192r1"},  {21, "secp224r1"},          {23, "secp256r1"},
+    {24, "secp384r1"},  {25, "secp521r1"},          {29, "x25519"},
+    {30, "x448"},       {256, "ffdhe2048"},         {257, "ffdhe3072"},
+    {258, "ffdhe4096"}, {0x11ec, "X25519MLKEM768"},
 };
 
 static const struct name sigalgs[] = {
-    {0x0201, "rsa_pkcs1_sha1"},         {0x0203, "ecdsa_sha1"},
-    {0x0401, "rsa_pkcs1_sha256"},       {0x0501, "rsa_pkcs1_sha384"},
-    {0x0601, "rsa_pkcs1_sha512"},       {0x0403, "ecdsa_secp256r1_sha256"},
-    {0x0503, "ecdsa_secp384r1_sha384"}, {0x0603, "ecdsa_secp521r1_sha512"},
-    {0x0804, "rsa_pss_rsae_sha256"},    {0x0805, "rsa_pss_rsae_sha384"},
-    {0x0806, "rsa_pss_rsae_sha512"},    {0x0807, "ed25519"},
-    {0x0808, "ed448"},                  {0x0809, "rsa_pss_pss_sha256"},
-    {0x080a, "rsa_pss_pss_sha384"},     {0x080b, "rsa_pss_pss_sha512"},
+    {0x0201, "rsa_pkcs1_sha1"},
+    {0x0203, "ecdsa_sha1"},
+    {0x0401, "rsa_pkcs1_sha256"},
+    {0x0501, "rsa_pkcs1_sha384"},
+    {0x0601, "rsa_pkcs1_sha512"},
+    {0x0403, "ecdsa_secp256r1_sha256"},
+    {0x0503, "ecdsa_secp384r1_sha384"},
+    {0x0603, "ecdsa_secp521r1_sha512"},
+    {0x0804, "rsa_pss_rsae_sha256"},
+    {0x0805, "rsa_pss_rsae_sha384"},
+    {0x0806, "rsa_pss_rsae_sha512"},
+    {0x0807, "ed25519"},
+    {0x0808, "ed448"},
+    {0x0809, "rsa_pss_pss_sha256"},
+    {0x080a, "rsa_pss_pss_sha384"},
+    {0x080b, "rsa_pss_pss_sha512"},
 };
 
 static const struct name alerts[] = {
-    {0, "close_notify"},           {10, "unexpected_message"},     {20, "bad_record_mac"},
-    {21, "decryption_failed"},     {22, "record_overflow"},        {30, "decompression_failure"},
-    {40, "handshake_failure"},     {41, "no_certificate"},         {42, "bad_certificate"},
-    {43, "unsupported_certificate"}, {44, "certificate_revoked"},  {45, "certificate_expired"},
-    {46, "certificate_unknown"},   {47, "illegal_parameter"},      {48, "unknown_ca"},
-    {49, "access_denied"},         {50, "decode_error"},           {51, "decrypt_error"},
-    {60, "export_restriction"},    {70, "protocol_version"},       {71, "insufficient_security"},
-    {80, "internal_error"},        {86, "inappropriate_fallback"}, {90, "user_canceled"},
-    {100, "no_renegotiation"},     {109, "missing_extension"},     {110, "unsupported_extension"},
-    {112, "unrecognized_name"},    {113, "bad_certificate_status_response"},
-    {115, "unknown_psk_identity"}, {116, "certificate_required"},  {120, "no_application_protocol"},
+    {0, "close_notify"},
+    {10, "unexpected_message"},
+    {20, "bad_record_mac"},
+    {21, "decryption_failed"},
+    {22, "record_overflow"},
+    {30, "decompression_failure"},
+    {40, "handshake_failure"},
+    {41, "no_certificate"},
+    {42, "bad_certificate"},
+    {43, "unsupported_certificate"},
+    {44, "certificate_revoked"},
+    {45, "certificate_expired"},
+    {46, "certificate_unknown"},
+    {47, "illegal_parameter"},
+    {48, "unknown_ca"},
+    {49, "access_denied"},
+    {50, "decode_error"},
+    {51, "decrypt_error"},
+    {60, "export_restriction"},
+    {70, "protocol_version"},
+    {71, "insufficient_security"},
+    {80, "internal_error"},
+    {86, "inappropriate_fallback"},
+    {90, "user_canceled"},
+    {100, "no_renegotiation"},
+    {109, "missing_extension"},
+    {110, "unsupported_extension"},
+    {112, "unrecognized_name"},
+    {113, "bad_certificate_status_response"},
+    {115, "unknown_psk_identity"},
+    {116, "certificate_required"},
+    {120, "no_application_protocol"},
 };
 
-#define ROWS(table) {(table), sizeof(table) / sizeof((table)[0])}
+#define ROWS(table)                                                                                          \
+    {                                                                                                        \
+        (table), sizeof(table) / sizeof((table)[0])                                                          \
+    }
 
 static const struct {
     const struct name *rows;

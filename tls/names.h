@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The IANA names of what TLS negotiates, and lists of them as text for messages. Numbers without a name here show as
- * hexadecimal. Nothing allocates; any thread.
+ * The IANA names of what TLS negotiates, and lists of them as text for messages. Numbers without a name
+ * here show as hexadecimal. Nothing allocates; any thread.
  */
 #ifndef PEL_TLS_NAMES_H
 #define PEL_TLS_NAMES_H
@@ -18,8 +18,8 @@ const char *pel_name_of(enum pel_name_kind kind, uint16_t code);
 /* pel_name_is_grease tells whether `code` is one of RFC 8701's values without meaning. */
 bool pel_name_is_grease(uint16_t code);
 
-/* pel_name_list writes the names of `num` codes, comma separated and without GREASE, into `text` of `cap` bytes (at least
- * 8), cut with "…" at what fits, "none" when there are none; returns `text`. */
+/* pel_name_list writes the names of `num` codes, comma separated and without GREASE, into `text` of `cap`
+ * bytes (at least 8), cut with "…" at what fits, "none" when there are none; returns `text`. */
 const char *pel_name_list(enum pel_name_kind kind, const uint16_t *codes, size_t num, char *text, size_t cap);
 
 #endif

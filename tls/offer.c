@@ -51,8 +51,7 @@ static struct subject subject_of(enum pel_err err, const struct pel_tls_offer *o
         return (struct subject){PEL_NAME_GROUP, "groups", offer->groups, offer->num_groups};
     case PEL_E_TLS_NO_COMMON_SIGNATURE:
         return (struct subject){PEL_NAME_SIGALG, "signature algorithms", offer->sigalgs, offer->num_sigalgs};
-    default:
-        return (struct subject){PEL_NAME_CIPHER, "suites", offer->ciphers, offer->num_ciphers};
+    default: return (struct subject){PEL_NAME_CIPHER, "suites", offer->ciphers, offer->num_ciphers};
     }
 }
 
@@ -76,11 +75,11 @@ enum pel_err pel_offer_explain(enum pel_err err, const char *reason, const struc
     }
     pel_name_list(configured.kind, configured.codes, configured.num, ours_text, sizeof ours_text);
     if (peer == NULL)
-        return pel_error_set(reterr, err, "%s: %s; %s configured here: %s", pel_err_text(err), reason, configured.word,
-                             ours_text);
+        return pel_error_set(reterr, err, "%s: %s; %s configured here: %s", pel_err_text(err), reason,
+                             configured.word, ours_text);
     struct subject offered = subject_of(err, peer);
-    return pel_error_set(reterr, err, "%s: %s; %s: the peer offers %s; configured here: %s", pel_err_text(err), reason,
-                         offered.word,
-                         pel_name_list(offered.kind, offered.codes, offered.num, theirs_text, sizeof theirs_text),
-                         ours_text);
+    return pel_error_set(
+        reterr, err, "%s: %s; %s: the peer offers %s; configured here: %s", pel_err_text(err), reason,
+        offered.word,
+        pel_name_list(offered.kind, offered.codes, offered.num, theirs_text, sizeof theirs_text), ours_text);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record layer as a seam. Once the handshake is done a session opens and seals records through one of these engines,
- * chosen by pel_record_choose: BoringSSL's own record layer (tls/boringssl/record.c), which keeps the handshake object,
- * or one that takes the keys out of it and lets it go.
+ * The record layer as a seam. Once the handshake is done a session opens and seals records through one of
+ * these engines, chosen by pel_record_choose: BoringSSL's own record layer (tls/boringssl/record.c), which
+ * keeps the handshake object, or one that takes the keys out of it and lets it go.
  *
- * The session hands whole records over, header included and its lengths checked; an engine answers with clear text that
- * has been verified, with what else the record was, or with a final error. Engines have no buffers of their own that
- * grow, no clock and no sockets. One thread a context.
+ * The session hands whole records over, header included and its lengths checked; an engine answers with
+ * clear text that has been verified, with what else the record was, or with a final error. Engines have no
+ * buffers of their own that grow, no clock and no sockets. One thread a context.
  */
 #ifndef PEL_TLS_RECORD_H
 #define PEL_TLS_RECORD_H
@@ -17,11 +17,11 @@
 #include "base/err.h"
 #include "tls/buffer.h"
 
-#define PEL_RECORD_HEADER_LEN 5u
-#define PEL_RECORD_MAX_PLAIN_LEN 16384u                           /* RFC 8446 section 5.1 */
-#define PEL_RECORD_MAX_CIPHER_LEN (PEL_RECORD_MAX_PLAIN_LEN + 2048u) /* RFC 5246 section 6.2.3; TLS 1.3 allows less */
-#define PEL_RECORD_MAX_LEN (PEL_RECORD_HEADER_LEN + PEL_RECORD_MAX_CIPHER_LEN)
-#define PEL_RECORD_MAX_OVERHEAD 512u /* header, IV, MAC, padding, tag; and a KeyUpdate's record before it */
+#define PEL_RECORD_HEADER_LEN    5u
+#define PEL_RECORD_MAX_PLAIN_LEN 16384u /* RFC 8446 section 5.1 */
+/* RFC 5246 section 6.2.3; TLS 1.3 allows less. */
+#define PEL_RECORD_MAX_CIPHER_LEN (PEL_RECORD_MAX_PLAIN_LEN + 2048u)
+#define PEL_RECORD_MAX_LEN        (PEL_RECORD_HEADER_LEN + PEL_RECORD_MAX_CIPHER_LEN)
 
 struct pel_hs;
 
@@ -38,27 +38,29 @@ struct pel_record_opened {
 };
 
 struct pel_record_ops {
-    const char *name;   /* "boringssl" */
-    size_t ctx_len;     /* bytes of context that the session allocates, zeroed */
+    const char *name; /* "boringssl" */
+    size_t ctx_len;   /* bytes of context that the session allocates, zeroed */
 
-    /* init takes over from a finished handshake. On success the engine owns `hs`; on failure the session still does.
-     * Errors: NO_MEMORY, TLS_INTERNAL. */
+    /* init takes over from a finished handshake. On success the engine owns `hs`; on failure the session
+     * still does. Errors: NO_MEMORY, TLS_INTERNAL. */
     enum pel_err (*init)(void *ctx, struct pel_hs *hs);
 
     /* fini wipes the keys and frees what the context owns. */
     void (*fini)(void *ctx);
 
-    /* open verifies and decrypts one whole record of at most PEL_RECORD_MAX_LEN bytes into `plain`, whose `cap` is the
-     * record's length or PEL_RECORD_MAX_PLAIN_LEN, the lesser. May append to `out` (an alert, a KeyUpdate). `reterr` is
-     * filled on failure. Errors: TLS_*. */
+    /* open verifies and decrypts one whole record of at most PEL_RECORD_MAX_LEN bytes into `plain`, whose
+     * `cap` is the record's length or PEL_RECORD_MAX_PLAIN_LEN, the lesser. May append to `out` (an alert,
+     * a KeyUpdate). `reterr` is filled on failure. Errors: TLS_*. */
     enum pel_err (*open)(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain, size_t cap,
-                         struct pel_buffer *out, struct pel_record_opened *ret_opened, struct pel_error *reterr);
+                         struct pel_buffer *out, struct pel_record_opened *ret_opened,
+                         struct pel_error *reterr);
 
-    /* seal appends one application data record of 1 to PEL_RECORD_MAX_PLAIN_LEN bytes to `out`; the caller has seen to
-     * room. Errors: NO_MEMORY, TLS_INTERNAL. */
+    /* seal appends one application data record of 1 to PEL_RECORD_MAX_PLAIN_LEN bytes to `out`; the caller
+     * has seen to room. Errors: NO_MEMORY, TLS_INTERNAL. */
     enum pel_err (*seal)(void *ctx, const uint8_t *plain, size_t len, struct pel_buffer *out);
 
-    /* close appends a close_notify; alert appends a fatal alert of RFC 8446 section 6. Errors: NO_MEMORY, TLS_INTERNAL. */
+    /* close appends a close_notify; alert appends a fatal alert of RFC 8446 section 6. Errors: NO_MEMORY,
+     * TLS_INTERNAL. */
     enum pel_err (*close)(void *ctx, struct pel_buffer *out);
     enum pel_err (*alert)(void *ctx, uint8_t description, struct pel_buffer *out);
 };

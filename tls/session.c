@@ -28,7 +28,8 @@ bool pel_session_invariant(const struct pel_tls *tls)
     bool secure = tls->state.state == PEL_TLS_SECURE;
     if (secure && (tls->ops == NULL || tls->record_ctx == NULL || tls->hs != NULL || tls->cipher == 0))
         return false;
-    if (!secure && tls->state.state != PEL_TLS_FAILED && (tls->plain.len > 0 || tls->reading.state != PEL_HALF_WAIT))
+    if (!secure && tls->state.state != PEL_TLS_FAILED &&
+        (tls->plain.len > 0 || tls->reading.state != PEL_HALF_WAIT))
         return false; /* no clear text before the handshake is done */
     if ((tls->state.state == PEL_TLS_FAILED) != (tls->err != PEL_OK))
         return false;
@@ -43,7 +44,8 @@ enum pel_err pel_session_fail(struct pel_tls *tls, enum pel_err err, const char 
         return tls->err;
     assert(err != PEL_OK && err != PEL_E_AGAIN && err != PEL_E_EOF);
     tls->err = pel_count_err(tls->counters, err);
-    tls->failure = strdup(text != NULL ? text : pel_err_text(err)); /* without memory info falls back on the sentence */
+    tls->failure =
+        strdup(text != NULL ? text : pel_err_text(err)); /* without memory info falls back on the sentence */
     tls->deadline_us = UINT64_MAX;
     pel_sm_move(&tls->state, PEL_TLS_FAILED);
     pel_buffer_fini(&tls->in);
@@ -127,7 +129,9 @@ static enum pel_err become_secure(struct pel_tls *tls)
     if (tls->writing.state == PEL_HALF_WAIT)
         pel_sm_move(&tls->writing, PEL_HALF_OPEN);
     pel_count_stat(tls->counters,
-                   tls->env->role == PEL_TLS_SERVER ? PEL_STAT_tls_handshakes_server : PEL_STAT_tls_handshakes_client, 1);
+                   tls->env->role == PEL_TLS_SERVER ? PEL_STAT_tls_handshakes_server
+                                                    : PEL_STAT_tls_handshakes_client,
+                   1);
     pel_count_stat(tls->counters, PEL_STAT_tls_resumed, tls->resumed ? 1 : 0);
     return PEL_OK;
 }
@@ -216,12 +220,13 @@ enum pel_err pel_tls_tick(struct pel_tls *tls, uint64_t now_us)
     if (now_us < tls->deadline_us)
         return PEL_OK;
     if (tls->state.state == PEL_TLS_HELLO_WAIT)
-        return pel_session_fail(tls, PEL_E_TLS_HANDSHAKE_START_TIMEOUT,
-                                tls->env->role == PEL_TLS_SERVER
-                                    ? "the handshake did not start in time (RC 5004): the client sent not one byte; "
-                                      "are both ends servers, or does the client wait for a greeting in clear?"
-                                    : "the handshake did not start in time (RC 5004): the server did not answer the hello; "
-                                      "does it speak TLS on this port?");
+        return pel_session_fail(
+            tls, PEL_E_TLS_HANDSHAKE_START_TIMEOUT,
+            tls->env->role == PEL_TLS_SERVER
+                ? "the handshake did not start in time (RC 5004): the client sent not one byte; "
+                  "are both ends servers, or does the client wait for a greeting in clear?"
+                : "the handshake did not start in time (RC 5004): the server did not answer the hello; "
+                  "does it speak TLS on this port?");
     pel_session_alert(tls, 90); /* user_canceled: the nearest that TLS has */
     return pel_session_fail(tls, PEL_E_TLS_HANDSHAKE_TIMEOUT, NULL);
 }

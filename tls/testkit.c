@@ -42,12 +42,13 @@ static bool say(enum pel_err err, const struct pel_error *error)
 static bool make_ca(const char *ring)
 {
     struct pel_error error = {0};
-    struct pel_keyring_request request = {.dir = path_of(ring), .label = ring, .subject = "CN=Test Authority,O=Pellucid"};
+    struct pel_keyring_request request = {
+        .dir = path_of(ring), .label = ring, .subject = "CN=Test Authority,O=Pellucid"};
     return say(pel_keyring_make_ca(&request, &error), &error);
 }
 
-static bool make_cert(const char *ring, const char *label, const char *ca, enum pel_key_type type, bool client,
-                      int64_t from_s, int64_t to_s)
+static bool make_cert(const char *ring, const char *label, const char *ca, enum pel_key_type type,
+                      bool client, int64_t from_s, int64_t to_s)
 {
     static const char *const dns[] = {"server.test", "*.wild.test"};
     static const char *const ip[] = {"192.0.2.1", "2001:db8::1"};
@@ -57,10 +58,18 @@ static bool make_cert(const char *ring, const char *label, const char *ca, enum 
     char subject[64];
     snprintf(subject, sizeof subject, "CN=%s,O=Pellucid", label);
     struct pel_keyring_request request = {
-        .dir = path_of(ring), .label = label, .subject = subject, .key_type = type, .ca_dir = path_of(ca),
-        .client = client, .dns_names = dns, .num_dns_names = client ? 0 : 2, .ip_addresses = ip,
+        .dir = path_of(ring),
+        .label = label,
+        .subject = subject,
+        .key_type = type,
+        .ca_dir = path_of(ca),
+        .client = client,
+        .dns_names = dns,
+        .num_dns_names = client ? 0 : 2,
+        .ip_addresses = ip,
         .num_ip_addresses = client ? 0 : 2,
-        .not_before_s = from_s != 0 ? now_s + from_s : 0, .not_after_s = to_s != 0 ? now_s + to_s : 0,
+        .not_before_s = from_s != 0 ? now_s + from_s : 0,
+        .not_after_s = to_s != 0 ? now_s + to_s : 0,
     };
     return say(pel_keyring_make_cert(&request, &error), &error);
 }
@@ -87,7 +96,8 @@ static bool make_all(void)
            make_cert("client", "me", "ca", PEL_KEY_P256, true, 0, 0) &&
            make_cert("client", "mersa", "ca", PEL_KEY_RSA2048, true, 0, 0) &&
            make_cert("client", "old", "ca", PEL_KEY_P256, true, -7200, -3600) &&
-           make_cert("stranger", "they", "otherca", PEL_KEY_P256, true, 0, 0) && trust("stranger", "ca", "ca") &&
+           make_cert("stranger", "they", "otherca", PEL_KEY_P256, true, 0, 0) &&
+           trust("stranger", "ca", "ca") &&
            make_cert("strange_server", "p256", "otherca", PEL_KEY_P256, false, 0, 0) &&
            trust("trusting", "ca", "ca") && mkdir(path_of("empty"), 0700) == 0;
 }
@@ -187,7 +197,8 @@ bool kit_transfer(struct kit_pair *pair, struct pel_tls *from, struct pel_tls *t
             moved = true;
         }
         moved = kit_move(pair, from, to, err) > 0 || moved;
-        while (pel_tls_read(to, got + got_len, 1 + pel_prng_below(&pair->prng, len + 1 - got_len), &n) == PEL_OK) {
+        while (pel_tls_read(to, got + got_len, 1 + pel_prng_below(&pair->prng, len + 1 - got_len), &n) ==
+               PEL_OK) {
             got_len += n;
             moved = true;
             if (got_len > len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tests of sessions share: rings made once a program under a temporary directory, and two sessions joined by memory
- * whose bytes are moved in pieces of a chosen size. For tests only.
+ * What tests of sessions share: rings made once a program under a temporary directory, and two sessions
+ * joined by memory whose bytes are moved in pieces of a chosen size. For tests only.
  */
 #ifndef PEL_TLS_TESTKIT_H
 #define PEL_TLS_TESTKIT_H
@@ -9,9 +9,10 @@
 #include "base/clock.h"
 #include "tls/tls.h"
 
-/* Rings under kit_ring(): "ca" and "otherca" (authorities); "server" with labels p256 (default), rsa, expired, future,
- * all for server.test and 192.0.2.1; "client" with label me; "stranger" with a client certificate of the other authority;
- * "trusting" with authorities only; "empty". NULL when they cannot be made. */
+/* Rings under kit_ring(): "ca" and "otherca" (authorities); "server" with labels p256 (default), rsa,
+ * expired, future, all for server.test and 192.0.2.1; "client" with label me; "stranger" with a client
+ * certificate of the other authority; "trusting" with authorities only; "empty". NULL when they cannot be
+ * made. */
 const char *kit_ring(const char *name);
 
 /* A config for a role with everything allowed that BoringSSL does by default: TLS 1.2 and 1.3. */

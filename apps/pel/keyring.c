@@ -13,10 +13,22 @@
 #include "apps/pel/verb.h"
 
 #define MAX_NAMES 64
-#define DAY_S 86400
+#define DAY_S     86400
 
-enum { OPT_JSON = 0x100, OPT_DAYS, OPT_KEY, OPT_SUBJECT, OPT_DNS, OPT_IP, OPT_CA, OPT_CA_LABEL, OPT_CLIENT, OPT_DEFAULT,
-       OPT_FORCE, OPT_FILE };
+enum {
+    OPT_JSON = 0x100,
+    OPT_DAYS,
+    OPT_KEY,
+    OPT_SUBJECT,
+    OPT_DNS,
+    OPT_IP,
+    OPT_CA,
+    OPT_CA_LABEL,
+    OPT_CLIENT,
+    OPT_DEFAULT,
+    OPT_FORCE,
+    OPT_FILE
+};
 
 struct options {
     struct pel_keyring_request request;
@@ -159,8 +171,9 @@ static int run_ca(struct options *options)
     set_times(options);
     if (pel_keyring_make_ca(request, &error) != PEL_OK)
         return fail(&error);
-    printf("made the authority \"%s\" in %s; now `pel keyring cert --dir RING --label L --ca %s --dns NAME`\n",
-           request->label, request->dir, request->dir);
+    printf(
+        "made the authority \"%s\" in %s; now `pel keyring cert --dir RING --label L --ca %s --dns NAME`\n",
+        request->label, request->dir, request->dir);
     return 0;
 }
 
@@ -175,7 +188,8 @@ static int run_cert(struct options *options)
     if (request->ca_dir == NULL)
         return need("cert", "--ca CARING");
     if (!request->client && request->num_dns_names + request->num_ip_addresses == 0)
-        return need("cert", "--dns NAME or --ip ADDRESS (a server's certificate is for a name), or --client,");
+        return need("cert",
+                    "--dns NAME or --ip ADDRESS (a server's certificate is for a name), or --client,");
     request->dns_names = options->dns_names;
     request->ip_addresses = options->ip_addresses;
     snprintf(options->subject, sizeof options->subject, "CN=%s",
@@ -185,7 +199,8 @@ static int run_cert(struct options *options)
     set_times(options);
     if (pel_keyring_make_cert(request, &error) != PEL_OK)
         return fail(&error);
-    printf("made %s/%s.crt and its key; %s/trust holds the authority\n", request->dir, request->label, request->dir);
+    printf("made %s/%s.crt and its key; %s/trust holds the authority\n", request->dir, request->label,
+           request->dir);
     return 0;
 }
 
@@ -198,8 +213,8 @@ static int run_trust(struct options *options)
         return need("trust", "--label LABEL");
     if (options->file == NULL)
         return need("trust", "--file FILE.crt");
-    if (pel_keyring_trust(options->request.dir, options->request.label, options->file, options->request.force, &error) !=
-        PEL_OK)
+    if (pel_keyring_trust(options->request.dir, options->request.label, options->file, options->request.force,
+                          &error) != PEL_OK)
         return fail(&error);
     return 0;
 }
@@ -249,7 +264,8 @@ static void show_json(const struct pel_keyring_entry *entry, bool first)
     print_json_text("issuer", entry->issuer, ",");
     print_json_text("names", entry->names, ",");
     print_json_text("key_type", entry->key_type, ",");
-    printf("\"not_before\":%lld,\"not_after\":%lld,", (long long)entry->not_before_s, (long long)entry->not_after_s);
+    printf("\"not_before\":%lld,\"not_after\":%lld,", (long long)entry->not_before_s,
+           (long long)entry->not_after_s);
     print_json_text("problem", entry->problem == PEL_OK ? "" : pel_err_name(entry->problem), ",");
     print_json_text("problem_text", entry->problem_text, "}");
 }
@@ -264,9 +280,9 @@ static void show_text(struct listing *listing, const struct pel_keyring_entry *e
     if (strcmp(listing->ring, entry->ring) != 0)
         printf("%s%s\n", listing->num_entries > 0 ? "\n" : "", entry->ring);
     snprintf(listing->ring, sizeof listing->ring, "%s", entry->ring);
-    printf("  %-7s %-16s %-9s until %s  %s%s%s%s%s\n", entry->trusted ? "trust" : "cert", entry->label, entry->key_type,
-           until, entry->subject, entry->names[0] != '\0' ? "  for " : "", entry->names, entry->is_ca ? "  (authority)" : "",
-           entry->is_default ? "  (default)" : "");
+    printf("  %-7s %-16s %-9s until %s  %s%s%s%s%s\n", entry->trusted ? "trust" : "cert", entry->label,
+           entry->key_type, until, entry->subject, entry->names[0] != '\0' ? "  for " : "", entry->names,
+           entry->is_ca ? "  (authority)" : "", entry->is_default ? "  (default)" : "");
     if (entry->problem != PEL_OK)
         printf("          ! %s\n", entry->problem_text);
 }
@@ -305,12 +321,14 @@ static const struct {
     int (*run)(struct options *options);
 } verbs[] = {
     {"ca", "Makes a certificate authority of your own.", ca_options, run_ca},
-    {"cert", "Makes a key and a certificate that the authority CARING signs, and puts the authority into RING/trust.",
+    {"cert",
+     "Makes a key and a certificate that the authority CARING signs, and puts the authority into RING/trust.",
      cert_options, run_cert},
     {"trust", "Puts an authority's certificate into RING/trust.", trust_options, run_trust},
     {"default", "Makes LABEL the ring's default.", default_options, run_default},
-    {"list", "Lists certificates with their names, expiry and problems; exit status 1 when there are problems.", list_options,
-     run_list},
+    {"list",
+     "Lists certificates with their names, expiry and problems; exit status 1 when there are problems.",
+     list_options, run_list},
 };
 
 static int usage(FILE *stream, int status)
@@ -318,12 +336,14 @@ static int usage(FILE *stream, int status)
     fprintf(stream, "Usage: pel keyring VERB [OPTION…]\n\n");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         fprintf(stream, "  %-8s %s\n", verbs[i].name, verbs[i].doc);
-    fprintf(stream, "\nExample:\n"
-                    "  pel keyring ca   --dir rings/ca\n"
-                    "  pel keyring cert --dir rings/web --label web --ca rings/ca --dns www.example.test --ip 192.0.2.1\n"
-                    "  pel keyring cert --dir rings/me  --label me  --ca rings/ca --client\n"
-                    "  pel keyring list --dir rings\n\n"
-                    "`pel keyring VERB --help` shows a verb's options.\n");
+    fprintf(
+        stream,
+        "\nExample:\n"
+        "  pel keyring ca   --dir rings/ca\n"
+        "  pel keyring cert --dir rings/web --label web --ca rings/ca --dns www.example.test --ip 192.0.2.1\n"
+        "  pel keyring cert --dir rings/me  --label me  --ca rings/ca --client\n"
+        "  pel keyring list --dir rings\n\n"
+        "`pel keyring VERB --help` shows a verb's options.\n");
     return status;
 }
 

@@ -32,22 +32,22 @@ enum pel_key_type { PEL_KEY_P256, PEL_KEY_RSA2048, PEL_KEY_RSA3072 };
 
 /* A certificate to make. All strings are borrowed for the time of the call. */
 struct pel_keyring_request {
-    const char *dir;              /* the ring's directory; made when missing */
-    const char *label;            /* 1 to 127 characters, no slash, no leading dot */
-    const char *subject;          /* "CN=host.example,O=Example"; CN, O, OU, C, L and ST are known */
+    const char *dir;     /* the ring's directory; made when missing */
+    const char *label;   /* 1 to 127 characters, no slash, no leading dot */
+    const char *subject; /* "CN=host.example,O=Example"; CN, O, OU, C, L and ST are known */
     enum pel_key_type key_type;
-    int64_t not_before_s;         /* seconds since 1970; both 0: from one hour ago ... */
-    int64_t not_after_s;          /* ... and 10 years (an authority) or 1 year (a certificate) from now */
-    bool force;                   /* replace what exists */
+    int64_t not_before_s; /* seconds since 1970; both 0: from one hour ago ... */
+    int64_t not_after_s;  /* ... and 10 years (an authority) or 1 year (a certificate) from now */
+    bool force;           /* replace what exists */
     /* of a certificate alone */
     const char *const *dns_names; /* subject alternative names */
     size_t num_dns_names;
     const char *const *ip_addresses; /* text of IPv4 or IPv6 addresses */
     size_t num_ip_addresses;
-    const char *ca_dir;           /* the ring of the authority */
-    const char *ca_label;         /* its label; NULL: that ring's default */
-    bool client;                  /* for clients (clientAuth); otherwise for servers (serverAuth) */
-    bool make_default;            /* write the label into `default`; a ring without one always gets it */
+    const char *ca_dir;   /* the ring of the authority */
+    const char *ca_label; /* its label; NULL: that ring's default */
+    bool client;          /* for clients (clientAuth); otherwise for servers (serverAuth) */
+    bool make_default;    /* write the label into `default`; a ring without one always gets it */
 };
 
 /* pel_key_type_parse reads "p256", "rsa2048" or "rsa3072". Errors: ARG. */
@@ -77,19 +77,19 @@ PEL_MUST_USE enum pel_err pel_keyring_set_default(const char *dir, const char *l
 
 /* One certificate of a ring, as a listing shows it. Strings are valid during the visit. */
 struct pel_keyring_entry {
-    const char *ring;     /* the ring's directory */
+    const char *ring; /* the ring's directory */
     const char *label;
-    bool trusted;         /* it stands in trust/ */
+    bool trusted; /* it stands in trust/ */
     bool is_default;
     bool has_key;
     bool is_ca;
-    const char *subject;  /* "CN=…,O=…"; "" when it cannot be read */
+    const char *subject; /* "CN=…,O=…"; "" when it cannot be read */
     const char *issuer;
     const char *names;    /* "DNS:a.example, IP:192.0.2.1"; "" when none */
     const char *key_type; /* "EC P-256", "RSA 2048", "" */
     int64_t not_before_s;
-    int64_t not_after_s;  /* 0 when unknown */
-    enum pel_err problem; /* PEL_OK: usable now */
+    int64_t not_after_s;      /* 0 when unknown */
+    enum pel_err problem;     /* PEL_OK: usable now */
     const char *problem_text; /* one line; "" when none */
 };
 

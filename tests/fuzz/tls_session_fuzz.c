@@ -3,10 +3,10 @@
  * Hostile bytes to a TLS session. The first byte of an input chooses role, versions and way; the rest is
  *
  *     raw     fed to a fresh session as it is
- *     bent    a list of 3-byte changes (distance, new value, kind) to what an honest peer sends, handshake and data
+ *     bent    a list of 3-byte changes (distance, new value, kind) to what an honest peer sends
  *
- * Whatever comes, a session ends with a named error or goes on, never delivers a byte that the peer did not write, and
- * keeps its bounds.
+ * Whatever comes, a session ends with a named error or goes on, never delivers a byte that the peer did
+ * not write, and keeps its bounds.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +24,11 @@ static struct pel_tls_env *env_of(uint8_t flags, bool client)
     unsigned slot = (flags & (FLAG_TLS12 | FLAG_AUTH | FLAG_RSA)) | (client ? 1u : 0u);
     if (envs[slot] != NULL)
         return envs[slot];
-    struct pel_tls_config config = kit_config(client ? PEL_TLS_CLIENT : PEL_TLS_SERVER, client ? "client" : "server",
-                                              client ? NULL : (flags & FLAG_RSA) ? "rsa" : "p256");
+    struct pel_tls_config config =
+        kit_config(client ? PEL_TLS_CLIENT : PEL_TLS_SERVER, client ? "client" : "server",
+                   client               ? NULL
+                   : (flags & FLAG_RSA) ? "rsa"
+                                        : "p256");
     config.versions = (flags & FLAG_TLS12) ? PEL_TLS_V1_2 : PEL_TLS_V1_3;
     config.client_auth = (flags & FLAG_AUTH) ? PEL_TLS_AUTH_REQUIRED : PEL_TLS_AUTH_NONE;
     if (pel_tls_env_new(&config, &envs[slot], NULL) != PEL_OK)
@@ -84,7 +87,8 @@ struct bender {
 
 static void next_change(struct bender *bender)
 {
-    bender->until = bender->left_len >= 3 ? bender->changes[0] * (bender->changes[2] & 0x80 ? 16u : 1u) : SIZE_MAX;
+    bender->until =
+        bender->left_len >= 3 ? bender->changes[0] * (bender->changes[2] & 0x80 ? 16u : 1u) : SIZE_MAX;
 }
 
 /* Changes, drops or doubles bytes on their way; returns how many are in `bent` (room for twice `len`). */

@@ -13,7 +13,8 @@ static const struct {
     uint16_t group;
     int nid;
 } groups[] = {
-    {21, NID_secp224r1}, {23, NID_X9_62_prime256v1}, {24, NID_secp384r1}, {25, NID_secp521r1}, {29, NID_X25519},
+    {21, NID_secp224r1}, {23, NID_X9_62_prime256v1}, {24, NID_secp384r1},
+    {25, NID_secp521r1}, {29, NID_X25519},
 };
 
 int pel_group_nid(uint16_t group)
@@ -54,14 +55,15 @@ static bool at_end(void)
     return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
-enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) **ret_certs, struct pel_error *reterr)
+enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) * *ret_certs, struct pel_error *reterr)
 {
     ERR_clear_error();
     BIO *bio = BIO_new_mem_buf(pem->bytes, (int)pem->len);
     STACK_OF(X509) *certs = sk_X509_new_null();
     X509 *cert = NULL;
     bool kept = true;
-    while (bio != NULL && certs != NULL && kept && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while (bio != NULL && certs != NULL && kept &&
+           (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
         kept = sk_X509_push(certs, cert) > 0;
         if (!kept)
             X509_free(cert);
@@ -91,7 +93,8 @@ enum pel_err pel_pem_key(const struct pel_pem *pem, EVP_PKEY **ret_key, struct p
     EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     BIO_free(bio);
     if (key == NULL)
-        return malformed(pem, "cannot be read as a PEM private key; it must be an unencrypted RSA or EC key", reterr);
+        return malformed(pem, "cannot be read as a PEM private key; it must be an unencrypted RSA or EC key",
+                         reterr);
     ERR_clear_error();
     *ret_key = key;
     return PEL_OK;
@@ -129,7 +132,8 @@ static bool time_of(const ASN1_TIME *time, int64_t *ret_s)
 enum pel_err pel_cert_times(X509 *cert, int64_t *ret_not_before_s, int64_t *ret_not_after_s)
 {
     int64_t not_before_s = 0, not_after_s = 0;
-    if (!time_of(X509_get0_notBefore(cert), &not_before_s) || !time_of(X509_get0_notAfter(cert), &not_after_s)) {
+    if (!time_of(X509_get0_notBefore(cert), &not_before_s) ||
+        !time_of(X509_get0_notAfter(cert), &not_after_s)) {
         ERR_clear_error();
         return PEL_E_KEYRING_CERT_MALFORMED;
     }
@@ -144,8 +148,10 @@ void pel_x509_name_text(X509_NAME *name, char *text, size_t cap)
     size_t len = 0;
     BIO *bio = BIO_new(BIO_s_mem());
     text[0] = '\0';
-    /* RFC 2253 escapes control characters, but in its own order, last part first; people read the common name first. */
-    unsigned long flags = (XN_FLAG_ONELINE & ~(unsigned long)(XN_FLAG_SEP_MASK | XN_FLAG_SPC_EQ)) | XN_FLAG_SEP_COMMA_PLUS;
+    /* RFC 2253 escapes control characters, but in its own order, last part first; people read the common
+     * name first. */
+    unsigned long flags =
+        (XN_FLAG_ONELINE & ~(unsigned long)(XN_FLAG_SEP_MASK | XN_FLAG_SPC_EQ)) | XN_FLAG_SEP_COMMA_PLUS;
     flags &= ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
     if (bio != NULL && name != NULL && X509_NAME_print_ex(bio, name, 0, flags) >= 0 &&
         BIO_mem_contents(bio, &bytes, &len) && len > 0) {

@@ -6,6 +6,7 @@
 #include <openssl/mem.h>
 
 #include "tls/boringssl/vendor.h"
+#include "tls/keyring.h"
 #include "tls/names.h"
 
 bool pel_ctx_has_cipher(uint16_t code)
@@ -69,7 +70,8 @@ static bool set_ciphers(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
         const SSL_CIPHER *cipher = SSL_get_cipher_by_value(ours->ciphers[i]);
         if (cipher == NULL || SSL_CIPHER_get_min_version(cipher) >= TLS1_3_VERSION)
             continue;
-        int added = snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ":" : "", SSL_CIPHER_get_name(cipher));
+        int added =
+            snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ":" : "", SSL_CIPHER_get_name(cipher));
         if (added < 0 || (size_t)added >= sizeof list - len)
             return false;
         len += (size_t)added;
@@ -149,7 +151,7 @@ void pel_ctx_free(struct pel_ctx *ctx)
 }
 
 /* Keeps the DER of a chain, leaf first, and counts it into what tickets are bound to. */
-static bool take_chain(struct pel_ctx *ctx, STACK_OF(X509) *certs, struct pel_ctx_cert *cert)
+static bool take_chain(struct pel_ctx *ctx, STACK_OF(X509) * certs, struct pel_ctx_cert *cert)
 {
     for (size_t i = 0; i < sk_X509_num(certs); i++) {
         uint8_t *der = NULL;
@@ -171,39 +173,35 @@ static enum pel_err check_time(X509 *leaf, const char *path, int64_t now_s, int6
 {
     int64_t not_before_s = 0, not_after_s = 0;
     if (pel_cert_times(leaf, &not_before_s, &not_after_s) != PEL_OK)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED, "%s: the certificate's dates cannot be read", path);
-    if (now_s > not_after_s)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
-                             "%s: the certificate expired %lld day(s) ago; renew it with `pel keyring cert`", path,
-                             (long long)((now_s - not_after_s) / 86400 + 1));
-    if (now_s < not_before_s)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_EXPIRED,
-                             "%s: the certificate is not valid for another %lld second(s); check the machine's clock",
-                             path, (long long)(not_before_s - now_s));
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED,
+                             "%s: the certificate's dates cannot be read", path);
+    PEL_TRY(pel_keyring_check_times(path, not_before_s, not_after_s, now_s, reterr));
     *ret_expiry_s = not_after_s;
     return PEL_OK;
 }
 
-static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *chain, const struct pel_pem *key_pem,
-                               struct pel_error *reterr)
+static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *chain,
+                               const struct pel_pem *key_pem, struct pel_error *reterr)
 {
     if (!X509_check_private_key(leaf, key)) {
         const char *reason = NULL;
         enum pel_err err = pel_library_error(PEL_E_KEYRING_KEY_MISMATCH, &reason);
-        return pel_error_set(reterr, err, "%s: the private key does not belong to the first certificate of %s (%s)", key_pem->path,
-                             chain->path, reason);
+        return pel_error_set(reterr, err,
+                             "%s: the private key does not belong to the first certificate of %s (%s)",
+                             key_pem->path, chain->path, reason);
     }
     int type = EVP_PKEY_id(key);
     if (type != EVP_PKEY_RSA && (type != EVP_PKEY_EC || pel_key_group(key) == 0))
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED,
-                             "%s: the key is neither RSA nor EC on P-256, P-384 or P-521; make another with `pel keyring`",
-                             key_pem->path);
+        return pel_error_set(
+            reterr, PEL_E_KEYRING_CERT_MALFORMED,
+            "%s: the key is neither RSA nor EC on P-256, P-384 or P-521; make another with `pel keyring`",
+            key_pem->path);
     return PEL_OK;
 }
 
 static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key,
-                               STACK_OF(X509) *certs, int64_t now_s, struct pel_ctx_cert *cert, int64_t *ret_expiry_s,
-                               struct pel_error *reterr)
+                               STACK_OF(X509) * certs, int64_t now_s, struct pel_ctx_cert *cert,
+                               int64_t *ret_expiry_s, struct pel_error *reterr)
 {
     X509 *leaf = sk_X509_value(certs, 0);
     PEL_TRY(pel_pem_key(key, &cert->key, reterr));
@@ -212,20 +210,21 @@ static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_pem *chain,
     cert->key_type = EVP_PKEY_id(cert->key);
     cert->group = pel_key_group(cert->key);
     if (sk_X509_num(certs) > PEL_CTX_MAX_CHAIN)
-        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED, "%s: more than %d certificates in one chain",
-                             chain->path, PEL_CTX_MAX_CHAIN);
+        return pel_error_set(reterr, PEL_E_KEYRING_CERT_MALFORMED,
+                             "%s: more than %d certificates in one chain", chain->path, PEL_CTX_MAX_CHAIN);
     if (!take_chain(ctx, certs, cert))
         return library_error(chain->path, reterr);
     return PEL_OK;
 }
 
-enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key, int64_t now_s,
-                              int64_t *ret_expiry_s, struct pel_error *reterr)
+enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key,
+                              int64_t now_s, int64_t *ret_expiry_s, struct pel_error *reterr)
 {
     STACK_OF(X509) *certs = NULL;
     struct pel_ctx_cert cert = {0};
     if (ctx->num_certs == PEL_CTX_MAX_CERTS)
-        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "more than %d certificates for one server", PEL_CTX_MAX_CERTS);
+        return pel_error_set(reterr, PEL_E_TLS_CONFIG, "more than %d certificates for one server",
+                             PEL_CTX_MAX_CERTS);
     PEL_TRY(pel_pem_certs(chain, &certs, reterr));
     enum pel_err err = build_cert(ctx, chain, key, certs, now_s, &cert, ret_expiry_s, reterr);
     sk_X509_pop_free(certs, X509_free);

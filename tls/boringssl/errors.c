@@ -77,23 +77,18 @@ static enum pel_err verify_error(long result)
 {
     switch (result) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return PEL_E_TLS_CERT_EXPIRED;
+    case X509_V_ERR_CERT_NOT_YET_VALID: return PEL_E_TLS_CERT_EXPIRED;
     case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return PEL_E_TLS_CERT_NAME;
-    case X509_V_ERR_OUT_OF_MEM:
-        return PEL_E_NO_MEMORY;
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return PEL_E_TLS_CERT_NAME;
+    case X509_V_ERR_OUT_OF_MEM: return PEL_E_NO_MEMORY;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_CERT_UNTRUSTED:
-    case X509_V_ERR_CERT_REJECTED:
-        return PEL_E_TLS_CERT_UNTRUSTED;
-    default:
-        return PEL_E_TLS_CERT_BAD;
+    case X509_V_ERR_CERT_REJECTED: return PEL_E_TLS_CERT_UNTRUSTED;
+    default: return PEL_E_TLS_CERT_BAD;
     }
 }
 
@@ -128,8 +123,9 @@ static enum pel_err find_reason(int *ret_reason, const char **ret_text)
                 found = reasons[i].err;
                 named = true;
             }
-        named = named || (ours && (reason > SSL_AD_REASON_OFFSET || reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
-                                   reason == SSL_R_CONNECTION_REJECTED));
+        named =
+            named || (ours && (reason > SSL_AD_REASON_OFFSET || reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
+                               reason == SSL_R_CONNECTION_REJECTED));
     }
     return found;
 }
@@ -172,10 +168,8 @@ enum pel_err pel_hs_error(struct pel_hs *hs, int ret, struct pel_error *reterr)
                              "the output of the handshake is over its limit or out of memory");
     }
     switch (SSL_get_error(hs->ssl, ret)) {
-    case SSL_ERROR_WANT_READ:
-        return PEL_OK;
-    case SSL_ERROR_SSL:
-        return failure(hs, reterr);
+    case SSL_ERROR_WANT_READ: return PEL_OK;
+    case SSL_ERROR_SSL: return failure(hs, reterr);
     case SSL_ERROR_ZERO_RETURN:
         return pel_error_set(reterr, hs->done ? PEL_E_EOF : PEL_E_TLS_HANDSHAKE_FAILED,
                              "the peer closed TLS before the handshake was done");

@@ -15,7 +15,8 @@ static void name_text(const GENERAL_NAME *name, char *text, size_t cap)
     const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
     text[0] = '\0';
     if (type == GEN_DNS)
-        snprintf(text, cap, "DNS:%.*s", ASN1_STRING_length(value), (const char *)ASN1_STRING_get0_data(value));
+        snprintf(text, cap, "DNS:%.*s", ASN1_STRING_length(value),
+                 (const char *)ASN1_STRING_get0_data(value));
     if (type == GEN_IPADD && (ASN1_STRING_length(value) == 4 || ASN1_STRING_length(value) == 16)) {
         char address[64];
         struct pel_ip ip = {.version = ASN1_STRING_length(value) == 4 ? 4 : 6};
@@ -35,7 +36,8 @@ static void read_names(X509 *cert, struct pel_cert_facts *facts)
         char text[300];
         name_text(sk_GENERAL_NAME_value(names, i), text, sizeof text);
         if (text[0] != '\0' && at + strlen(text) + 3 < sizeof facts->names)
-            at += (size_t)snprintf(facts->names + at, sizeof facts->names - at, "%s%s", at > 0 ? ", " : "", text);
+            at += (size_t)snprintf(facts->names + at, sizeof facts->names - at, "%s%s", at > 0 ? ", " : "",
+                                   text);
     }
     GENERAL_NAMES_free(names);
 }
@@ -51,11 +53,13 @@ static void read_key_type(X509 *cert, struct pel_cert_facts *facts)
     else if (type == EVP_PKEY_EC && group <= 25 && curves[group] != NULL)
         snprintf(facts->key_type, sizeof facts->key_type, "EC %s", curves[group]);
     else
-        snprintf(facts->key_type, sizeof facts->key_type, "%s", type == EVP_PKEY_ED25519 ? "Ed25519" : "unknown");
+        snprintf(facts->key_type, sizeof facts->key_type, "%s",
+                 type == EVP_PKEY_ED25519 ? "Ed25519" : "unknown");
     EVP_PKEY_free(key);
 }
 
-enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *ret_facts, struct pel_error *reterr)
+enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *ret_facts,
+                            struct pel_error *reterr)
 {
     STACK_OF(X509) *certs = NULL;
     struct pel_cert_facts facts = {0};
@@ -75,7 +79,8 @@ enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *re
     return PEL_OK;
 }
 
-enum pel_err pel_cert_check_key(const struct pel_pem *cert, const struct pel_pem *key, struct pel_error *reterr)
+enum pel_err pel_cert_check_key(const struct pel_pem *cert, const struct pel_pem *key,
+                                struct pel_error *reterr)
 {
     STACK_OF(X509) *certs = NULL;
     EVP_PKEY *pkey = NULL;
@@ -83,7 +88,8 @@ enum pel_err pel_cert_check_key(const struct pel_pem *cert, const struct pel_pem
     enum pel_err err = pel_pem_key(key, &pkey, reterr);
     if (err == PEL_OK && !X509_check_private_key(sk_X509_value(certs, 0), pkey))
         err = pel_error_set(reterr, PEL_E_KEYRING_KEY_MISMATCH,
-                            "%s: the private key does not belong to the first certificate of %s", key->path, cert->path);
+                            "%s: the private key does not belong to the first certificate of %s", key->path,
+                            cert->path);
     EVP_PKEY_free(pkey);
     sk_X509_pop_free(certs, X509_free);
     ERR_clear_error();

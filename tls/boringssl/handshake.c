@@ -61,7 +61,8 @@ static bool attach_bio(struct pel_hs *hs)
     return true;
 }
 
-/* RFC 6066 section 3: SNI carries host names only; an address is compared with the certificate's addresses alone. */
+/* RFC 6066 section 3: SNI carries host names only; an address is compared with the certificate's addresses
+ * alone. */
 static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
 {
     char name[256];
@@ -76,7 +77,8 @@ static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
     name[len] = '\0';
     hs->name_checked = true;
     if (pel_ip_parse(name, &ip) == PEL_OK)
-        return X509_VERIFY_PARAM_set1_ip(param, ip.bytes, ip.version == 4 ? 4 : 16) ? PEL_OK : PEL_E_NO_MEMORY;
+        return X509_VERIFY_PARAM_set1_ip(param, ip.bytes, ip.version == 4 ? 4 : 16) ? PEL_OK
+                                                                                    : PEL_E_NO_MEMORY;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (!SSL_set_tlsext_host_name(hs->ssl, name))
         return PEL_E_ARG;
@@ -125,8 +127,8 @@ void pel_hs_free(struct pel_hs *hs)
     free(hs);
 }
 
-/* A TLS 1.3 server has queued its tickets; a write of nothing brings them out, before anybody takes keys or sequence
- * numbers. */
+/* A TLS 1.3 server has queued its tickets; a write of nothing brings them out, before anybody takes keys
+ * or sequence numbers. */
 static enum pel_err flush_tickets(struct pel_hs *hs, struct pel_error *reterr)
 {
     int ret = SSL_write(hs->ssl, NULL, 0);
@@ -140,7 +142,8 @@ static enum pel_err check_suite(struct pel_hs *hs, struct pel_error *reterr)
         return PEL_OK;
     char reason[96];
     const char *name = pel_name_of(PEL_NAME_CIPHER, code);
-    snprintf(reason, sizeof reason, "the peer chose %s", name != NULL ? name : "a suite that is not configured");
+    snprintf(reason, sizeof reason, "the peer chose %s",
+             name != NULL ? name : "a suite that is not configured");
     pel_hs_alert(hs, SSL_AD_INSUFFICIENT_SECURITY);
     return pel_offer_explain(PEL_E_TLS_NO_COMMON_CIPHER, reason, hs->offer, &hs->env->ours, reterr);
 }
@@ -154,7 +157,8 @@ static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
     return flush_tickets(hs, reterr);
 }
 
-enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done, struct pel_error *reterr)
+enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,
+                         struct pel_error *reterr)
 {
     ERR_clear_error();
     hs->in = record;
@@ -168,7 +172,8 @@ enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, b
         return pel_hs_error(hs, ret, reterr);
     }
     if (left_len > 0)
-        return pel_error_set(reterr, PEL_E_TLS_PROTOCOL, "%zu bytes follow the handshake in its last record", left_len);
+        return pel_error_set(reterr, PEL_E_TLS_PROTOCOL, "%zu bytes follow the handshake in its last record",
+                             left_len);
     PEL_TRY(finish(hs, reterr));
     *ret_done = true;
     return PEL_OK;

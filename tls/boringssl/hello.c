@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server's look at the ClientHello before BoringSSL acts on it (RFC 8446 section 4.1.2): what the client offers is noted
- * for messages, TLS 1.3 is kept to the configured suites, and the certificate is chosen that the client can verify.
+ * A server's look at the ClientHello before BoringSSL acts on it (RFC 8446 section 4.1.2): what the client
+ * offers is noted for messages, TLS 1.3 is kept to the configured suites, and the certificate is chosen
+ * that the client can verify.
  */
 #include <stdlib.h>
 
@@ -21,7 +22,8 @@ static uint8_t read_codes(struct pel_reader *r, size_t len, uint16_t *codes, siz
 }
 
 /* An extension that is one list of 16-bit codes behind a length of `prefix_len` bytes. */
-static uint8_t read_extension(const SSL_CLIENT_HELLO *hello, uint16_t type, size_t prefix_len, uint16_t *codes, size_t max)
+static uint8_t read_extension(const SSL_CLIENT_HELLO *hello, uint16_t type, size_t prefix_len,
+                              uint16_t *codes, size_t max)
 {
     const uint8_t *bytes = NULL;
     size_t len = 0;
@@ -37,17 +39,20 @@ static void note_offer(const SSL_CLIENT_HELLO *hello, struct pel_tls_offer *offe
     offer->num_ciphers = read_codes(&r, hello->cipher_suites_len, offer->ciphers, PEL_OFFER_MAX_CIPHERS);
     offer->num_versions =
         read_extension(hello, TLSEXT_TYPE_supported_versions, 1, offer->versions, PEL_OFFER_MAX_VERSIONS);
-    offer->num_groups = read_extension(hello, TLSEXT_TYPE_supported_groups, 2, offer->groups, PEL_OFFER_MAX_GROUPS);
+    offer->num_groups =
+        read_extension(hello, TLSEXT_TYPE_supported_groups, 2, offer->groups, PEL_OFFER_MAX_GROUPS);
     offer->num_sigalgs =
         read_extension(hello, TLSEXT_TYPE_signature_algorithms, 2, offer->sigalgs, PEL_OFFER_MAX_SIGALGS);
-    /* Without the extension the hello's own version is the highest, and every lower one goes too (RFC 5246 appendix E). */
+    /* Without the extension the hello's own version is the highest, and every lower one goes too (RFC 5246
+     * appendix E). */
     if (offer->num_versions == 0)
         for (uint16_t version = hello->version > TLS1_2_VERSION ? TLS1_2_VERSION : hello->version;
              version >= SSL3_VERSION && offer->num_versions < PEL_OFFER_MAX_VERSIONS; version--)
             offer->versions[offer->num_versions++] = version;
 }
 
-/* The TLS 1.3 suite that BoringSSL will take: with AES instructions the client's first, else ChaCha20 where offered. */
+/* The TLS 1.3 suite that BoringSSL will take: with AES instructions the client's first, else ChaCha20
+ * where offered. */
 static uint16_t tls13_choice(const struct pel_tls_offer *offer)
 {
     uint16_t first = 0;
@@ -75,8 +80,8 @@ static bool older_would_do(const struct pel_tls_env *env, const struct pel_tls_o
     return false;
 }
 
-/* BoringSSL has no switch for TLS 1.3's suites, so a client whose choice the policy does not allow goes to TLS 1.2 where
- * the policy allows that, and is refused otherwise. */
+/* BoringSSL has no switch for TLS 1.3's suites, so a client whose choice the policy does not allow goes to
+ * TLS 1.2 where the policy allows that, and is refused otherwise. */
 static bool keep_to_suites(struct pel_hs *hs)
 {
     const struct pel_tls_offer *ours = &hs->env->ours;
@@ -91,7 +96,8 @@ static bool keep_to_suites(struct pel_hs *hs)
     return false;
 }
 
-/* RFC 8446 section 4.2.3: TLS 1.3 signs with ECDSA on the key's own curve, and with PSS for RSA; TLS 1.2 with any pair. */
+/* RFC 8446 section 4.2.3: TLS 1.3 signs with ECDSA on the key's own curve, and with PSS for RSA; TLS 1.2
+ * with any pair. */
 static bool can_verify(const struct pel_tls_offer *offer, const struct pel_ctx_cert *cert, bool tls13)
 {
     static const uint16_t rsa[] = {0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0201};
@@ -112,7 +118,8 @@ static bool can_verify(const struct pel_tls_offer *offer, const struct pel_ctx_c
     return false;
 }
 
-/* TLS 1.2 and lower bind the suite to the key: a common suite with the certificate's kind of authentication must exist. */
+/* TLS 1.2 and lower bind the suite to the key: a common suite with the certificate's kind of
+ * authentication must exist. */
 static bool has_suite(const struct pel_hs *hs, const struct pel_ctx_cert *cert)
 {
     const struct pel_tls_offer *ours = &hs->env->ours;

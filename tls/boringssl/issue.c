@@ -37,8 +37,8 @@ static bool fill_rsa(EVP_PKEY *key, int bits)
 {
     RSA *rsa = RSA_new();
     BIGNUM *e = BN_new();
-    bool fine = rsa != NULL && e != NULL && BN_set_word(e, RSA_F4) && RSA_generate_key_ex(rsa, bits, e, NULL) &&
-                EVP_PKEY_assign_RSA(key, rsa);
+    bool fine = rsa != NULL && e != NULL && BN_set_word(e, RSA_F4) &&
+                RSA_generate_key_ex(rsa, bits, e, NULL) && EVP_PKEY_assign_RSA(key, rsa);
     BN_free(e);
     if (!fine)
         RSA_free(rsa);
@@ -74,9 +74,11 @@ static enum pel_err add_part(X509_NAME *name, char *part, struct pel_error *rete
         if (X509_NAME_add_entry_by_txt(name, part, MBSTRING_UTF8, (const uint8_t *)equals + 1, -1, -1, 0))
             return PEL_OK;
         ERR_clear_error();
-        return pel_error_set(reterr, PEL_E_ARG, "subject: \"%.64s\" is too long or not text for %s", equals + 1, part);
+        return pel_error_set(reterr, PEL_E_ARG, "subject: \"%.64s\" is too long or not text for %s",
+                             equals + 1, part);
     }
-    return pel_error_set(reterr, PEL_E_ARG, "subject: \"%.64s\" is not NAME=value with one of CN, O, OU, C, L, ST", part);
+    return pel_error_set(reterr, PEL_E_ARG,
+                         "subject: \"%.64s\" is not NAME=value with one of CN, O, OU, C, L, ST", part);
 }
 
 static enum pel_err set_subject(X509_NAME *name, const char *subject, struct pel_error *reterr)
@@ -116,7 +118,8 @@ static enum pel_err add_dns(GENERAL_NAMES *names, const char *dns, struct pel_er
         return pel_error_set(reterr, PEL_E_ARG, "DNS name \"%.64s\": 1 to 253 characters", dns);
     for (size_t i = 0; i < len; i++)
         if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*", dns[i]) == NULL)
-            return pel_error_set(reterr, PEL_E_ARG, "DNS name \"%.64s\": only letters, digits, \"-\", \".\", \"_\", \"*\"", dns);
+            return pel_error_set(reterr, PEL_E_ARG,
+                                 "DNS name \"%.64s\": only letters, digits, \"-\", \".\", \"_\", \"*\"", dns);
     return add_general_name(names, GEN_DNS, dns, len) ? PEL_OK : internal("subject alternative name", reterr);
 }
 
@@ -161,12 +164,13 @@ static bool add_extensions(X509 *cert, X509 *issuer, bool ca, const struct pel_k
     X509V3_CTX ctx;
     X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
     const char *usage = request->key_type == PEL_KEY_P256 ? "critical,digitalSignature"
-                                                           : "critical,digitalSignature,keyEncipherment";
+                                                          : "critical,digitalSignature,keyEncipherment";
     return add_extension(cert, &ctx, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
            add_extension(cert, &ctx, NID_key_usage, ca ? "critical,keyCertSign,cRLSign" : usage) &&
            add_extension(cert, &ctx, NID_subject_key_identifier, "hash") &&
            add_extension(cert, &ctx, NID_authority_key_identifier, "keyid") &&
-           (ca || add_extension(cert, &ctx, NID_ext_key_usage, request->client ? "clientAuth" : "serverAuth"));
+           (ca ||
+            add_extension(cert, &ctx, NID_ext_key_usage, request->client ? "clientAuth" : "serverAuth"));
 }
 
 /* RFC 5280 section 4.1.2.2: positive, at most 20 octets, and not to be guessed. */
@@ -238,18 +242,19 @@ static enum pel_err write_pem(X509 *cert, EVP_PKEY *key, struct pel_file *ret_ce
     return err;
 }
 
-static enum pel_err read_issuer(const struct pel_pem *ca_cert, const struct pel_pem *ca_key, X509 **ret_issuer,
-                                EVP_PKEY **ret_key, struct pel_error *reterr)
+static enum pel_err read_issuer(const struct pel_pem *ca_cert, const struct pel_pem *ca_key,
+                                X509 **ret_issuer, EVP_PKEY **ret_key, struct pel_error *reterr)
 {
     STACK_OF(X509) *certs = NULL;
     PEL_TRY(pel_cert_check_key(ca_cert, ca_key, reterr));
     PEL_TRY(pel_pem_certs(ca_cert, &certs, reterr));
     X509 *issuer = sk_X509_shift(certs);
     sk_X509_pop_free(certs, X509_free);
-    enum pel_err err = X509_check_ca(issuer) > 0
-                           ? pel_pem_key(ca_key, ret_key, reterr)
-                           : pel_error_set(reterr, PEL_E_ARG,
-                                           "%s: is no certificate authority; make one with `pel keyring ca`", ca_cert->path);
+    enum pel_err err =
+        X509_check_ca(issuer) > 0
+            ? pel_pem_key(ca_key, ret_key, reterr)
+            : pel_error_set(reterr, PEL_E_ARG,
+                            "%s: is no certificate authority; make one with `pel keyring ca`", ca_cert->path);
     if (err != PEL_OK) {
         X509_free(issuer);
         return err;

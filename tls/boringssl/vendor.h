@@ -23,8 +23,8 @@ struct pel_ctx_cert {
     CRYPTO_BUFFER *buffers[PEL_CTX_MAX_CHAIN];
     size_t num_buffers;
     EVP_PKEY *key;
-    int key_type;       /* EVP_PKEY_EC, EVP_PKEY_RSA, … */
-    uint16_t group;     /* of an EC key, IANA; else 0 */
+    int key_type;   /* EVP_PKEY_EC, EVP_PKEY_RSA, … */
+    uint16_t group; /* of an EC key, IANA; else 0 */
 };
 
 struct pel_ctx {
@@ -32,36 +32,41 @@ struct pel_ctx {
     SSL_CTX *ssl_ctx;
     struct pel_ctx_cert certs[PEL_CTX_MAX_CERTS];
     size_t num_certs;
-    STACK_OF(X509_NAME) *announced;
+    STACK_OF(X509_NAME) * announced;
     SHA256_CTX digest; /* of everything that a ticket is bound to */
 };
 
 struct pel_hs {
     SSL *ssl;
     const struct pel_tls_env *env;
-    struct pel_buffer *out;        /* where the BIO writes */
-    const uint8_t *in;             /* the one record that the BIO reads */
+    struct pel_buffer *out; /* where the BIO writes */
+    const uint8_t *in;      /* the one record that the BIO reads */
     size_t in_len;
     size_t out_limit;
-    enum pel_err out_err;          /* why the BIO could not write */
-    enum pel_err rejected;         /* why the hello callback refused */
-    struct pel_tls_offer *offer;   /* server: the client's hello, until the handshake is done */
+    enum pel_err out_err;        /* why the BIO could not write */
+    enum pel_err rejected;       /* why the hello callback refused */
+    struct pel_tls_offer *offer; /* server: the client's hello, until the handshake is done */
     bool name_checked;
     bool done;
 };
 
-/* pel_library_error empties the error queue: NO_MEMORY when an allocation failed anywhere in it, or when nothing is in it
- * (the library says nothing else of want of memory), else `otherwise`. `ret_reason` is the last reason, static. */
+/* pel_library_error empties the error queue: NO_MEMORY when an allocation failed anywhere in it, or when
+ * nothing is in it (the library says nothing else of want of memory), else `otherwise`. `ret_reason` is
+ * the last reason, static. */
 enum pel_err pel_library_error(enum pel_err otherwise, const char **ret_reason);
 
 /* pel_pem_certs parses every certificate of `pem`, at least one. The caller frees each and the stack. Errors:
  * KEYRING_CERT_MALFORMED, NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) **ret_certs, struct pel_error *reterr);
+PEL_MUST_USE enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) * *ret_certs,
+                                        struct pel_error *reterr);
 
-/* pel_pem_key parses the private key of `pem`; an encrypted one is refused. Errors: KEYRING_CERT_MALFORMED, NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_pem_key(const struct pel_pem *pem, EVP_PKEY **ret_key, struct pel_error *reterr);
+/* pel_pem_key parses the private key of `pem`; an encrypted one is refused. Errors:
+ * KEYRING_CERT_MALFORMED, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_pem_key(const struct pel_pem *pem, EVP_PKEY **ret_key,
+                                      struct pel_error *reterr);
 
-/* pel_cert_times reads the validity of a certificate in seconds since 1970. Errors: KEYRING_CERT_MALFORMED. */
+/* pel_cert_times reads the validity of a certificate in seconds since 1970. Errors:
+ * KEYRING_CERT_MALFORMED. */
 PEL_MUST_USE enum pel_err pel_cert_times(X509 *cert, int64_t *ret_not_before_s, int64_t *ret_not_after_s);
 
 /* pel_x509_name_text writes "CN=…,O=…" of `name` into `text`, cut at `cap`. */
@@ -74,14 +79,15 @@ uint16_t pel_key_group(const EVP_PKEY *key);
 int pel_group_nid(uint16_t group);
 uint16_t pel_group_of_nid(int nid);
 
-/* pel_hello_callback is BoringSSL's select_certificate_cb: notes the offer, refuses or picks versions and certificate. */
+/* pel_hello_callback is BoringSSL's select_certificate_cb: notes the offer, refuses or picks versions and
+ * certificate. */
 enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello);
 
 /* pel_ctx_use_cert gives one session a certificate of the context. */
 bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert);
 
-/* pel_hs_error turns BoringSSL's error queue after a call that returned `ret` into an error with its text. PEL_OK when it
- * only wants more bytes. */
+/* pel_hs_error turns BoringSSL's error queue after a call that returned `ret` into an error with its text.
+ * PEL_OK when it only wants more bytes. */
 PEL_MUST_USE enum pel_err pel_hs_error(struct pel_hs *hs, int ret, struct pel_error *reterr);
 
 #endif
