@@ -13,8 +13,8 @@
  * the socket. Engine threads never wait: they take only leaf locks that are held for a few instructions.
  *
  * Lock order, outermost first; a thread that holds one takes only later ones:
- *   1. pel_stream.setup_lock, pel_udp.setup_lock   bind, listen, connect's begin, close: application threads
- *                                                  only; its holder may wait for an engine
+ *   1. pel_stream.setup_lock, pel_dgram.setup_lock   bind, listen, connect's begin, close: application
+ * threads only; its holder may wait for an engine
  *   2. pel_epoll.ctl_lock                          a set's membership: application threads only
  *   3. pel_sock.lock of a stream or UDP socket     watches, addresses, options, queues
  *   4. pel_epoll.ready_lock                        a set's ready list (released before 5)

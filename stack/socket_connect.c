@@ -161,13 +161,13 @@ typedef int address_fn(struct pel_sock *sock, const struct sockaddr *address, so
 static int bind_any(struct pel_sock *sock, const struct sockaddr *address, socklen_t address_len)
 {
     return sock->kind == PEL_SOCK_STREAM ? pel_stream_bind(pel_stream_of(sock), address, address_len)
-                                         : pel_udp_bind(pel_udp_of(sock), address, address_len);
+                                         : pel_dgram_bind(pel_dgram_of(sock), address, address_len);
 }
 
 static int connect_any(struct pel_sock *sock, const struct sockaddr *address, socklen_t address_len)
 {
     return sock->kind == PEL_SOCK_STREAM ? pel_stream_connect(pel_stream_of(sock), address, address_len)
-                                         : pel_udp_connect(pel_udp_of(sock), address, address_len);
+                                         : pel_dgram_connect(pel_dgram_of(sock), address, address_len);
 }
 
 static int with_socket(int fd, address_fn *fn, const struct sockaddr *address, socklen_t address_len)

@@ -32,8 +32,8 @@ static ssize_t do_recv(struct pel_sock *sock, const struct transfer *t, size_t i
     if (t->ret_address != NULL && t->ret_address_len == NULL)
         return -EFAULT;
     if (sock->kind == PEL_SOCK_UDP)
-        return pel_udp_recv(pel_udp_of(sock), t->iov, t->num_iov, t->flags, t->ret_address,
-                            t->ret_address_len);
+        return pel_dgram_recv(pel_dgram_of(sock), t->iov, t->num_iov, t->flags, t->ret_address,
+                              t->ret_address_len);
     ssize_t len = pel_stream_recv(pel_stream_of(sock), t->iov, t->num_iov, iov_len, t->flags);
     if (len >= 0 && t->ret_address_len != NULL)
         *t->ret_address_len = 0; /* as Linux: a connection's bytes come without an address */
@@ -45,8 +45,8 @@ static ssize_t do_send(struct pel_sock *sock, const struct transfer *t, size_t i
     if (t->flags & ~SEND_FLAGS)
         return -EOPNOTSUPP;
     if (sock->kind == PEL_SOCK_UDP)
-        return pel_udp_send(pel_udp_of(sock), t->iov, t->num_iov, iov_len, t->flags, t->address,
-                            t->address_len);
+        return pel_dgram_send(pel_dgram_of(sock), t->iov, t->num_iov, iov_len, t->flags, t->address,
+                              t->address_len);
     return pel_stream_send(pel_stream_of(sock), t->iov, t->num_iov, iov_len,
                            t->flags); /* Linux ignores the address, too */
 }
@@ -129,7 +129,7 @@ int pel_shutdown(int fd, int how)
     if (sock->kind == PEL_SOCK_STREAM)
         error = pel_stream_shutdown(pel_stream_of(sock), how);
     else if (sock->kind == PEL_SOCK_UDP)
-        error = pel_udp_shutdown(pel_udp_of(sock), how);
+        error = pel_dgram_shutdown(pel_dgram_of(sock), how);
     pel_sock_unref(sock);
     return (int)pel_result(-error);
 }

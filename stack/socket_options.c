@@ -41,7 +41,7 @@ static int read_error(struct pel_sock *sock)
         return pel_stream_phase(pel_stream_of(sock)) == PEL_PHASE_CONN
                    ? pel_stream_take_error(pel_stream_of(sock))
                    : 0;
-    return (int)__atomic_exchange_n(&pel_udp_of(sock)->pending_errno, 0, __ATOMIC_ACQ_REL);
+    return (int)__atomic_exchange_n(&pel_dgram_of(sock)->pending_errno, 0, __ATOMIC_ACQ_REL);
 }
 
 static int read_type(struct pel_sock *sock)
@@ -276,7 +276,7 @@ int pel_fcntl(int fd, int command, int arg)
 static int num_readable(struct pel_sock *sock, int *ret_num)
 {
     if (sock->kind == PEL_SOCK_UDP) {
-        *ret_num = (int)pel_udp_next_len(pel_udp_of(sock));
+        *ret_num = (int)pel_dgram_next_len(pel_dgram_of(sock));
         return 0;
     }
     struct pel_stream *stream = pel_stream_of(sock);

@@ -5,30 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "stack/socket_fake_engine.h"
 #include "stack/socket_test_env.h"
 #include "tests/harness/harness.h"
-
-static int add(int set, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data = {.fd = fd}};
-    return pel_epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
-}
-
-static int modify(int set, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data = {.fd = fd}};
-    return pel_epoll_ctl(set, EPOLL_CTL_MOD, fd, &event);
-}
-
-/* The events of the one descriptor that a wait reports; 0 at the timeout, UINT32_MAX when there are several.
- */
-static uint32_t wait1(int set, int timeout_ms)
-{
-    struct epoll_event events[4];
-    int num = pel_epoll_wait(set, events, 4, timeout_ms);
-    return num == 0 ? 0 : num == 1 ? events[0].events : UINT32_MAX;
-}
 
 PEL_TEST(socket_poll, of_a_fresh_socket)
 {
@@ -164,8 +142,8 @@ PEL_TEST(socket_epoll, control_errors)
     EXPECT_FAIL(pel_epoll_ctl(set, EPOLL_CTL_ADD, fd, NULL), EFAULT);
     EXPECT_FAIL(pel_epoll_ctl(set, EPOLL_CTL_MOD, fd, &event), ENOENT);
     EXPECT_FAIL(pel_epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), ENOENT);
-    PEL_EXPECT_EQ(add(set, fd, EPOLLIN), 0);
-    EXPECT_FAIL(add(set, fd, EPOLLIN), EEXIST);
+    PEL_EXPECT_EQ(env_add(set, fd, EPOLLIN), 0);
+    EXPECT_FAIL(env_add(set, fd, EPOLLIN), EEXIST);
     PEL_EXPECT_EQ(pel_epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL), 0);
     EXPECT_FAIL(pel_epoll_wait(set, &event, 0, 0), EINVAL);
     EXPECT_FAIL(pel_epoll_wait(fd, &event, 1, 0), EINVAL);
@@ -185,20 +163,20 @@ PEL_TEST(socket_epoll, level)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), 0);
+    PEL_EXPECT_EQ(env_add(set, pair.server, EPOLLIN), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), 0);
     PEL_EXPECT_EQ(pel_write(pair.client, "ab", 2), 2);
-    PEL_EXPECT_EQ(wait1(set, 5000), EPOLLIN);
+    PEL_EXPECT_EQ(env_wait1(set, 5000), EPOLLIN);
     PEL_EXPECT_EQ(pel_read(pair.server, bytes, 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLIN); /* again, as one byte is left */
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLIN); /* again, as one byte is left */
     PEL_EXPECT_EQ(pel_read(pair.server, bytes, 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 10), 0);
-    PEL_EXPECT_EQ(modify(set, pair.server, EPOLLIN | EPOLLOUT), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLOUT);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLOUT);
+    PEL_EXPECT_EQ(env_wait1(set, 10), 0);
+    PEL_EXPECT_EQ(env_modify(set, pair.server, EPOLLIN | EPOLLOUT), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLOUT);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLOUT);
     PEL_EXPECT_EQ(pel_shutdown(pair.client, SHUT_WR), 0);
-    PEL_EXPECT_EQ(modify(set, pair.server, EPOLLRDHUP), 0);
-    PEL_EXPECT_EQ(wait1(set, 5000), EPOLLRDHUP);
+    PEL_EXPECT_EQ(env_modify(set, pair.server, EPOLLRDHUP), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 5000), EPOLLRDHUP);
     pel_close(set);
     env_pair_close(&pair);
     env_stop();
@@ -211,18 +189,18 @@ PEL_TEST(socket_epoll, edge)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN | EPOLLET), 0);
+    PEL_EXPECT_EQ(env_add(set, pair.server, EPOLLIN | EPOLLET), 0);
     PEL_EXPECT_EQ(pel_write(pair.client, "a", 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 5000), EPOLLIN);
-    PEL_EXPECT_EQ(wait1(set, 20), 0); /* not read, nothing new */
+    PEL_EXPECT_EQ(env_wait1(set, 5000), EPOLLIN);
+    PEL_EXPECT_EQ(env_wait1(set, 20), 0); /* not read, nothing new */
     PEL_EXPECT_EQ(pel_write(pair.client, "b", 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 5000), EPOLLIN);
+    PEL_EXPECT_EQ(env_wait1(set, 5000), EPOLLIN);
     PEL_EXPECT_EQ(pel_recv(pair.server, bytes, 2, MSG_WAITALL), 2);
-    PEL_EXPECT_EQ(modify(set, pair.server, EPOLLIN | EPOLLOUT | EPOLLET), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLOUT);
-    PEL_EXPECT_EQ(wait1(set, 10), 0);
+    PEL_EXPECT_EQ(env_modify(set, pair.server, EPOLLIN | EPOLLOUT | EPOLLET), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLOUT);
+    PEL_EXPECT_EQ(env_wait1(set, 10), 0);
     PEL_EXPECT_EQ(pel_shutdown(pair.client, SHUT_WR), 0);
-    PEL_EXPECT_EQ(wait1(set, 5000) & EPOLLIN, EPOLLIN);
+    PEL_EXPECT_EQ(env_wait1(set, 5000) & EPOLLIN, EPOLLIN);
     PEL_EXPECT_EQ(pel_read(pair.server, bytes, 1), 0);
     pel_close(set);
     env_pair_close(&pair);
@@ -237,8 +215,8 @@ PEL_TEST(socket_epoll, edge_of_room)
     PEL_REQUIRE(env_pair_open(&pair));
     env_poll1(pair.server, POLLIN, 0);
     int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.client, EPOLLOUT | EPOLLET), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLOUT);
+    PEL_EXPECT_EQ(env_add(set, pair.client, EPOLLOUT | EPOLLET), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLOUT);
     size_t sent_len = 0, got_len = 0;
     ssize_t len;
     /* Written until there is no room, then told of room, again and again, until the other side holds all it
@@ -246,12 +224,12 @@ PEL_TEST(socket_epoll, edge_of_room)
     do {
         while ((len = pel_send(pair.client, bytes, 3000, MSG_DONTWAIT)) > 0)
             sent_len += (size_t)len;
-    } while (wait1(set, 50) != 0);
+    } while (env_wait1(set, 50) != 0);
     PEL_EXPECT(sent_len >= 2 * TEST_BUFFER_LEN);
     for (int round = 0; round < 50; round++) {
         while ((len = pel_recv(pair.server, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
             got_len += (size_t)len;
-        if (wait1(set, 20) == 0)
+        if (env_wait1(set, 20) == 0)
             continue;
         while ((len = pel_send(pair.client, bytes, 3000, MSG_DONTWAIT)) > 0)
             sent_len += (size_t)len;
@@ -265,29 +243,6 @@ PEL_TEST(socket_epoll, edge_of_room)
     env_stop();
 }
 
-PEL_TEST(socket_epoll, oneshot)
-{
-    struct env_pair pair;
-    env_start(1, 0);
-    PEL_REQUIRE(env_pair_open(&pair));
-    int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN | EPOLLONESHOT), 0);
-    PEL_EXPECT_EQ(pel_write(pair.client, "a", 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 5000), EPOLLIN);
-    PEL_EXPECT_EQ(pel_write(pair.client, "b", 1), 1);
-    PEL_EXPECT_EQ(wait1(set, 20), 0);
-    PEL_EXPECT_EQ(modify(set, pair.server, EPOLLIN | EPOLLONESHOT), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLIN);
-    PEL_EXPECT_EQ(wait1(set, 0), 0);
-    pel_fake_break(TEST_PORT, PEL_E_CONN_RESET);
-    PEL_EXPECT_EQ(wait1(set, 30), 0); /* not even the end, until asked for again */
-    PEL_EXPECT_EQ(modify(set, pair.server, 0), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLERR | EPOLLHUP);
-    pel_close(set);
-    env_pair_close(&pair);
-    env_stop();
-}
-
 PEL_TEST(socket_epoll, wakes_for_each_kind_of_event)
 {
     struct env_pair pair;
@@ -296,43 +251,19 @@ PEL_TEST(socket_epoll, wakes_for_each_kind_of_event)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN | EPOLLRDHUP), 0);
+    PEL_EXPECT_EQ(env_add(set, pair.server, EPOLLIN | EPOLLRDHUP), 0);
     env_later_start(&later, 20, env_write_x, &pair.client);
-    PEL_EXPECT_EQ(wait1(set, -1), EPOLLIN);
+    PEL_EXPECT_EQ(env_wait1(set, -1), EPOLLIN);
     env_later_join(&later);
     PEL_EXPECT_EQ(pel_read(pair.server, &byte, 1), 1);
     env_later_start(&later, 20, env_shut_it, &pair.client);
-    PEL_EXPECT_EQ(wait1(set, -1), EPOLLIN | EPOLLRDHUP);
+    PEL_EXPECT_EQ(env_wait1(set, -1), EPOLLIN | EPOLLRDHUP);
     env_later_join(&later);
     PEL_EXPECT_EQ(pel_shutdown(pair.server, SHUT_WR), 0);
-    PEL_EXPECT_EQ(modify(set, pair.server, 0), 0);
-    PEL_EXPECT_EQ(wait1(set, -1), EPOLLHUP);
+    PEL_EXPECT_EQ(env_modify(set, pair.server, 0), 0);
+    PEL_EXPECT_EQ(env_wait1(set, -1), EPOLLHUP);
     pel_close(set);
     env_pair_close(&pair);
-    env_stop();
-}
-
-PEL_TEST(socket_epoll, connect_and_accept)
-{
-    env_start(1, 0);
-    pel_fake_set_open_delay(10);
-    int set = pel_epoll_create1(0), listener = env_listen(TEST_PORT, 4);
-    PEL_EXPECT_EQ(add(set, listener, EPOLLIN), 0);
-    int client = env_connect(TEST_PORT, SOCK_NONBLOCK);
-    PEL_EXPECT_EQ(add(set, client, EPOLLOUT | EPOLLET), 0);
-    uint32_t seen = 0;
-    for (uint64_t end_ms = env_now_ms() + 5000; seen != 3 && env_now_ms() < end_ms;) {
-        struct epoll_event events[1]; /* one at a time: they take turns */
-        if (pel_epoll_wait(set, events, 1, 1000) == 1)
-            seen |= events[0].data.fd == listener ? 1u : events[0].events == EPOLLOUT ? 2u : 4u;
-    }
-    PEL_EXPECT_EQ(seen, 3);
-    int server = pel_accept(listener, NULL, NULL);
-    PEL_EXPECT_EQ(wait1(set, 10), 0);
-    pel_close(server);
-    pel_close(client);
-    pel_close(listener);
-    pel_close(set);
     env_stop();
 }
 
@@ -342,19 +273,19 @@ PEL_TEST(socket_epoll, closed_sockets_leave_their_sets)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     int set = pel_epoll_create1(0), other = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN | EPOLLOUT), 0);
-    PEL_EXPECT_EQ(add(other, pair.server, EPOLLIN | EPOLLOUT), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLOUT);
+    PEL_EXPECT_EQ(env_add(set, pair.server, EPOLLIN | EPOLLOUT), 0);
+    PEL_EXPECT_EQ(env_add(other, pair.server, EPOLLIN | EPOLLOUT), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLOUT);
     int number = pair.server;
     PEL_EXPECT_EQ(pel_close(pair.server), 0);
-    PEL_EXPECT_EQ(wait1(set, 10), 0);
-    PEL_EXPECT_EQ(wait1(other, 10), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 10), 0);
+    PEL_EXPECT_EQ(env_wait1(other, 10), 0);
     pair.server = pel_socket(AF_INET, SOCK_STREAM, 0); /* the same number, another socket: not in the sets */
     PEL_EXPECT_EQ(pair.server, number);
-    PEL_EXPECT_EQ(wait1(set, 10), 0);
-    EXPECT_FAIL(modify(set, number, EPOLLIN), ENOENT);
-    PEL_EXPECT_EQ(add(set, number, EPOLLIN), 0);
-    PEL_EXPECT_EQ(wait1(set, 0), EPOLLHUP);
+    PEL_EXPECT_EQ(env_wait1(set, 10), 0);
+    EXPECT_FAIL(env_modify(set, number, EPOLLIN), ENOENT);
+    PEL_EXPECT_EQ(env_add(set, number, EPOLLIN), 0);
+    PEL_EXPECT_EQ(env_wait1(set, 0), EPOLLHUP);
     pel_close(set); /* with a member */
     pel_close(other);
     env_pair_close(&pair);
@@ -369,7 +300,7 @@ PEL_TEST(socket_epoll, a_set_can_be_polled)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     int set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(add(set, pair.server, EPOLLIN), 0);
+    PEL_EXPECT_EQ(env_add(set, pair.server, EPOLLIN), 0);
     PEL_EXPECT_EQ(env_poll1(set, POLLIN, 0), 0);
     env_later_start(&later, 20, env_write_x, &pair.client);
     PEL_EXPECT_EQ(env_poll1(set, POLLIN, 5000), POLLIN);

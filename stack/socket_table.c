@@ -216,7 +216,7 @@ static struct pel_sock *make_sock(int domain, int type, struct pel_homes *homes)
         struct pel_stream *stream = pel_stream_new(domain, homes);
         return stream == NULL ? NULL : &stream->sock;
     }
-    struct pel_udp *udp = pel_udp_new(domain, homes);
+    struct pel_dgram *udp = pel_dgram_new(domain, homes);
     return udp == NULL ? NULL : &udp->sock;
 }
 

@@ -110,53 +110,17 @@ PEL_TEST(socket_threads, eight_threads_with_epoll)
 }
 
 /* Several threads accept from one listener and serve; several connect. */
-struct worker {
-    pthread_t thread;
-    int fd;
-    unsigned num_done, num_failed;
-};
-
-#define NUM_ROUNDS 100u
-
-static void *client_main(void *arg)
-{
-    struct worker *worker = arg;
-    for (unsigned i = 0; i < NUM_ROUNDS; i++) {
-        char bytes[4] = "";
-        int fd = env_connect(TEST_PORT, 0);
-        bool is_good = fd >= 0 && env_write_all(fd, "ping", 4) && env_read_all(fd, bytes, 4) &&
-                       memcmp(bytes, "pong", 4) == 0;
-        worker->num_done += is_good;
-        worker->num_failed += !is_good;
-        pel_close(fd);
-    }
-    return NULL;
-}
-
-static void *server_main(void *arg)
-{
-    struct worker *worker = arg;
-    int fd;
-    while ((fd = pel_accept(worker->fd, NULL, NULL)) >= 0) {
-        char bytes[4];
-        worker->num_done += env_read_all(fd, bytes, 4) && env_write_all(fd, "pong", 4);
-        pel_close(fd);
-    }
-    worker->num_failed += errno != EINVAL;
-    return NULL;
-}
-
 PEL_TEST(socket_threads, accept_connect_close_storm)
 {
-    struct worker clients[4], servers[4];
+    struct env_worker clients[4], servers[4];
     unsigned num_served = 0;
     env_start(3, 0);
     int listener = env_listen(TEST_PORT, 64);
     for (int i = 0; i < 4; i++) {
-        servers[i] = (struct worker){.fd = listener};
-        clients[i] = (struct worker){.fd = -1};
-        pthread_create(&servers[i].thread, NULL, server_main, &servers[i]);
-        pthread_create(&clients[i].thread, NULL, client_main, &clients[i]);
+        servers[i] = (struct env_worker){.fd = listener};
+        clients[i] = (struct env_worker){.fd = -1};
+        pthread_create(&servers[i].thread, NULL, env_pong_main, &servers[i]);
+        pthread_create(&clients[i].thread, NULL, env_ping_main, &clients[i]);
     }
     for (int i = 0; i < 4; i++) {
         pthread_join(clients[i].thread, NULL);
@@ -168,7 +132,7 @@ PEL_TEST(socket_threads, accept_connect_close_storm)
         PEL_EXPECT_EQ(servers[i].num_failed, 0);
         num_served += servers[i].num_done;
     }
-    PEL_EXPECT_EQ(num_served, 4 * NUM_ROUNDS);
+    PEL_EXPECT_EQ(num_served, 4 * ENV_NUM_PINGS);
     pel_close(listener);
     env_stop();
 }
@@ -212,7 +176,7 @@ static void *set_worker_main(void *arg)
 
 static void *echo_main(void *arg)
 {
-    struct worker *worker = arg;
+    struct env_worker *worker = arg;
     int fd;
     while ((fd = pel_accept(worker->fd, NULL, NULL)) >= 0) {
         char byte;
@@ -227,7 +191,7 @@ PEL_TEST(socket_threads, one_set_many_hands)
 {
     struct set_worker workers[4];
     env_start(2, 0);
-    struct worker echo = {.fd = env_listen(TEST_PORT, 64)};
+    struct env_worker echo = {.fd = env_listen(TEST_PORT, 64)};
     int set = pel_epoll_create1(0);
     pthread_create(&echo.thread, NULL, echo_main, &echo);
     for (unsigned i = 0; i < 4; i++) {
@@ -256,7 +220,7 @@ PEL_TEST(socket_threads, ten_thousand_sockets)
         event.data.u32 = (uint32_t)i;
         PEL_REQUIRE(pel_epoll_ctl(set, EPOLL_CTL_ADD, fds[2 * i + 1], &event) == 0);
     }
-    PEL_EXPECT_EQ(pel_fake_num_conns(), 2 * NUM);
+    PEL_EXPECT_EQ(env_num_conns(), 2 * NUM);
     for (int i = 0; i < NUM; i += 500) {
         PEL_EXPECT_EQ(env_poll1(fds[2 * i], POLLOUT, 20000), POLLOUT);
         PEL_EXPECT_EQ(pel_write(fds[2 * i], "x", 1), 1);
@@ -268,89 +232,8 @@ PEL_TEST(socket_threads, ten_thousand_sockets)
         PEL_EXPECT_EQ(pel_close(fds[i]), 0);
     pel_close(listener);
     pel_close(set);
-    for (int i = 0; i < 20000 && pel_fake_num_conns() > 0; i++)
+    for (int i = 0; i < 20000 && env_num_conns() > 0; i++)
         env_sleep_ms(1);
     env_stop();
     free(fds);
-}
-
-static void stop_sockets(void *arg)
-{
-    (void)arg;
-    pel_sockets_stop();
-}
-
-/* Everything that can be open when the stack stops, with a thread that waits on a part of it. */
-PEL_TEST(socket_threads, stop_resets_everything)
-{
-    struct pel_engine *engines[2];
-    struct pel_sockets_config config = {.buffer_len = TEST_BUFFER_LEN, .clock = pel_clock_real()};
-    struct sockaddr_in address = env_address(5300);
-    struct epoll_event event = {.events = EPOLLIN};
-    struct env_later later;
-    struct env_pair pair;
-    char byte = 0;
-    pel_fake_start(2, engines);
-    PEL_EXPECT_EQ(pel_sockets_start(engines, 2, &config), PEL_OK);
-    PEL_EXPECT_EQ(pel_sockets_start(engines, 2, &config), PEL_E_STATE);
-    PEL_REQUIRE(env_pair_open(&pair));
-    int unaccepted = env_connect(TEST_PORT, 0), fresh = pel_socket(AF_INET, SOCK_STREAM, 0);
-    int udp = pel_socket(AF_INET, SOCK_DGRAM, 0), set = pel_epoll_create1(0);
-    PEL_EXPECT_EQ(pel_bind(udp, (struct sockaddr *)&address, sizeof address), 0);
-    PEL_EXPECT_EQ(pel_epoll_ctl(set, EPOLL_CTL_ADD, pair.client, &event), 0);
-    env_later_start(&later, 30, stop_sockets, NULL);
-    EXPECT_FAIL(pel_read(pair.server, &byte, 1), ECONNRESET);
-    env_later_join(&later);
-    pel_fake_stop(); /* from here on nothing may touch an engine */
-    PEL_EXPECT_EQ(pel_epoll_wait(set, &event, 1, 1000), 1);
-    EXPECT_FAIL(pel_write(pair.client, "x", 1), ECONNRESET);
-    EXPECT_FAIL(pel_write(pair.client, "x", 1), EPIPE);
-    EXPECT_FAIL(pel_accept(pair.listener, NULL, NULL), ECONNRESET);
-    EXPECT_FAIL(pel_read(udp, &byte, 1), ECONNRESET);
-    EXPECT_FAIL(pel_sendto(udp, "x", 1, 0, (struct sockaddr *)&address, sizeof address), ECONNRESET);
-    EXPECT_FAIL(pel_connect(fresh, (struct sockaddr *)&address, sizeof address), ENETDOWN);
-    EXPECT_FAIL(pel_listen(fresh, 1), ENETDOWN);
-    EXPECT_FAIL(pel_socket(AF_INET, SOCK_STREAM, 0), ENETDOWN);
-    PEL_EXPECT(env_poll1(pair.listener, POLLIN, 1000) & POLLERR);
-    env_pair_close(&pair);
-    pel_close(unaccepted);
-    pel_close(fresh);
-    pel_close(udp);
-    pel_close(set);
-    PEL_EXPECT_EQ(pel_fd_num_open(), 0);
-    pel_sockets_stop(); /* harmless */
-    env_start(1, 0);    /* and again */
-    PEL_EXPECT(env_pair_open(&pair));
-    env_pair_close(&pair);
-    env_stop();
-}
-
-/* A stop while threads connect, accept, write and close. */
-PEL_TEST(socket_threads, stop_under_load)
-{
-    for (unsigned round = 0; round < 10; round++) {
-        struct pel_engine *engines[3];
-        struct pel_sockets_config config = {.buffer_len = TEST_BUFFER_LEN, .clock = pel_clock_real()};
-        struct worker clients[3], servers[2];
-        pel_fake_start(3, engines);
-        PEL_EXPECT_EQ(pel_sockets_start(engines, 3, &config), PEL_OK);
-        int listener = env_listen(TEST_PORT, 64);
-        for (int i = 0; i < 3; i++) {
-            clients[i] = (struct worker){.fd = -1};
-            pthread_create(&clients[i].thread, NULL, client_main, &clients[i]);
-        }
-        for (int i = 0; i < 2; i++) {
-            servers[i] = (struct worker){.fd = listener};
-            pthread_create(&servers[i].thread, NULL, server_main, &servers[i]);
-        }
-        env_sleep_ms(round);
-        pel_sockets_stop();
-        pel_fake_stop();
-        for (int i = 0; i < 3; i++)
-            pthread_join(clients[i].thread, NULL);
-        for (int i = 0; i < 2; i++)
-            pthread_join(servers[i].thread, NULL);
-        pel_close(listener);
-        PEL_EXPECT_EQ(pel_fd_num_open(), 0);
-    }
 }

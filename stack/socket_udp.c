@@ -11,9 +11,9 @@
 #define IN_EVENTS  ((uint32_t)(EPOLLIN | EPOLLRDNORM))
 #define OUT_EVENTS ((uint32_t)(EPOLLOUT | EPOLLWRNORM))
 
-struct pel_udp *pel_udp_of(struct pel_sock *sock)
+struct pel_dgram *pel_dgram_of(struct pel_sock *sock)
 {
-    return PEL_PART_OF(sock, struct pel_udp, sock);
+    return PEL_PART_OF(sock, struct pel_dgram, sock);
 }
 
 static bool is_set(const uint32_t *flag)
@@ -23,11 +23,11 @@ static bool is_set(const uint32_t *flag)
 
 static uint32_t udp_events(struct pel_sock *sock)
 {
-    struct pel_udp *udp = pel_udp_of(sock);
+    struct pel_dgram *udp = pel_dgram_of(sock);
     uint32_t events = 0;
     if (is_set(&udp->num_queued))
         events |= IN_EVENTS;
-    if (pel_udp_has_room(udp))
+    if (pel_dgram_has_room(udp))
         events |= OUT_EVENTS;
     if (is_set(&udp->pending_errno) || is_set(&udp->is_stopped))
         events |= (uint32_t)EPOLLERR;
@@ -38,22 +38,22 @@ static uint32_t udp_events(struct pel_sock *sock)
     return events;
 }
 
-static void close_ports(struct pel_udp *udp)
+static void close_ports(struct pel_dgram *udp)
 {
     for (size_t i = 0; i < udp->num_ports; i++)
-        pel_home_call(udp->ports[i].home, pel_udp_port_close,
+        pel_home_call(udp->ports[i].home, pel_dgram_port_close,
                       &udp->ports[i]); /* after the stop: pel_homes_stop does it */
 }
 
 static void udp_close(struct pel_sock *sock)
 {
-    struct pel_udp *udp = pel_udp_of(sock);
+    struct pel_dgram *udp = pel_dgram_of(sock);
     pthread_mutex_lock(&udp->setup_lock);
     close_ports(udp);
     pthread_mutex_unlock(&udp->setup_lock);
 }
 
-static struct pel_datagram *pop_locked(struct pel_udp *udp)
+static struct pel_datagram *pop_locked(struct pel_dgram *udp)
 {
     struct pel_datagram *first = PEL_PART_OF(udp->queue.next, struct pel_datagram, link);
     pel_list_remove(&first->link);
@@ -64,7 +64,7 @@ static struct pel_datagram *pop_locked(struct pel_udp *udp)
 
 static void udp_free(struct pel_sock *sock)
 {
-    struct pel_udp *udp = pel_udp_of(sock);
+    struct pel_dgram *udp = pel_dgram_of(sock);
     while (!pel_list_is_empty(&udp->queue))
         free(pop_locked(udp));
     pthread_mutex_destroy(&udp->setup_lock);
@@ -78,9 +78,9 @@ static const struct pel_sock_ops udp_ops = {
     .free = udp_free,
 };
 
-struct pel_udp *pel_udp_new(int family, struct pel_homes *homes)
+struct pel_dgram *pel_dgram_new(int family, struct pel_homes *homes)
 {
-    struct pel_udp *udp = calloc(1, sizeof *udp + homes->num * sizeof udp->ports[0]);
+    struct pel_dgram *udp = calloc(1, sizeof *udp + homes->num * sizeof udp->ports[0]);
     if (udp == NULL)
         return NULL;
     pel_sock_init(&udp->sock, &udp_ops, PEL_SOCK_UDP, family, homes);
@@ -97,16 +97,17 @@ struct pel_udp *pel_udp_new(int family, struct pel_homes *homes)
 }
 
 /* Binds on every engine, or on none. The first one chooses the port, when it is open. Under setup_lock. */
-static int bind_locked(struct pel_udp *udp, struct sockaddr_storage *address)
+static int bind_locked(struct pel_dgram *udp, struct sockaddr_storage *address)
 {
     if (is_set(&udp->is_bound))
         return EINVAL;
     if (is_set(&udp->sock.is_closed))
         return EBADF;
     for (size_t i = 0; i < udp->num_ports; i++) {
-        struct pel_udp_open_args args = {.port = &udp->ports[i], .address = address};
-        int error = pel_home_call(udp->ports[i].home, pel_udp_port_open, &args) ? pel_errno_of_call(args.err)
-                                                                                : ENETDOWN;
+        struct pel_dgram_open_args args = {.port = &udp->ports[i], .address = address};
+        int error = pel_home_call(udp->ports[i].home, pel_dgram_port_open, &args)
+                        ? pel_errno_of_call(args.err)
+                        : ENETDOWN;
         if (error != 0) {
             close_ports(udp);
             return error;
@@ -119,7 +120,7 @@ static int bind_locked(struct pel_udp *udp, struct sockaddr_storage *address)
     return 0;
 }
 
-int pel_udp_bind(struct pel_udp *udp, const struct sockaddr *address, socklen_t address_len)
+int pel_dgram_bind(struct pel_dgram *udp, const struct sockaddr *address, socklen_t address_len)
 {
     struct sockaddr_storage local;
     int error = pel_address_take(udp->sock.family, address, address_len, &local);
@@ -132,7 +133,7 @@ int pel_udp_bind(struct pel_udp *udp, const struct sockaddr *address, socklen_t 
 }
 
 /* A socket that sends before it was bound gets a port. */
-static int bind_if_unbound(struct pel_udp *udp)
+static int bind_if_unbound(struct pel_dgram *udp)
 {
     struct sockaddr_storage any;
     if (is_set(&udp->is_bound))
@@ -144,7 +145,7 @@ static int bind_if_unbound(struct pel_udp *udp)
     return error;
 }
 
-static void set_peer(struct pel_udp *udp, const struct sockaddr_storage *remote,
+static void set_peer(struct pel_dgram *udp, const struct sockaddr_storage *remote,
                      const struct pel_endpoint *peer)
 {
     pthread_mutex_lock(&udp->sock.lock);
@@ -155,7 +156,7 @@ static void set_peer(struct pel_udp *udp, const struct sockaddr_storage *remote,
     pthread_mutex_unlock(&udp->sock.lock);
 }
 
-int pel_udp_connect(struct pel_udp *udp, const struct sockaddr *address, socklen_t address_len)
+int pel_dgram_connect(struct pel_dgram *udp, const struct sockaddr *address, socklen_t address_len)
 {
     struct sockaddr_storage remote = {.ss_family = AF_UNSPEC};
     struct pel_endpoint peer;
@@ -174,7 +175,7 @@ int pel_udp_connect(struct pel_udp *udp, const struct sockaddr *address, socklen
     return error;
 }
 
-int pel_udp_shutdown(struct pel_udp *udp, int how)
+int pel_dgram_shutdown(struct pel_dgram *udp, int how)
 {
     struct sockaddr_storage remote;
     if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
@@ -189,12 +190,12 @@ int pel_udp_shutdown(struct pel_udp *udp, int how)
     return 0;
 }
 
-static bool is_nonblocking(const struct pel_udp *udp, int flags)
+static bool is_nonblocking(const struct pel_dgram *udp, int flags)
 {
     return (flags & MSG_DONTWAIT) || is_set(&udp->sock.is_nonblock);
 }
 
-static int take_pending(struct pel_udp *udp)
+static int take_pending(struct pel_dgram *udp)
 {
     if (is_set(&udp->is_stopped))
         return ECONNRESET;
@@ -203,7 +204,7 @@ static int take_pending(struct pel_udp *udp)
 }
 
 /* Where a datagram goes; 0 or an errno. */
-static int find_target(struct pel_udp *udp, const struct sockaddr *address, socklen_t address_len,
+static int find_target(struct pel_dgram *udp, const struct sockaddr *address, socklen_t address_len,
                        struct sockaddr_storage *ret)
 {
     if (address != NULL)
@@ -211,10 +212,10 @@ static int find_target(struct pel_udp *udp, const struct sockaddr *address, sock
     return pel_address_copy(&udp->sock, &udp->sock.remote, ret) ? 0 : EDESTADDRREQ;
 }
 
-static int wait_for_room(struct pel_udp *udp, int flags)
+static int wait_for_room(struct pel_dgram *udp, int flags)
 {
     uint64_t deadline_us = 0;
-    while (!pel_udp_has_room(udp)) {
+    while (!pel_dgram_has_room(udp)) {
         if (is_nonblocking(udp, flags))
             return EAGAIN;
         if (deadline_us == 0)
@@ -228,12 +229,12 @@ static int wait_for_room(struct pel_udp *udp, int flags)
     return 0;
 }
 
-ssize_t pel_udp_send(struct pel_udp *udp, const struct iovec *iov, int num_iov, size_t iov_len, int flags,
-                     const struct sockaddr *address, socklen_t address_len)
+ssize_t pel_dgram_send(struct pel_dgram *udp, const struct iovec *iov, int num_iov, size_t iov_len, int flags,
+                       const struct sockaddr *address, socklen_t address_len)
 {
     struct sockaddr_storage to;
     int error = find_target(udp, address, address_len, &to);
-    if (error == 0 && iov_len > PEL_UDP_MAX_LEN)
+    if (error == 0 && iov_len > PEL_DGRAM_MAX_LEN)
         error = EMSGSIZE;
     if (error == 0)
         error = is_set(&udp->is_wr_shut) ? EPIPE : take_pending(udp);
@@ -242,7 +243,7 @@ ssize_t pel_udp_send(struct pel_udp *udp, const struct iovec *iov, int num_iov, 
     if (error == 0)
         error = wait_for_room(udp, flags);
     if (error == 0)
-        error = pel_udp_post_out(udp, &to, iov, num_iov, iov_len);
+        error = pel_dgram_post_out(udp, &to, iov, num_iov, iov_len);
     return error == 0 ? (ssize_t)iov_len : -error;
 }
 
@@ -258,7 +259,7 @@ static void scatter(const struct pel_datagram *datagram, const struct iovec *iov
 }
 
 /* The first datagram's bytes and sender, if there is one. False: none. */
-static bool take_datagram(struct pel_udp *udp, const struct iovec *iov, int num_iov, bool is_peek,
+static bool take_datagram(struct pel_dgram *udp, const struct iovec *iov, int num_iov, bool is_peek,
                           struct sockaddr_storage *ret_from, size_t *ret_len)
 {
     struct pel_datagram *datagram = NULL;
@@ -280,8 +281,8 @@ static bool take_datagram(struct pel_udp *udp, const struct iovec *iov, int num_
     return true;
 }
 
-ssize_t pel_udp_recv(struct pel_udp *udp, const struct iovec *iov, int num_iov, int flags,
-                     struct sockaddr *ret_address, socklen_t *address_len)
+ssize_t pel_dgram_recv(struct pel_dgram *udp, const struct iovec *iov, int num_iov, int flags,
+                       struct sockaddr *ret_address, socklen_t *address_len)
 {
     struct sockaddr_storage from;
     uint64_t deadline_us = 0;
@@ -307,7 +308,7 @@ ssize_t pel_udp_recv(struct pel_udp *udp, const struct iovec *iov, int num_iov, 
     return (ssize_t)(len < room_len || (flags & MSG_TRUNC) ? len : room_len);
 }
 
-size_t pel_udp_next_len(struct pel_udp *udp)
+size_t pel_dgram_next_len(struct pel_dgram *udp)
 {
     size_t len = 0;
     pthread_mutex_lock(&udp->sock.lock);

@@ -13,7 +13,7 @@
 /* A datagram on its way out. */
 struct outgoing {
     struct pel_task task;
-    struct pel_udp *udp; /* with a reference */
+    struct pel_dgram *udp; /* with a reference */
     struct sockaddr_storage to;
     uint32_t charged_len; /* what it counts in sending_len */
     size_t len;
@@ -21,7 +21,7 @@ struct outgoing {
 };
 
 /* Takes the datagram, if it is for us and there is place. */
-static bool enqueue(struct pel_udp *udp, struct pel_datagram *datagram)
+static bool enqueue(struct pel_dgram *udp, struct pel_datagram *datagram)
 {
     bool is_taken = false, is_ours = true;
     struct pel_endpoint from;
@@ -30,7 +30,7 @@ static bool enqueue(struct pel_udp *udp, struct pel_datagram *datagram)
         is_ours = pel_endpoint_from_sockaddr((struct sockaddr *)&datagram->from, sizeof datagram->from,
                                              &from) == PEL_OK &&
                   from.port == udp->peer.port && pel_ip_equal(&from.ip, &udp->peer.ip);
-    if (is_ours && udp->num_queued < PEL_UDP_MAX_QUEUED &&
+    if (is_ours && udp->num_queued < PEL_DGRAM_MAX_QUEUED &&
         udp->queued_len + datagram->len <= udp->sock.homes->buffer_len) {
         pel_list_append(&udp->queue, &datagram->link);
         udp->queued_len += datagram->len;
@@ -44,8 +44,8 @@ static bool enqueue(struct pel_udp *udp, struct pel_datagram *datagram)
 static void on_datagram(void *arg, const struct sockaddr *from, socklen_t from_len, const uint8_t *bytes,
                         size_t len)
 {
-    struct pel_udp_port *port = arg;
-    struct pel_udp *udp = port->udp;
+    struct pel_dgram_port *port = arg;
+    struct pel_dgram *udp = port->udp;
     struct pel_endpoint endpoint;
     struct pel_datagram *datagram = malloc(sizeof *datagram + len);
     if (datagram == NULL || pel_endpoint_from_sockaddr(from, from_len, &endpoint) != PEL_OK) {
@@ -69,16 +69,16 @@ static void on_datagram(void *arg, const struct sockaddr *from, socklen_t from_l
 
 static void stop_port(struct pel_attached *attached)
 {
-    struct pel_udp_port *port = PEL_PART_OF(attached, struct pel_udp_port, attached);
+    struct pel_dgram_port *port = PEL_PART_OF(attached, struct pel_dgram_port, attached);
     __atomic_store_n(&port->udp->is_stopped, 1, __ATOMIC_RELEASE);
     pel_sock_wake(&port->udp->sock, PEL_EVENTS_ALL);
-    pel_udp_port_close(NULL, port);
+    pel_dgram_port_close(NULL, port);
 }
 
-void pel_udp_port_open(struct pel_engine *engine, void *arg)
+void pel_dgram_port_open(struct pel_engine *engine, void *arg)
 {
-    struct pel_udp_open_args *args = arg;
-    struct pel_udp_port *port = args->port;
+    struct pel_dgram_open_args *args = arg;
+    struct pel_dgram_port *port = args->port;
     args->err = pel_engine_udp_open(engine, (const struct sockaddr *)args->address,
                                     pel_address_len(args->address), on_datagram, port, &port->engine_socket);
     if (args->err != PEL_OK)
@@ -89,9 +89,9 @@ void pel_udp_port_open(struct pel_engine *engine, void *arg)
     pel_udp_socket_address(port->engine_socket, args->address);
 }
 
-void pel_udp_port_close(struct pel_engine *engine, void *arg)
+void pel_dgram_port_close(struct pel_engine *engine, void *arg)
 {
-    struct pel_udp_port *port = arg;
+    struct pel_dgram_port *port = arg;
     (void)engine;
     if (port->engine_socket == NULL)
         return;
@@ -101,12 +101,12 @@ void pel_udp_port_close(struct pel_engine *engine, void *arg)
     pel_sock_unref(&port->udp->sock); /* may free the port */
 }
 
-static uint32_t send_limit(const struct pel_udp *udp)
+static uint32_t send_limit(const struct pel_dgram *udp)
 {
     return udp->sock.homes->buffer_len;
 }
 
-bool pel_udp_has_room(struct pel_udp *udp)
+bool pel_dgram_has_room(struct pel_dgram *udp)
 {
     if (__atomic_load_n(&udp->sending_len, __ATOMIC_ACQUIRE) < send_limit(udp))
         return true;
@@ -117,8 +117,8 @@ bool pel_udp_has_room(struct pel_udp *udp)
 static void send_out(struct pel_engine *engine, struct pel_task *task)
 {
     struct outgoing *out = PEL_PART_OF(task, struct outgoing, task);
-    struct pel_udp *udp = out->udp;
-    struct pel_udp_port *port = &udp->ports[udp->send_port];
+    struct pel_dgram *udp = out->udp;
+    struct pel_dgram_port *port = &udp->ports[udp->send_port];
     (void)engine;
     enum pel_err err = port->engine_socket == NULL
                            ? PEL_OK /* closed or stopped in between */
@@ -147,8 +147,8 @@ static void gather(uint8_t *bytes, const struct iovec *iov, int num_iov)
     }
 }
 
-int pel_udp_post_out(struct pel_udp *udp, const struct sockaddr_storage *to, const struct iovec *iov,
-                     int num_iov, size_t iov_len)
+int pel_dgram_post_out(struct pel_dgram *udp, const struct sockaddr_storage *to, const struct iovec *iov,
+                       int num_iov, size_t iov_len)
 {
     struct outgoing *out = malloc(sizeof *out + iov_len);
     if (out == NULL)

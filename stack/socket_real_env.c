@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tests' surroundings with the real engine: side A of a pair, which talks to itself through its TCP/IP
+ * layer. */
+#include <pellucid/pair.h>
+
+#include "stack/engine.h"
+#include "stack/socket.h"
+#include "stack/socket_table.h"
+#include "stack/socket_test_env.h"
+#include "tests/harness/harness.h"
+
+static struct pel_pair *pair;
+
+/* One engine, however many are asked for: an address is one engine's here. */
+void env_start(size_t num_engines, uint32_t max_sockets)
+{
+    struct pel_pair_options options = {.cores = {-1, -1}, .mtu = 9000, .window_len = 1u << 16};
+    struct pel_sockets_config config = {
+        .max_sockets = max_sockets, .buffer_len = TEST_BUFFER_LEN, .clock = pel_clock_real()};
+    struct pel_error error = {.text = ""};
+    (void)num_engines;
+    if (pel_pair_start(&options, &pair, &error) != PEL_OK) {
+        pel_test_fail(__FILE__, __LINE__, "no engines: %s", error.text);
+        return;
+    }
+    struct pel_engine *engine = pel_pair_engine(pair, 0);
+    PEL_EXPECT_EQ(pel_sockets_start(&engine, 1, &config), PEL_OK);
+}
+
+void env_stop(void)
+{
+    uint64_t give_up_ms = env_now_ms() + 20000;
+    while (env_num_conns() > 0 && env_now_ms() < give_up_ms)
+        env_sleep_ms(1);
+    PEL_EXPECT_EQ(env_num_conns(), 0);
+    PEL_EXPECT_EQ(pel_fd_num_open(), 0);
+    pel_sockets_stop();
+    pel_pair_stop(pair);
+    pair = NULL;
+}
+
+static void count_conns(struct pel_engine *engine, void *arg)
+{
+    *(size_t *)arg = engine->num_conns;
+}
+
+size_t env_num_conns(void)
+{
+    size_t num = 0;
+    pel_engine_call(pel_pair_engine(pair, 0), count_conns, &num);
+    return num;
+}
