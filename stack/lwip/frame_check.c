@@ -147,10 +147,11 @@ static enum pel_err check_l4(struct packet *p, uint8_t protocol)
     return PEL_E_FRAME_ETHERTYPE;
 }
 
-/* A fragment: not empty, in units of 8 unless it is the last, and not past the largest datagram. */
-static bool fragment_is_good(size_t offset, size_t len, bool more)
+/* A fragment: not empty, in units of 8 unless it is the last, and not past the largest datagram, whose length with its IP
+ * header lwIP holds in 16 bits. */
+static bool fragment_is_good(size_t offset, size_t len, bool more, size_t header_len)
 {
-    return len > 0 && (!more || len % 8 == 0) && offset + len <= 65535 - 60;
+    return len > 0 && (!more || len % 8 == 0) && header_len + offset + len <= 65535;
 }
 
 /* RFC 791. Options are not served: they are obsolete, and source routes dangerous. */
@@ -170,7 +171,7 @@ static enum pel_err check_ip4(struct packet *p)
     p->r = pel_reader_of(ip + 20, total_len - 20);
     uint16_t fragment = (uint16_t)(ip[6] << 8 | ip[7]);
     p->info->is_fragment = (fragment & 0x3fff) != 0;
-    if (p->info->is_fragment && !fragment_is_good((fragment & 0x1fffu) * 8, total_len - 20, (fragment & 0x2000) != 0))
+    if (p->info->is_fragment && !fragment_is_good((fragment & 0x1fffu) * 8, total_len - 20, (fragment & 0x2000) != 0, 20))
         return PEL_E_IP_MALFORMED;
     return check_l4(p, ip[9]);
 }
@@ -184,7 +185,7 @@ static enum pel_err check_extension(struct packet *p, uint8_t *protocol)
         return PEL_E_IP_MALFORMED;
     if (is_fragment) {
         uint16_t fragment = (uint16_t)(header[2] << 8 | header[3]);
-        if (p->info->is_fragment || !fragment_is_good(fragment & 0xfff8u, p->r.left_len, (fragment & 1) != 0))
+        if (p->info->is_fragment || !fragment_is_good(fragment & 0xfff8u, p->r.left_len, (fragment & 1) != 0, 40))
             return PEL_E_IP_MALFORMED;
         p->info->is_fragment = true;
     } else if (pel_read_bytes(&p->r, (size_t)header[1] * 8) == NULL && header[1] != 0) {

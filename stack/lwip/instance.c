@@ -116,6 +116,14 @@ static void take_down(struct pel_ipstack *ip)
         netif_remove(&ip->netif);
 }
 
+size_t pel_ip_num_time_wait(const struct pel_ipstack *ip)
+{
+    size_t num = 0;
+    for (const struct tcp_pcb *pcb = ip->lwip.tcp_tw_pcbs; pcb != NULL; pcb = pcb->next)
+        num++;
+    return num;
+}
+
 void pel_ip_close(struct pel_ipstack *ip)
 {
     if (ip == NULL)

@@ -90,12 +90,15 @@ void lab_close(struct lab *lab)
 static void work(struct lab_host *host)
 {
     struct pel_pkt *pkts[LAB_BURST];
-    if (host->ip == NULL)
-        return;
     uint32_t num = pel_port_rx(host->port, 0, pkts, LAB_BURST);
-    for (uint32_t i = 0; i < num; i++)
-        pel_ip_input(host->ip, pkts[i]);
-    pel_ip_poll(host->ip);
+    for (uint32_t i = 0; i < num; i++) {
+        if (host->ip != NULL)
+            pel_ip_input(host->ip, pkts[i]);
+        else
+            pel_pkt_free(pkts[i]); /* the station is down */
+    }
+    if (host->ip != NULL)
+        pel_ip_poll(host->ip);
 }
 
 static uint64_t next_event_us(const struct lab_host *host)

@@ -79,6 +79,10 @@ size_t pel_ip_addrs(const struct pel_ipstack *ip, struct pel_ip_prefix *ret_addr
 /* pel_ip_is_local tells whether `addr` is one of the interface's. */
 bool pel_ip_is_local(const struct pel_ipstack *ip, const struct pel_ip *addr);
 
+/* pel_ip_num_time_wait counts the closed connections whose endpoints are still held back (TIME-WAIT, RFC 9293 section 3.4.2).
+ */
+size_t pel_ip_num_time_wait(const struct pel_ipstack *ip);
+
 /* ---- received bytes ---- */
 
 /* pel_buf_len returns how many bytes the chain holds. */

@@ -87,6 +87,7 @@ void pel_netif_flush(struct pel_ipstack *ip)
     pel_count_stat(ip->counters, PEL_STAT_tx_packets, done);
     memmove(ip->tx, ip->tx + done, (ip->num_tx - done) * sizeof(ip->tx[0]));
     ip->num_tx -= done;
+    ip->tx_full_us = ip->num_tx > 0 ? pel_ip_now_us(ip) : 0;
 }
 
 void pel_netif_drop_tx(struct pel_ipstack *ip)

@@ -20,6 +20,7 @@
 
 #define PEL_TX_BURST 64 /* frames that are handed to the port at once */
 #define PEL_TX_MAX 512  /* frames that wait while the port's queue is full */
+#define PEL_TX_RETRY_US 50
 
 /* The timers that an instance runs; rows of timers.c. */
 #define PEL_NUM_TIMERS 8
@@ -44,6 +45,7 @@ struct pel_ipstack {
 
     struct pel_pkt *tx[PEL_TX_MAX];
     uint32_t num_tx;
+    uint64_t tx_full_us; /* when the port last took less than it was given; 0: it took all */
 
     struct pel_tcp *tcps; /* those with an owner */
     uint32_t num_tcps;
@@ -63,6 +65,7 @@ struct pel_tcp {
     void *arg;
     struct pel_endpoint local, remote;
     bool connected;
+    size_t unread_len; /* shown by on_receive, not yet acknowledged by pel_tcp_received */
     struct pel_tcp *next, *prev;
 };
 

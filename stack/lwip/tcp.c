@@ -38,10 +38,12 @@ static err_t receive_event(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t
     struct pel_ipstack *ip = tcp->ip;
     struct pel_tcp_call call;
     pel_tcp_call_begin(tcp, &call);
-    if (p == NULL)
+    if (p == NULL) {
         tcp->events->on_fin(tcp->arg);
-    else
+    } else {
+        tcp->unread_len += p->tot_len;
         tcp->events->on_receive(tcp->arg, pel_buf_from_pbuf(p));
+    }
     return pel_tcp_call_end(ip, &call);
 }
 
@@ -242,6 +244,10 @@ void pel_tcp_close(struct pel_tcp *tcp)
     struct tcp_pcb *pcb = tcp->pcb;
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
     detach(tcp);
+    /* lwIP resets when the window is not whole, which it takes for unread bytes; a FIN that came in the segment which is being
+     * shown has taken one, too. */
+    if (pcb != NULL && tcp->unread_len == 0 && pcb->state != TIME_WAIT)
+        pcb->rcv_wnd = TCP_WND_MAX(pcb);
     if (pcb != NULL)
         tcp_close(pcb); /* without memory for the FIN, lwIP's timer tries again */
     free(tcp);
@@ -323,6 +329,7 @@ void pel_tcp_flush(struct pel_tcp *tcp)
 void pel_tcp_received(struct pel_tcp *tcp, size_t len)
 {
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
+    tcp->unread_len -= len < tcp->unread_len ? len : tcp->unread_len;
     for (size_t done = 0; done < len && tcp->pcb != NULL && tcp->pcb->state != TIME_WAIT;) {
         size_t chunk = len - done < CHUNK_MAX ? len - done : CHUNK_MAX;
         tcp_recved(tcp->pcb, (u16_t)chunk);

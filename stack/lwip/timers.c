@@ -80,7 +80,12 @@ uint64_t pel_ip_next_timer_us(const struct pel_ipstack *ip)
     for (int i = 0; i < PEL_NUM_TIMERS; i++)
         if (timer_rows[i].is_needed(ip) && ip->due_us[i] < next_us)
             next_us = ip->due_us[i];
-    return ip->num_tx > 0 || ip->netif.loop_first != NULL ? pel_ip_now_us(ip) : next_us;
+    uint64_t now_us = pel_ip_now_us(ip), send_us = UINT64_MAX;
+    if (ip->num_tx > 0)
+        send_us = ip->tx_full_us == 0 ? now_us : ip->tx_full_us + PEL_TX_RETRY_US;
+    if (ip->netif.loop_first != NULL)
+        send_us = now_us;
+    return send_us < next_us ? send_us : next_us;
 }
 
 void pel_timers_flush_reassembly(void)

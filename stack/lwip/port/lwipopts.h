@@ -37,7 +37,7 @@ struct pbuf;
 #define LWIP_ARP 1
 #define ARP_TABLE_SIZE 127
 #define ARP_QUEUEING 1
-#define ARP_QUEUE_LEN 32
+#define ARP_QUEUE_LEN 64
 #define LWIP_NETIF_HWADDRHINT 1
 #define LWIP_NETIF_LOOPBACK 1
 #define LWIP_HAVE_LOOPIF 0
@@ -55,6 +55,7 @@ struct pbuf;
 #define IP_DEFAULT_TTL 64
 #define LWIP_BROADCAST_PING 0
 #define LWIP_MULTICAST_PING 0
+#define LWIP_MULTICAST_TX_OPTIONS 0
 #define LWIP_DHCP 1
 #define DHCP_DOES_ARP_CHECK 0
 #define DHCP_CREATE_RAND_XID 1

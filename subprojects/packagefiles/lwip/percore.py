@@ -55,6 +55,7 @@ VARIABLES = [
     ('core/ipv4/dhcp.c', 'u8_t  dhcp_rx_options_given[DHCP_OPTION_IDX_MAX];'),
     ('core/ipv4/dhcp.c', 'static struct udp_pcb *dhcp_pcb;'),
     ('core/ipv4/dhcp.c', 'static u8_t dhcp_pcb_refcount;'),
+    ('core/ipv4/dhcp.c', '  static u32_t xid;'),
     ('core/ipv4/etharp.c', 'static struct etharp_entry arp_table[ARP_TABLE_SIZE];'),
     ('core/ipv4/ip4.c', 'static u16_t ip_id;'),
     ('core/ipv4/ip4_addr.c', '  static char str[IP4ADDR_STRLEN_MAX];'),
