@@ -65,7 +65,7 @@ DOC_PATH = re.compile(r"(?<![\w/.<$-])((?:include|base|policy|tls|drivers|stack|
 def is_test(path):
     """Tests, and what is there for tests alone."""
     name = os.path.basename(path)
-    return (path.startswith("tests/") or "/testing/" in path or "_test." in name or "_test_" in name or
+    return (path.startswith("tests/") or "/testing/" in path or "_test." in name or "_test_" in name or name.endswith("_env.c") or
             name.startswith(("test", "lab.")) or "fake" in name)
 
 
