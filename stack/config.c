@@ -124,25 +124,37 @@ static const cyaml_schema_value_t root_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_root, root_fields),
 };
 
-/* ---- libcyaml's messages, joined into one line ---- */
+/* ---- libcyaml's messages: the first says what, the first line of the back-trace behind it says where ---- */
 
 struct messages {
-    char text[400];
-    size_t len;
+    char what[200];
+    unsigned line, column; /* 0: not said */
 };
 
 static void collect(cyaml_log_t level, void *ctx, const char *format, va_list args)
 {
     struct messages *messages = ctx;
+    char text[256];
+    const char *at;
     (void)level;
-    if (messages->len + 2 >= sizeof messages->text)
-        return;
-    int len = vsnprintf(messages->text + messages->len, sizeof messages->text - messages->len, format, args);
-    messages->len += len > 0 ? (size_t)len : 0;
-    if (messages->len >= sizeof messages->text)
-        messages->len = sizeof messages->text - 1;
-    if (messages->len > 0 && messages->text[messages->len - 1] == '\n')
-        messages->text[messages->len - 1] = ' ';
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    at = strstr(text, "(line: ");
+    if (at != NULL && messages->line == 0)
+        sscanf(at, "(line: %u, column: %u", &messages->line, &messages->column);
+    if (messages->what[0] == '\0')
+        snprintf(messages->what, sizeof messages->what, "%s",
+                 strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
+}
+
+static enum pel_err refuse(const char *file, cyaml_err_t loaded, const struct messages *messages,
+                           struct pel_error *reterr)
+{
+    const char *what = messages->what[0] != '\0' ? messages->what : "the file is empty";
+    if (messages->line > 0)
+        return pel_error_set(reterr, PEL_E_CONFIG_SYNTAX, "%s:%u:%u: %s", file, messages->line,
+                             messages->column, what);
+    return pel_error_set(reterr, PEL_E_CONFIG_SYNTAX, "%s: %s: %s", file, cyaml_strerror(loaded), what);
 }
 
 static cyaml_config_t cyaml_config_of(struct messages *messages)
@@ -365,8 +377,7 @@ enum pel_err pel_config_read(const char *file, const char *text, size_t text_len
     cyaml_err_t loaded = cyaml_load_data((const uint8_t *)text, text_len, &cyaml_config, &root_schema,
                                          (cyaml_data_t **)&yaml, NULL);
     if (loaded != CYAML_OK || yaml == NULL)
-        return pel_error_set(reterr, PEL_E_CONFIG_SYNTAX, "%s: %s: %s", file, cyaml_strerror(loaded),
-                             messages.len > 0 ? messages.text : "the file is empty");
+        return refuse(file, loaded, &messages, reterr);
     struct check check = {.file = file, .config = &config, .reterr = reterr};
     enum pel_err err = check_all(&check, yaml);
     cyaml_free(&cyaml_config, &root_schema, yaml, 0);

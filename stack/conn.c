@@ -8,8 +8,10 @@
  * an alert would make the peer's system throw the alert away unread. */
 #define FAIL_PATIENCE_US 1000000
 
-/* How long bytes of a connection that was given up may take to leave. */
+/* How long bytes of a connection that was given up may take to leave, and then, how long the peer may take to finish in its turn: a
+ * close_notify of its own that met a closed connection would be answered by a reset. */
 #define END_PATIENCE_US 60000000
+#define FIN_PATIENCE_US 3000000
 
 #define ROW(state, to, row_flags)                                                                            \
     [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
@@ -164,20 +166,23 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
     pel_conn_pump_out(conn);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* After output has moved: what waited for it to be gone. */
 static void after_output(struct pel_conn *conn)
 {
     if (conn->tcp == NULL || output_waits(conn))
         return;
-    if (pel_conn_is(conn, PEL_CONN_ENDING)) {
-        close_gently(conn);
-        return;
-    }
-    bool fin_due =
-        pel_conn_is(conn, PEL_CONN_FAILING) || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
+    bool ending = pel_conn_is(conn, PEL_CONN_ENDING), failing = pel_conn_is(conn, PEL_CONN_FAILING);
+    bool fin_due = ending || failing || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
     if (fin_due && !conn->fin_sent)
         conn->fin_sent = pel_tcp_shutdown(conn->tcp) == PEL_OK;
-    if (conn->fin_sent && conn->fin_received && pel_conn_is(conn, PEL_CONN_FAILING))
+    if (ending && conn->fin_sent && pel_tcp_unacked_len(conn->tcp) == 0)
+        conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + FIN_PATIENCE_US);
+    if (conn->fin_sent && conn->fin_received && (ending || failing))
         close_gently(conn);
 }
 
@@ -216,6 +221,8 @@ void pel_conn_check_deadline(struct pel_conn *conn)
         tick_tls(conn);
     else if (pel_conn_is(conn, PEL_CONN_FAILING))
         pel_conn_finish(conn, conn->error);
+    else if (pel_conn_is(conn, PEL_CONN_ENDING) && conn->fin_sent)
+        close_gently(conn);
     else if (pel_conn_is(conn, PEL_CONN_ENDING))
         pel_conn_finish(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
     else
@@ -304,7 +311,20 @@ void pel_conn_resume(struct pel_conn *conn)
  */
 static bool unread(const struct pel_conn *conn)
 {
-    return conn->rx != NULL || conn->stash_len > conn->stash_at;
+    size_t waiting_len = conn->stash_len - conn->stash_at;
+    if (conn->rx != NULL)
+        waiting_len += pel_buf_len(conn->rx);
+    return waiting_len > conn->shown_len;
+}
+
+/* What the owner is being shown while it closes counts as read. */
+static void drop_shown(struct pel_conn *conn)
+{
+    if (conn->rx == NULL)
+        return;
+    pel_tcp_received(conn->tcp, pel_buf_len(conn->rx));
+    pel_buf_free(conn->rx);
+    conn->rx = NULL;
 }
 
 void pel_conn_close(struct pel_conn *conn)
@@ -318,7 +338,8 @@ void pel_conn_close(struct pel_conn *conn)
             pel_conn_finish(conn, PEL_E_NO_MEMORY);
         conn->shut = true;
         pel_conn_pump_out(conn);
-    } else if (pel_conn_is(conn, PEL_CONN_CLEAR) && !unread(conn)) {
+    } else if (pel_conn_is(conn, PEL_CONN_CLEAR) && conn->tcp != NULL && !unread(conn)) {
+        drop_shown(conn);
         close_gently(conn);
     } else {
         pel_conn_finish(conn, PEL_E_CONN_ABORTED);

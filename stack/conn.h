@@ -43,6 +43,7 @@ struct pel_conn {
     struct pel_buf *rx; /* received from TCP, not fed or shown yet */
     uint8_t *stash;     /* opened, but not taken by the owner */
     uint32_t stash_at, stash_len;
+    size_t shown_len; /* of rx or stash: what on_data is being shown right now */
 
     uint64_t id, opened_us, deadline_us;
     uint64_t bytes_in, bytes_out; /* application bytes */

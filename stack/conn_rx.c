@@ -51,7 +51,9 @@ static void pump_clear(struct pel_conn *conn)
     while (conn->rx != NULL && showing(conn)) {
         size_t len = 0;
         const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
+        conn->shown_len = len;
         size_t taken_len = show(conn, bytes, len);
+        conn->shown_len = 0;
         if (conn->rx != NULL) /* the owner may have given the connection up */
             consume_rx(conn, taken_len);
     }
@@ -77,7 +79,9 @@ static void show_stash(struct pel_conn *conn)
 {
     if (conn->stash == NULL || !showing(conn))
         return;
-    conn->stash_at += (uint32_t)show(conn, conn->stash + conn->stash_at, conn->stash_len - conn->stash_at);
+    conn->shown_len = conn->stash_len - conn->stash_at;
+    conn->stash_at += (uint32_t)show(conn, conn->stash + conn->stash_at, conn->shown_len);
+    conn->shown_len = 0;
     if (conn->stash != NULL && conn->stash_at == conn->stash_len) {
         explicit_bzero(conn->stash, conn->stash_len);
         free(conn->stash);

@@ -133,6 +133,7 @@ struct figures {
     struct pel_counters counters;
     struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
     uint32_t num_conns;
+    size_t num_time_wait;
 };
 
 static void take_figures(struct pel_engine *engine, void *arg)
@@ -141,6 +142,7 @@ static void take_figures(struct pel_engine *engine, void *arg)
     pel_counters_add(&figures->counters, &engine->counters);
     memcpy(figures->no_rule, engine->no_rule, sizeof figures->no_rule);
     figures->num_conns += engine->num_conns;
+    figures->num_time_wait += pel_ip_num_time_wait(engine->ip);
 }
 
 static const char *category_name(enum pel_err err)
@@ -200,10 +202,10 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
                                             "direction", figures.no_rule[i].outbound ? "outbound" : "inbound",
                                             "count", (json_int_t)figures.no_rule[i].count));
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
                      (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
-                     "connections", (json_int_t)figures.num_conns, "stats", stats_of(&figures.counters),
-                     "errors", errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))),
+                     "connections", (json_int_t)figures.num_conns, "time_wait",
+                     (json_int_t)figures.num_time_wait, "stats", stats_of(&figures.counters), "errors", errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))),
                      "no_rule", no_rule, "port", port_of(stack));
 }
 

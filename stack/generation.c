@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+
 #include "tls/keyring.h"
 
 #define KEYRING_PATH_LEN 4096
@@ -60,33 +61,14 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Rules that name the same environment and connection action have the same effective values, the group's
- * trace bits apart: they share one environment, and so one ticket key and session cache. */
-static const struct pel_rule *earlier_twin(const struct pel_policy *policy, const struct pel_rule *rule)
-{
-    for (size_t i = 0; i < rule->index; i++) {
-        const struct pel_rule *other = pel_policy_rule(policy, i);
-        if (other->effective.ttls_enabled &&
-            strcmp(other->environment_action, rule->environment_action) == 0 &&
-            strcmp(other->connection_action, rule->connection_action) == 0)
-            return other;
-    }
-    return NULL;
-}
-
+/* Each rule has an environment of its own, also where it shares its actions with others: session tickets are bound to the
+ * rule, and one that was given by one rule must not resume at another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
                               const struct pel_generation_config *config)
 {
     struct pel_binding *binding = &generation->bindings[rule->index];
     if (!rule->effective.ttls_enabled)
         return PEL_OK;
-    const struct pel_rule *twin = earlier_twin(generation->policy, rule);
-    if (twin != NULL) {
-        *binding = generation->bindings[twin->index];
-        if (binding->env != NULL)
-            pel_tls_env_ref(binding->env);
-        return PEL_OK;
-    }
     enum pel_err err = open_env(&rule->effective, config, &binding->env, &binding->problem);
     if (err == PEL_E_NO_MEMORY)
         return err;

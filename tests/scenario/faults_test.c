@@ -172,3 +172,33 @@ PEL_TEST(faults, a_thousand_connections_leave_nothing_behind)
     PEL_EXPECT_EQ(stats.num_pkts_in_use, 0);
     close_scene(&scene);
 }
+
+static void connect_from(struct scene *scene, uint16_t port)
+{
+    struct sockaddr_storage local, remote;
+    socklen_t local_len = world_address(&scene->world, HOST_A, port, &local);
+    socklen_t remote_len = world_address(&scene->world, HOST_B, WORLD_PORT, &remote);
+    struct peer *peer = &scene->peers[HOST_A];
+    PEL_EXPECT_ERR(pel_engine_connect(scene->world.engines[HOST_A], (struct sockaddr *)&local, local_len,
+                                      (struct sockaddr *)&remote, remote_len, "server.test", NULL, &peer_events, peer,
+                                      &peer->conn),
+                   PEL_OK);
+}
+
+/* The server closes first, so that TIME-WAIT is its; a client that comes again from the same port must not wait for the
+ * end of it (RFC 9293 section 3.10.7.4). */
+PEL_TEST(faults, a_port_that_the_server_holds_in_time_wait_is_taken_again_at_once)
+{
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &both_tls));
+    for (int i = 0; i < 20; i++) {
+        peers_transfer(&scene.world, scene.peers, 0);
+        scene.peers[HOST_A].shut = true; /* says nothing, and closes when the server has */
+        scene.peers[HOST_B].send_len = scene.peers[HOST_A].receive_len = 1000;
+        connect_from(&scene, 40000);
+        PEL_REQUIRE(world_run(&scene.world, peers_done, scene.peers, SECOND_US / 2));
+        PEL_EXPECT_EQ(scene.peers[HOST_A].received_len, 1000);
+        world_pass(&scene.world, 20000);
+    }
+    close_scene(&scene);
+}
