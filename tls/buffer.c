@@ -31,7 +31,7 @@ static enum pel_err grow(struct pel_buffer *buffer, size_t need)
 
 enum pel_err pel_buffer_reserve(struct pel_buffer *buffer, size_t len, size_t limit, uint8_t **ret_at)
 {
-    assert(limit <= 1u << 30);
+    assert(len > 0 && limit <= 1u << 30);
     if (len > limit || buffer->len > limit - len)
         return PEL_E_TOO_BIG;
     size_t need = buffer->len + len;
@@ -53,9 +53,10 @@ void pel_buffer_commit(struct pel_buffer *buffer, size_t len)
 enum pel_err pel_buffer_append(struct pel_buffer *buffer, const uint8_t *bytes, size_t len, size_t limit)
 {
     uint8_t *at = NULL;
+    if (len == 0)
+        return PEL_OK;
     PEL_TRY(pel_buffer_reserve(buffer, len, limit, &at));
-    if (len > 0)
-        memcpy(at, bytes, len);
+    memcpy(at, bytes, len);
     pel_buffer_commit(buffer, len);
     return PEL_OK;
 }

@@ -21,9 +21,9 @@ struct pel_buffer {
     uint32_t cap;
 };
 
-/* pel_buffer_reserve makes room for `len` more bytes behind the waiting ones and returns in `ret_at` where
- * they go; none counts until pel_buffer_commit. At most `limit` bytes (up to 2^30) may wait. Errors:
- * TOO_BIG, NO_MEMORY. */
+/* pel_buffer_reserve makes room for `len` more bytes (1 or more) behind the waiting ones and returns in
+ * `ret_at` where they go; none counts until pel_buffer_commit. At most `limit` bytes (up to 2^30) may
+ * wait. Errors: TOO_BIG, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_buffer_reserve(struct pel_buffer *buffer, size_t len, size_t limit,
                                              uint8_t **ret_at);
 

@@ -47,7 +47,12 @@ enum pel_tls_versions {
     PEL_TLS_V1_3 = 8,
 };
 
-/* What an environment is made of. Everything is borrowed for the time of the call. */
+/* What an environment is made of. Everything is borrowed for the time of the call.
+ *
+ * Of TLS 1.3 BoringSSL always offers and accepts all three suites, the client's order deciding (with AES
+ * instructions). What the list does not name is still never used: a server whose client would get such a
+ * suite goes to TLS 1.2 where both can, else refuses; a client refuses after the fact. Without one suite
+ * of it TLS 1.3 is off; with no other, it is the only version. */
 struct pel_tls_config {
     enum pel_tls_role role;
     enum pel_tls_client_auth client_auth; /* server only */
@@ -84,8 +89,8 @@ int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 /* pel_tls_new makes a session that holds a reference on `env`. `server_name` (client only, may be NULL) is
  * sent as SNI unless it is an address, and the server's certificate must be for it; without it only the chain
  * is checked. `now_us` starts the handshake timer. `counters` (borrowed, may be NULL) counts records, bytes
- * and errors. A client's first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL.
- * The session belongs to one thread. */
+ * and errors. A client's first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL,
+ * ARG (a server_name that cannot be one: empty or over 255 characters). The session belongs to one thread. */
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
@@ -94,7 +99,7 @@ void pel_tls_free(struct pel_tls *tls);
 
 /* pel_tls_feed takes bytes from the peer: as many of `len` as it can hold goes into `ret_used_len` (it holds
  * a bounded amount of unread records; feed the rest after pel_tls_read). Advances the handshake. PEL_OK also
- * when nothing became readable. Errors: TLS_*: final. */
+ * when nothing became readable. Errors: TLS_*: final; STATE after pel_tls_feed_fin. */
 PEL_MUST_USE enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint64_t now_us,
                                        size_t *ret_used_len);
 
