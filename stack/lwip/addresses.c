@@ -84,10 +84,12 @@ static bool has_route4(const struct netif *netif, const struct pel_ip *remote)
     memcpy(&addr.addr, remote->bytes, 4);
     if (ip4_addr_isany(netif_ip4_addr(netif)) || ip4_addr_isany_val(addr) || ip4_addr_ismulticast(&addr))
         return false;
-    return ip4_addr_netcmp(&addr, netif_ip4_addr(netif), netif_ip4_netmask(netif)) || !ip4_addr_isany(netif_ip4_gw(netif));
+    return ip4_addr_netcmp(&addr, netif_ip4_addr(netif), netif_ip4_netmask(netif)) ||
+           !ip4_addr_isany(netif_ip4_gw(netif));
 }
 
-/* As nd6.c decides: the link-local prefix, /64 prefixes of our static addresses, advertised prefixes, then gateways. */
+/* As nd6.c decides: the link-local prefix, /64 prefixes of our static addresses, advertised prefixes, then
+ * gateways. */
 static bool has_route6(const struct pel_ipstack *ip, const ip6_addr_t *addr)
 {
     const struct pel_lwip_state *lwip = &ip->lwip;
@@ -96,7 +98,8 @@ static bool has_route6(const struct pel_ipstack *ip, const ip6_addr_t *addr)
     if (ip6_addr_islinklocal(addr) || !ip6_addr_isany(&ip->gateway6))
         return true;
     for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
-        if (ip6_addr_isvalid(netif_ip6_addr_state(&ip->netif, i)) && ip6_addr_netcmp(addr, netif_ip6_addr(&ip->netif, i)))
+        if (ip6_addr_isvalid(netif_ip6_addr_state(&ip->netif, i)) &&
+            ip6_addr_netcmp(addr, netif_ip6_addr(&ip->netif, i)))
             return true;
     for (int i = 0; i < LWIP_ND6_NUM_PREFIXES; i++)
         if (lwip->prefix_list[i].netif != NULL && ip6_addr_netcmp(addr, &lwip->prefix_list[i].prefix))
@@ -115,10 +118,12 @@ bool pel_ip_has_route(const struct pel_ipstack *ip, const struct pel_ip *remote)
     return remote->version == 6 && has_route6(ip, ip_2_ip6(&addr));
 }
 
-static enum pel_err add_addr4(struct pel_ipstack *ip, const struct pel_ip_prefix *prefix, struct pel_error *reterr)
+static enum pel_err add_addr4(struct pel_ipstack *ip, const struct pel_ip_prefix *prefix,
+                              struct pel_error *reterr)
 {
     if (prefix->prefix_len > 32 || !ip4_addr_isany(netif_ip4_addr(&ip->netif)) || ip->config.dhcp4)
-        return pel_error_set(reterr, PEL_E_ARG, "one IPv4 address, of a prefix of 0 to 32 bits, and none with DHCP");
+        return pel_error_set(reterr, PEL_E_ARG,
+                             "one IPv4 address, of a prefix of 0 to 32 bits, and none with DHCP");
     ip_addr_t addr = pel_to_lwip_addr(ip, &prefix->ip), gateway = pel_to_lwip_addr(ip, &ip->config.gateway4);
     ip4_addr_t mask = {.addr = lwip_htonl((u32_t)(0xffffffff00000000u >> prefix->prefix_len))};
     if (ip->config.gateway4.version != 4)
@@ -127,12 +132,15 @@ static enum pel_err add_addr4(struct pel_ipstack *ip, const struct pel_ip_prefix
     return PEL_OK;
 }
 
-/* Configured addresses are used at once, without looking for duplicates: the engine must not wait for its own set-up. */
-static enum pel_err add_addr6(struct pel_ipstack *ip, const struct pel_ip_prefix *prefix, struct pel_error *reterr)
+/* Configured addresses are used at once, without looking for duplicates: the engine must not wait for its
+ * own set-up. */
+static enum pel_err add_addr6(struct pel_ipstack *ip, const struct pel_ip_prefix *prefix,
+                              struct pel_error *reterr)
 {
     s8_t index = -1;
     ip_addr_t addr = pel_to_lwip_addr(ip, &prefix->ip);
-    if (prefix->prefix_len > 128 || ip6_addr_isany(ip_2_ip6(&addr)) || ip6_addr_ismulticast(ip_2_ip6(&addr)) ||
+    if (prefix->prefix_len > 128 || ip6_addr_isany(ip_2_ip6(&addr)) ||
+        ip6_addr_ismulticast(ip_2_ip6(&addr)) ||
         netif_add_ip6_address(&ip->netif, ip_2_ip6(&addr), &index) != ERR_OK)
         return pel_error_set(reterr, PEL_E_ARG, "an IPv6 address of the interface cannot be used");
     netif_ip6_addr_set_state(&ip->netif, index, IP6_ADDR_PREFERRED);

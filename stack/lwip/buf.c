@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Received bytes: a struct pel_buf is lwIP's pbuf chain by another name. lwIP's own lengths of a chain have 16 bits, so the
- * head keeps its own length and the chain's end (LWIP_PBUF_CUSTOM_DATA); only the head's are valid.
+ * Received bytes: a struct pel_buf is lwIP's pbuf chain by another name. lwIP's own lengths of a chain have
+ * 16 bits, so the head keeps its own length and the chain's end (LWIP_PBUF_CUSTOM_DATA); only the head's
+ * are valid.
  */
 #include "stack/lwip/private.h"
 

@@ -7,8 +7,17 @@
 #include "lwip/arch.h"
 
 enum { ETH_ARP = 0x0806, ETH_IP4 = 0x0800, ETH_IP6 = 0x86dd };
-enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP6_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_ICMP = 58, IP6_NONE = 59,
-       IP6_OPTIONS = 60 };
+enum {
+    IP_ICMP = 1,
+    IP_TCP = 6,
+    IP_UDP = 17,
+    IP6_HOP = 0,
+    IP6_ROUTING = 43,
+    IP6_FRAGMENT = 44,
+    IP6_ICMP = 58,
+    IP6_NONE = 59,
+    IP6_OPTIONS = 60
+};
 enum { TCP_FIN_BIT = 1, TCP_SYN_BIT = 2, TCP_RST_BIT = 4, TCP_ACK_BIT = 16, TCP_ALL_BITS = 63 };
 
 #define EXTENSIONS_MAX 8 /* IPv6 extension headers of one packet */
@@ -44,8 +53,8 @@ static enum pel_err check_arp(struct pel_reader *r)
     uint8_t hardware_len = pel_read_u8(r), protocol_len = pel_read_u8(r);
     uint16_t operation = pel_read_u16(r);
     pel_read_bytes(r, 20);
-    bool good = !r->failed && hardware == 1 && protocol == ETH_IP4 && hardware_len == 6 && protocol_len == 4 &&
-                (operation == 1 || operation == 2);
+    bool good = !r->failed && hardware == 1 && protocol == ETH_IP4 && hardware_len == 6 &&
+                protocol_len == 4 && (operation == 1 || operation == 2);
     return good ? PEL_OK : PEL_E_ARP_MALFORMED;
 }
 
@@ -111,8 +120,8 @@ static enum pel_err check_icmp6(struct packet *p)
         uint8_t type, header_len;
         bool is_nd, is_router;
     } rows[] = {
-        {133, 8, true, false}, {134, 16, true, true}, {135, 24, true, false}, {136, 24, true, false}, {137, 40, true, true},
-        {130, 24, false, false}, {131, 24, false, false}, {132, 24, false, false},
+        {133, 8, true, false}, {134, 16, true, true},   {135, 24, true, false},  {136, 24, true, false},
+        {137, 40, true, true}, {130, 24, false, false}, {131, 24, false, false}, {132, 24, false, false},
     };
     const uint8_t *icmp = p->r.at;
     size_t len = p->r.left_len;
@@ -147,8 +156,8 @@ static enum pel_err check_l4(struct packet *p, uint8_t protocol)
     return PEL_E_FRAME_ETHERTYPE;
 }
 
-/* A fragment: not empty, in units of 8 unless it is the last, and not past the largest datagram, whose length with its IP
- * header lwIP holds in 16 bits. */
+/* A fragment: not empty, in units of 8 unless it is the last, and not past the largest datagram, whose
+ * length with its IP header lwIP holds in 16 bits. */
 static bool fragment_is_good(size_t offset, size_t len, bool more, size_t header_len)
 {
     return len > 0 && (!more || len % 8 == 0) && header_len + offset + len <= 65535;
@@ -171,7 +180,8 @@ static enum pel_err check_ip4(struct packet *p)
     p->r = pel_reader_of(ip + 20, total_len - 20);
     uint16_t fragment = (uint16_t)(ip[6] << 8 | ip[7]);
     p->info->is_fragment = (fragment & 0x3fff) != 0;
-    if (p->info->is_fragment && !fragment_is_good((fragment & 0x1fffu) * 8, total_len - 20, (fragment & 0x2000) != 0, 20))
+    if (p->info->is_fragment &&
+        !fragment_is_good((fragment & 0x1fffu) * 8, total_len - 20, (fragment & 0x2000) != 0, 20))
         return PEL_E_IP_MALFORMED;
     return check_l4(p, ip[9]);
 }
@@ -185,7 +195,8 @@ static enum pel_err check_extension(struct packet *p, uint8_t *protocol)
         return PEL_E_IP_MALFORMED;
     if (is_fragment) {
         uint16_t fragment = (uint16_t)(header[2] << 8 | header[3]);
-        if (p->info->is_fragment || !fragment_is_good(fragment & 0xfff8u, p->r.left_len, (fragment & 1) != 0, 40))
+        if (p->info->is_fragment ||
+            !fragment_is_good(fragment & 0xfff8u, p->r.left_len, (fragment & 1) != 0, 40))
             return PEL_E_IP_MALFORMED;
         p->info->is_fragment = true;
     } else if (pel_read_bytes(&p->r, (size_t)header[1] * 8) == NULL && header[1] != 0) {
@@ -193,7 +204,9 @@ static enum pel_err check_extension(struct packet *p, uint8_t *protocol)
     } else {
         size_t options_len = 6 + (size_t)header[1] * 8;
         for (size_t at = 0; at < options_len;) {
-            size_t option_len = header[2 + at] == 0 ? 1 : at + 1 < options_len ? 2u + header[3 + at] : options_len + 1;
+            size_t option_len = header[2 + at] == 0    ? 1
+                                : at + 1 < options_len ? 2u + header[3 + at]
+                                                       : options_len + 1;
             if (at + option_len > options_len)
                 return PEL_E_IP_MALFORMED;
             at += option_len;
@@ -218,7 +231,9 @@ static enum pel_err check_ip6(struct packet *p)
     p->hop_limit = ip[7];
     p->r = pel_reader_of(ip + 40, payload_len);
     uint8_t protocol = ip[6];
-    for (int i = 0; protocol == IP6_HOP || protocol == IP6_ROUTING || protocol == IP6_OPTIONS || protocol == IP6_FRAGMENT; i++) {
+    for (int i = 0; protocol == IP6_HOP || protocol == IP6_ROUTING || protocol == IP6_OPTIONS ||
+                    protocol == IP6_FRAGMENT;
+         i++) {
         if (i == EXTENSIONS_MAX || (protocol == IP6_HOP && i > 0))
             return PEL_E_IP_MALFORMED;
         PEL_TRY(check_extension(p, &protocol));

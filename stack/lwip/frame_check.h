@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate before lwIP: reads a received frame's headers, each within the bytes that are really there, and tells by name why
- * a frame is not taken. What passes has whole headers, lengths that fit each other, right checksums, and a protocol that is
- * served, so that lwIP's own parsers never meet a short one.
+ * The gate before lwIP: reads a received frame's headers, each within the bytes that are really there, and
+ * tells by name why a frame is not taken. What passes has whole headers, lengths that fit each other, right
+ * checksums, and a protocol that is served, so that lwIP's own parsers never meet a short one.
  *
- * It does not look at state: addresses beyond the station's, ports and sequence numbers are lwIP's. The checksum of a
- * datagram in fragments is checked after reassembly, by lwIP.
+ * It does not look at state: addresses beyond the station's, ports and sequence numbers are lwIP's. The
+ * checksum of a datagram in fragments is checked after reassembly, by lwIP.
  */
 #ifndef PEL_STACK_LWIP_FRAME_CHECK_H
 #define PEL_STACK_LWIP_FRAME_CHECK_H
@@ -17,10 +17,10 @@
 #include "base/err.h"
 
 struct pel_frame_rules {
-    const uint8_t *mac;       /* the station's, 6 bytes */
-    bool ip_csum_good;        /* the port has checked the IPv4 header */
-    bool l4_csum_good;        /* the port has checked TCP or UDP */
-    bool router_messages;     /* router advertisements are taken (autoconfiguration) */
+    const uint8_t *mac;   /* the station's, 6 bytes */
+    bool ip_csum_good;    /* the port has checked the IPv4 header */
+    bool l4_csum_good;    /* the port has checked TCP or UDP */
+    bool router_messages; /* router advertisements are taken (autoconfiguration) */
 };
 
 struct pel_frame_info {
@@ -28,10 +28,10 @@ struct pel_frame_info {
     bool is_echo_request;
 };
 
-/* pel_frame_check returns PEL_OK for a frame that may go on, and fills `ret_info`. Errors: FRAME_TOO_SHORT, FRAME_OTHER_MAC,
- * FRAME_ETHERTYPE (also VLANs and IP protocols that are not served), FRAME_CHECKSUM, ARP_MALFORMED, IP_MALFORMED,
- * TCP_MALFORMED, UDP_MALFORMED. Any thread. */
-PEL_MUST_USE enum pel_err pel_frame_check(const struct pel_frame_rules *rules, const uint8_t *bytes, size_t len,
-                                          struct pel_frame_info *ret_info);
+/* pel_frame_check returns PEL_OK for a frame that may go on, and fills `ret_info`. Errors: FRAME_TOO_SHORT,
+ * FRAME_OTHER_MAC, FRAME_ETHERTYPE (also VLANs and IP protocols that are not served), FRAME_CHECKSUM,
+ * ARP_MALFORMED, IP_MALFORMED, TCP_MALFORMED, UDP_MALFORMED. Any thread. */
+PEL_MUST_USE enum pel_err pel_frame_check(const struct pel_frame_rules *rules, const uint8_t *bytes,
+                                          size_t len, struct pel_frame_info *ret_info);
 
 #endif

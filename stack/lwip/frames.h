@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames by hand, for tests: each builder writes a good frame from 10.0.0.2 or fd00::2 to a host of the laboratory, and
- * frame_sums makes the checksums right again after a test has bent it.
+ * Frames by hand, for tests: each builder writes a good frame from 10.0.0.2 or fd00::2 to a host of the
+ * laboratory, and frame_sums makes the checksums right again after a test has bent it.
  */
 #ifndef PEL_STACK_LWIP_FRAMES_H
 #define PEL_STACK_LWIP_FRAMES_H
@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #define FRAME_CAP 2048
-#define FRAME_IP 14       /* where the IP header begins */
-#define FRAME_L4 34       /* where IPv4's payload begins */
-#define FRAME6_L4 54      /* where IPv6's payload begins */
+#define FRAME_IP  14 /* where the IP header begins */
+#define FRAME_L4  34 /* where IPv4's payload begins */
+#define FRAME6_L4 54 /* where IPv6's payload begins */
 
 struct frame {
     uint8_t bytes[FRAME_CAP];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames by hand: what is malformed is dropped by name, what is good is answered, and nothing is read past its end. */
+/* Frames by hand: what is malformed is dropped by name, what is good is answered, and nothing is read past
+ * its end. */
 #include "stack/lwip/frames.h"
 #include "stack/lwip/lab.h"
 
@@ -14,7 +15,8 @@ static bool open_alone(struct lab *lab)
     memset(lab, 0, sizeof(*lab));
     lab->time.now_us = 1000000;
     struct pel_clock clock = pel_clock_virtual(&lab->time);
-    return pel_sim_wire_open(&wire, &clock, &lab->a.port, &lab->b.port) == PEL_OK && lab_open_host(lab, &lab->a, 1, NULL);
+    return pel_sim_wire_open(&wire, &clock, &lab->a.port, &lab->b.port) == PEL_OK &&
+           lab_open_host(lab, &lab->a, 1, NULL);
 }
 
 static void give(struct lab *lab, const struct frame *f)
@@ -95,7 +97,11 @@ static const struct malformed_row {
 
 static void make_base(struct frame *f, const uint8_t *mac, enum base base)
 {
-    struct segment syn = {.seq = 1, .flags = SEG_SYN, .window = 1000, .data = (const uint8_t *)"\2\0\0\0\0\0\0\0", .data_len = 8};
+    struct segment syn = {.seq = 1,
+                          .flags = SEG_SYN,
+                          .window = 1000,
+                          .data = (const uint8_t *)"\2\0\0\0\0\0\0\0",
+                          .data_len = 8};
     switch (base) {
     case ARP: frame_arp(f, mac, 1); break;
     case TCP4: frame_tcp4(f, mac, &syn); break;
@@ -208,12 +214,14 @@ static uint32_t open_by_hand(struct lab *lab, struct seen *seen)
     uint32_t ack = get32(seen->frames[0].bytes + FRAME_L4 + 4) + 1;
     if (seen->num != 1 || seen->frames[0].bytes[FRAME_L4 + 13] != (SEG_SYN | SEG_ACK))
         pel_test_fail(__FILE__, __LINE__, "no answer to the SYN");
-    frame_tcp4(&f, lab->a.port->mac, &(struct segment){.seq = 1001, .ack = ack, .flags = SEG_ACK, .window = 60000});
+    frame_tcp4(&f, lab->a.port->mac,
+               &(struct segment){.seq = 1001, .ack = ack, .flags = SEG_ACK, .window = 60000});
     give(lab, &f);
     return ack;
 }
 
-/* RFC 5961: a RST that is not exact, a SYN, and an acknowledgement from nowhere get a challenge, and change nothing. */
+/* RFC 5961: a RST that is not exact, a SYN, and an acknowledgement from nowhere get a challenge, and change
+ * nothing. */
 PEL_TEST(lwip_frames, blind_attacks_get_challenges)
 {
     struct lab lab;
@@ -229,8 +237,18 @@ PEL_TEST(lwip_frames, blind_attacks_get_challenges)
     const struct segment attacks[] = {
         {.seq = 1002, .ack = ack, .flags = SEG_RST | SEG_ACK, .window = 60000},
         {.seq = 1001, .flags = SEG_SYN, .window = 60000},
-        {.seq = 1001, .ack = ack + 100, .flags = SEG_ACK, .window = 60000, .data = (const uint8_t *)"evil", .data_len = 4},
-        {.seq = 1001, .ack = ack - 100000, .flags = SEG_ACK, .window = 60000, .data = (const uint8_t *)"evil", .data_len = 4},
+        {.seq = 1001,
+         .ack = ack + 100,
+         .flags = SEG_ACK,
+         .window = 60000,
+         .data = (const uint8_t *)"evil",
+         .data_len = 4},
+        {.seq = 1001,
+         .ack = ack - 100000,
+         .flags = SEG_ACK,
+         .window = 60000,
+         .data = (const uint8_t *)"evil",
+         .data_len = 4},
     };
     for (size_t i = 0; i < 4; i++) {
         seen.num = 0;
@@ -274,7 +292,11 @@ PEL_TEST(lwip_frames, out_of_order_bytes_are_bounded)
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
     uint32_t ack = open_by_hand(&lab, &seen);
     for (uint32_t i = 0; i < 2000; i++) {
-        struct segment one = {.seq = 1003 + 2 * i, .ack = ack, .flags = SEG_ACK, .window = 60000, .data = &f.bytes[0],
+        struct segment one = {.seq = 1003 + 2 * i,
+                              .ack = ack,
+                              .flags = SEG_ACK,
+                              .window = 60000,
+                              .data = &f.bytes[0],
                               .data_len = 1};
         uint8_t byte = lab_byte(0, 0);
         one.data = &byte;
@@ -342,12 +364,14 @@ PEL_TEST(lwip_frames, sequence_numbers_cannot_be_guessed)
     PEL_REQUIRE(seen.num == 20);
     int near = 0;
     for (int i = 1; i < 20; i++)
-        near += get32(seen.frames[i].bytes + FRAME_L4 + 4) - get32(seen.frames[i - 1].bytes + FRAME_L4 + 4) < 1u << 24;
+        near += get32(seen.frames[i].bytes + FRAME_L4 + 4) - get32(seen.frames[i - 1].bytes + FRAME_L4 + 4) <
+                1u << 24;
     PEL_EXPECT(near <= 2);
     lab_close(&lab);
 }
 
-/* A short deterministic run of what tests/fuzz does for longer: good frames with some bytes changed or cut off. */
+/* A short deterministic run of what tests/fuzz does for longer: good frames with some bytes changed or cut
+ * off. */
 PEL_TEST(lwip_frames, random_changes)
 {
     struct lab lab;

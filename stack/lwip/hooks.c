@@ -8,8 +8,9 @@
 #include "lwip/sys.h"
 #include "pel_lwip_hooks.h"
 
-/* RFC 5961 section 7 wants a limit; a fixed one would let an attacker count (CVE-2016-5696), so each second has its own. */
-#define CHALLENGES_MIN 50
+/* RFC 5961 section 7 wants a limit; a fixed one would let an attacker count (CVE-2016-5696), so each second
+ * has its own. */
+#define CHALLENGES_MIN    50
 #define CHALLENGES_SPREAD 100
 
 uint32_t pel_lwip_rand(void)
@@ -19,7 +20,8 @@ uint32_t pel_lwip_rand(void)
     return (uint32_t)pel_siphash(ip->key, &ip->num_randoms, sizeof(ip->num_randoms));
 }
 
-/* RFC 6528: a clock of 4 us steps, and an offset that is secret and fixed for the connection's addresses and ports. */
+/* RFC 6528: a clock of 4 us steps, and an offset that is secret and fixed for the connection's addresses
+ * and ports. */
 u32_t pel_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port)
 {
     struct pel_ipstack *ip = pel_ip_current();

@@ -19,9 +19,10 @@ static enum pel_err check_config(const struct pel_ipstack_config *config, struct
                              PEL_IP_ADDRS_MAX);
     if (config->port->mtu < 576 || config->port->mtu > 9216)
         return pel_error_set(reterr, PEL_E_ARG, "the port's MTU is %u, not 576 to 9216", config->port->mtu);
-    if (config->tcp_window_len < WINDOW_MIN || config->tcp_window_len > WINDOW_MAX || config->max_connections == 0)
-        return pel_error_set(reterr, PEL_E_ARG, "tcp_window_len must be %u to %u, max_connections at least 1", WINDOW_MIN,
-                             WINDOW_MAX);
+    if (config->tcp_window_len < WINDOW_MIN || config->tcp_window_len > WINDOW_MAX ||
+        config->max_connections == 0)
+        return pel_error_set(reterr, PEL_E_ARG, "tcp_window_len must be %u to %u, max_connections at least 1",
+                             WINDOW_MIN, WINDOW_MAX);
     return PEL_OK;
 }
 
@@ -55,7 +56,8 @@ static enum pel_err bring_up(struct pel_ipstack *ip, struct pel_error *reterr)
     return PEL_OK;
 }
 
-enum pel_err pel_ip_open(const struct pel_ipstack_config *config, struct pel_ipstack **ret_ip, struct pel_error *reterr)
+enum pel_err pel_ip_open(const struct pel_ipstack_config *config, struct pel_ipstack **ret_ip,
+                         struct pel_error *reterr)
 {
     PEL_TRY(check_config(config, reterr));
     struct pel_ipstack *ip = calloc(1, sizeof(*ip));

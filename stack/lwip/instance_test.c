@@ -46,7 +46,8 @@ static uint64_t run_hash(void)
     uint64_t hash = pel_tcp_local(client.tcp).port;
     for (int i = 0; i < 500; i++) {
         lab_run(&lab, 1000);
-        hash = hash * 31 + client.received_len + server.received_len * 7 + lab.a.counters.stat[PEL_STAT_tx_packets];
+        hash = hash * 31 + client.received_len + server.received_len * 7 +
+               lab.a.counters.stat[PEL_STAT_tx_packets];
     }
     lab_close(&lab);
     return hash;
@@ -65,7 +66,9 @@ PEL_TEST(lwip_instance, rejects_bad_configurations)
     struct pel_ipstack *ip = NULL;
     struct pel_error error;
     PEL_REQUIRE(lab_open(&lab, NULL, NULL));
-    struct pel_ipstack_config good = {.port = lab.a.port, .max_connections = 1, .tcp_window_len = 65536,
+    struct pel_ipstack_config good = {.port = lab.a.port,
+                                      .max_connections = 1,
+                                      .tcp_window_len = 65536,
                                       .clock = pel_clock_virtual(&lab.time)};
     struct pel_ipstack_config config = good;
     config.tcp_window_len = 1000;
@@ -160,9 +163,12 @@ static void *thread_main(void *arg)
 {
     struct thread_side *side = (struct thread_side *)arg;
     struct lab_listener listener;
-    struct pel_ipstack_config config = {
-        .port = side->host.port, .num_addrs = 2, .max_connections = 10, .tcp_window_len = 1024 * 1024,
-        .clock = pel_clock_real(), .counters = &side->host.counters};
+    struct pel_ipstack_config config = {.port = side->host.port,
+                                        .num_addrs = 2,
+                                        .max_connections = 10,
+                                        .tcp_window_len = 1024 * 1024,
+                                        .clock = pel_clock_real(),
+                                        .counters = &side->host.counters};
     config.addrs[0].ip = lab_endpoint(side->number == 1 ? "10.0.0.1:0" : "10.0.0.2:0").ip;
     config.addrs[1].ip = lab_endpoint(side->number == 1 ? "[fd00::1]:0" : "[fd00::2]:0").ip;
     config.addrs[0].prefix_len = 24;

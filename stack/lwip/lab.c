@@ -24,7 +24,8 @@ struct pel_endpoint lab_endpoint(const char *text)
 
 /* ---- hosts ---- */
 
-bool lab_open_host(struct lab *lab, struct lab_host *host, int number, void (*change)(struct pel_ipstack_config *config))
+bool lab_open_host(struct lab *lab, struct lab_host *host, int number,
+                   void (*change)(struct pel_ipstack_config *config))
 {
     struct pel_ipstack_config config = {
         .port = host->port,
@@ -51,7 +52,8 @@ bool lab_open_host(struct lab *lab, struct lab_host *host, int number, void (*ch
     return good && err == PEL_OK;
 }
 
-bool lab_open(struct lab *lab, const struct pel_sim_wire_config *wire, void (*change)(struct pel_ipstack_config *config))
+bool lab_open(struct lab *lab, const struct pel_sim_wire_config *wire,
+              void (*change)(struct pel_ipstack_config *config))
 {
     memset(lab, 0, sizeof(*lab));
     lab->time.now_us = 1000000;
@@ -103,7 +105,8 @@ static void work(struct lab_host *host)
 
 static uint64_t next_event_us(const struct lab_host *host)
 {
-    uint64_t wire_us = host->port->ops->next_event_us == NULL ? UINT64_MAX : host->port->ops->next_event_us(host->port);
+    uint64_t wire_us =
+        host->port->ops->next_event_us == NULL ? UINT64_MAX : host->port->ops->next_event_us(host->port);
     uint64_t timer_us = host->ip == NULL ? UINT64_MAX : pel_ip_next_timer_us(host->ip);
     return wire_us < timer_us ? wire_us : timer_us;
 }
@@ -178,7 +181,8 @@ static void on_receive(void *arg, struct pel_buf *buf)
     for (size_t at = 0; at < len; at += piece_len) {
         const uint8_t *bytes = pel_buf_peek(buf, at, &piece_len);
         for (size_t i = 0; i < piece_len; i++)
-            if (bytes[i] != lab_byte(conn->peer_seed, conn->received_len + at + i) && conn->wrong_at == SIZE_MAX)
+            if (bytes[i] != lab_byte(conn->peer_seed, conn->received_len + at + i) &&
+                conn->wrong_at == SIZE_MAX)
                 conn->wrong_at = conn->received_len + at + i;
     }
     conn->received_len += len;
@@ -228,7 +232,8 @@ static enum pel_err accept_next(void *arg, struct pel_tcp *tcp)
     return PEL_OK;
 }
 
-bool lab_listen(struct lab_host *host, const char *text, struct lab_listener *listener, struct lab_conn *conns, size_t max)
+bool lab_listen(struct lab_host *host, const char *text, struct lab_listener *listener,
+                struct lab_conn *conns, size_t max)
 {
     struct pel_endpoint local = lab_endpoint(text);
     *listener = (struct lab_listener){.conns = conns, .max = max};

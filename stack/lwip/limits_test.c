@@ -21,10 +21,12 @@ PEL_TEST(lwip_limits, errors_of_connect)
     PEL_EXPECT_ERR(lab_connect(&lab.a, "0.0.0.0:80", &conn), PEL_E_NO_ROUTE);
     PEL_EXPECT_ERR(lab_connect(&lab.a, ":80", &conn), PEL_E_NO_ROUTE);
     struct pel_endpoint stranger = lab_endpoint("10.0.0.9:0");
-    PEL_EXPECT_ERR(pel_tcp_connect(lab.a.ip, &stranger, &remote, &lab_events, &conn, &conn.tcp), PEL_E_ADDRESS_NOT_OURS);
+    PEL_EXPECT_ERR(pel_tcp_connect(lab.a.ip, &stranger, &remote, &lab_events, &conn, &conn.tcp),
+                   PEL_E_ADDRESS_NOT_OURS);
     PEL_REQUIRE_OK(pel_tcp_connect(lab.a.ip, &local, &remote, &lab_events, &conn, &conn.tcp));
     PEL_EXPECT_EQ(pel_tcp_local(conn.tcp).port, 5000);
-    PEL_EXPECT_ERR(pel_tcp_connect(lab.a.ip, &local, &remote, &lab_events, &other, &other.tcp), PEL_E_ADDRESS_IN_USE);
+    PEL_EXPECT_ERR(pel_tcp_connect(lab.a.ip, &local, &remote, &lab_events, &other, &other.tcp),
+                   PEL_E_ADDRESS_IN_USE);
     remote.port = 81;
     PEL_EXPECT_ERR(pel_tcp_connect(lab.a.ip, &local, &remote, &lab_events, &other, &other.tcp), PEL_OK);
     pel_tcp_abort(conn.tcp);
@@ -39,7 +41,8 @@ PEL_TEST(lwip_limits, errors_of_listen)
     struct pel_tcp_listener *listener = NULL;
     PEL_REQUIRE(lab_open(&lab, NULL, NULL));
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &first, NULL, 0));
-    struct pel_endpoint any = lab_endpoint(":80"), any4 = lab_endpoint("0.0.0.0:80"), stranger = lab_endpoint("10.0.0.9:80");
+    struct pel_endpoint any = lab_endpoint(":80"), any4 = lab_endpoint("0.0.0.0:80"),
+                        stranger = lab_endpoint("10.0.0.9:80");
     PEL_EXPECT_ERR(pel_tcp_listen(lab.a.ip, &any, 1, NULL, NULL, &listener), PEL_E_ADDRESS_IN_USE);
     PEL_EXPECT_ERR(pel_tcp_listen(lab.a.ip, &any4, 1, NULL, NULL, &listener), PEL_E_ADDRESS_IN_USE);
     PEL_EXPECT_ERR(pel_tcp_listen(lab.a.ip, &stranger, 1, NULL, NULL, &listener), PEL_E_ADDRESS_NOT_OURS);
@@ -85,14 +88,16 @@ PEL_TEST(lwip_limits, too_many_connections)
     PEL_REQUIRE(lab_listen(&lab.b, ":80", &listener, servers, 11));
     for (int i = 0; i < 11; i++) {
         lab_conn_init(&clients[i], 0, 0, 0);
-        PEL_EXPECT_ERR(lab_connect(&lab.a, "10.0.0.2:80", &clients[i]), i < 10 ? PEL_OK : PEL_E_TOO_MANY_CONNECTIONS);
+        PEL_EXPECT_ERR(lab_connect(&lab.a, "10.0.0.2:80", &clients[i]),
+                       i < 10 ? PEL_OK : PEL_E_TOO_MANY_CONNECTIONS);
     }
     lab_run(&lab, SECOND);
     PEL_EXPECT_EQ(listener.num, 10);
     struct pel_endpoint remote = lab_endpoint("10.0.0.1:80");
     struct lab_conn back;
     lab_conn_init(&back, 0, 0, 0);
-    PEL_EXPECT_ERR(pel_tcp_connect(lab.b.ip, NULL, &remote, &lab_events, &back, &back.tcp), PEL_E_TOO_MANY_CONNECTIONS);
+    PEL_EXPECT_ERR(pel_tcp_connect(lab.b.ip, NULL, &remote, &lab_events, &back, &back.tcp),
+                   PEL_E_TOO_MANY_CONNECTIONS);
     lab_close(&lab);
     PEL_EXPECT_EQ(clients[0].num_errors, 1);
 }
@@ -105,8 +110,8 @@ PEL_TEST(lwip_limits, a_full_backlog_drops_and_counts)
     PEL_REQUIRE(lab_open(&lab, NULL, NULL));
     struct pel_endpoint local = lab_endpoint(":80");
     PEL_REQUIRE_OK(pel_tcp_listen(lab.b.ip, &local, 3, NULL, NULL, &listener));
-    /* One connection, refused, so that both know each other's MAC address; then nothing comes back from the server, which
-     * waits for acknowledgements of its SYNs. */
+    /* One connection, refused, so that both know each other's MAC address; then nothing comes back from the
+     * server, which waits for acknowledgements of its SYNs. */
     lab_conn_init(&clients[0], 0, 0, 0);
     PEL_REQUIRE_OK(lab_connect(&lab.a, "10.0.0.2:81", &clients[0]));
     lab_run(&lab, SECOND);
@@ -119,7 +124,7 @@ PEL_TEST(lwip_limits, a_full_backlog_drops_and_counts)
     }
     lab_run(&lab, SECOND / 2);
     PEL_EXPECT_EQ(lab.b.counters.err[PEL_E_BACKLOG_FULL], 2);
-    /* The clients ask again; when answers come through, those three are complete, and the others have room. */
+    /* The clients ask again; when answers come through, three are complete, and two have room. */
     struct lab_conn servers[5];
     for (int i = 0; i < 5; i++)
         lab_conn_init(&servers[i], 0, 0, 0);
@@ -204,7 +209,8 @@ static void cycle(struct lab *lab, struct lab_listener *listener, struct lab_con
         }
         lab_run(lab, 2000);
         if (client.received_len != 100 || server->received_len != 100) {
-            pel_test_fail(__FILE__, __LINE__, "cycle %d: %zu and %zu bytes", i, client.received_len, server->received_len);
+            pel_test_fail(__FILE__, __LINE__, "cycle %d: %zu and %zu bytes", i, client.received_len,
+                          server->received_len);
             return;
         }
         pel_tcp_close(client.tcp);

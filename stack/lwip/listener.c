@@ -42,8 +42,10 @@ static bool overlaps(const struct pel_endpoint *a, const struct pel_endpoint *b)
         return false;
     if (a->ip.version != 0 && b->ip.version != 0 && a->ip.version != b->ip.version)
         return false;
-    /* A listener on every address and one on a certain address may stand side by side; two of a kind may not. */
-    return a->ip.version == b->ip.version ? pel_ip_equal(&a->ip, &b->ip) : pel_ip_is_any(&a->ip) && pel_ip_is_any(&b->ip);
+    /* A listener on every address and one on a certain address may stand side by side; two of a kind may
+     * not. */
+    return a->ip.version == b->ip.version ? pel_ip_equal(&a->ip, &b->ip)
+                                          : pel_ip_is_any(&a->ip) && pel_ip_is_any(&b->ip);
 }
 
 static bool is_taken(const struct pel_ipstack *ip, const struct pel_endpoint *local)
@@ -55,7 +57,8 @@ static bool is_taken(const struct pel_ipstack *ip, const struct pel_endpoint *lo
 }
 
 /* The endpoint to listen on: as asked for, or with a port of our choice. */
-static enum pel_err choose_endpoint(const struct pel_ipstack *ip, const struct pel_endpoint *wish, struct pel_endpoint *ret)
+static enum pel_err choose_endpoint(const struct pel_ipstack *ip, const struct pel_endpoint *wish,
+                                    struct pel_endpoint *ret)
 {
     *ret = *wish;
     if (!pel_ip_is_any(&wish->ip) && !pel_ip_is_local(ip, &wish->ip))
@@ -70,8 +73,10 @@ static enum pel_err choose_endpoint(const struct pel_ipstack *ip, const struct p
     return PEL_E_NO_LOCAL_PORT;
 }
 
-/* The pcb is not bound by tcp_bind, which would scan all connections and refuse a port that only old ones use. */
-static struct tcp_pcb *make_listening_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local, uint32_t backlog)
+/* The pcb is not bound by tcp_bind, which would scan all connections and refuse a port that only old ones
+ * use. */
+static struct tcp_pcb *make_listening_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                                          uint32_t backlog)
 {
     ip_addr_t addr = pel_to_lwip_addr(ip, &local->ip);
     struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(&addr));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between lwIP's interface and the port. Received frames pass the gate (frame_check.h) and are shown to lwIP where they
- * lie: the buffer's header is in the packet's own `user` bytes. Frames to send are copied once, into a packet of the port,
- * and collected into bursts.
+ * Between lwIP's interface and the port. Received frames pass the gate (frame_check.h) and are shown to
+ * lwIP where they lie: the buffer's header is in the packet's own `user` bytes. Frames to send are copied
+ * once, into a packet of the port, and collected into bursts.
  */
 #include "stack/lwip/frame_check.h"
 #include "stack/lwip/private.h"
@@ -15,10 +15,12 @@
 
 _Static_assert(sizeof(struct pbuf_custom) <= PEL_PKT_USER_LEN, "a buffer's header must fit into the packet");
 
-#define CHECK_AFTER_REASSEMBLY (NETIF_CHECKSUM_CHECK_UDP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_ICMP | \
-                                NETIF_CHECKSUM_CHECK_ICMP6)
-#define GENERATE (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_UDP | NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_ICMP | \
-                  NETIF_CHECKSUM_GEN_ICMP6)
+#define CHECK_AFTER_REASSEMBLY                                                                               \
+    (NETIF_CHECKSUM_CHECK_UDP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_ICMP |                       \
+     NETIF_CHECKSUM_CHECK_ICMP6)
+#define GENERATE                                                                                             \
+    (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_UDP | NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_ICMP |     \
+     NETIF_CHECKSUM_GEN_ICMP6)
 
 /* ---- receive ---- */
 
@@ -64,7 +66,8 @@ void pel_ip_input(struct pel_ipstack *ip, struct pel_pkt *pkt)
     struct pbuf_custom *custom = (struct pbuf_custom *)(void *)pkt->user;
     memset(custom, 0, sizeof(*custom));
     custom->custom_free_function = free_packet;
-    struct pbuf *p = pbuf_alloced_custom(PBUF_RAW, (u16_t)pkt->len, PBUF_REF, custom, pkt->data, (u16_t)pkt->len);
+    struct pbuf *p =
+        pbuf_alloced_custom(PBUF_RAW, (u16_t)pkt->len, PBUF_REF, custom, pkt->data, (u16_t)pkt->len);
     set_rx_checks(&ip->netif, info.is_fragment);
     if (ethernet_input(p, &ip->netif) != ERR_OK)
         pbuf_free(p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of this folder share: the instance and the objects behind lwip.h. Every function of lwip.h that reaches
- * lwIP stands between pel_ip_enter and pel_ip_leave, which point lwIP's state at the instance and back: a callback may so
- * call into another instance of the same thread.
+ * What the files of this folder share: the instance and the objects behind lwip.h. Every function of lwip.h
+ * that reaches lwIP stands between pel_ip_enter and pel_ip_leave, which point lwIP's state at the instance
+ * and back: a callback may so call into another instance of the same thread.
  */
 #ifndef PEL_STACK_LWIP_PRIVATE_H
 #define PEL_STACK_LWIP_PRIVATE_H
@@ -18,8 +18,8 @@
 #include "lwip/udp.h"
 #include "pel_lwip_state.h"
 
-#define PEL_TX_BURST 64 /* frames that are handed to the port at once */
-#define PEL_TX_MAX 512  /* frames that wait while the port's queue is full */
+#define PEL_TX_BURST    64  /* frames that are handed to the port at once */
+#define PEL_TX_MAX      512 /* frames that wait while the port's queue is full */
 #define PEL_TX_RETRY_US 50
 
 /* The timers that an instance runs; rows of timers.c. */
@@ -38,7 +38,7 @@ struct pel_ipstack {
     struct pel_ipstack_config config;
     struct pel_counters *counters;
 
-    uint64_t key[2];      /* of sequence numbers, random numbers and hashes */
+    uint64_t key[2]; /* of sequence numbers, random numbers and hashes */
     uint64_t num_randoms;
     uint64_t due_us[PEL_NUM_TIMERS];
     ip6_addr_t gateway6;
@@ -113,7 +113,8 @@ static inline uint64_t pel_ip_now_us(const struct pel_ipstack *ip)
 
 /* ---- addresses.c ---- */
 
-/* pel_to_lwip_addr converts; version 0 becomes lwIP's address of any type. IPv6 link-local ones get the interface's zone. */
+/* pel_to_lwip_addr converts; version 0 becomes lwIP's address of any type. IPv6 link-local ones get the
+ * interface's zone. */
 ip_addr_t pel_to_lwip_addr(const struct pel_ipstack *ip, const struct pel_ip *from);
 struct pel_ip pel_from_lwip_addr(const ip_addr_t *from);
 
@@ -157,18 +158,21 @@ struct pel_tcp *pel_tcp_adopt(struct pel_ipstack *ip, struct tcp_pcb *pcb);
 /* pel_tcp_drop_all aborts all connections; the owners hear CONN_ABORTED. With lwIP entered. */
 void pel_tcp_drop_all(struct pel_ipstack *ip);
 
-/* pel_tcp_call_begin and _end stand around each event that is given to an owner; _end returns what lwIP wants to know. */
+/* pel_tcp_call_begin and _end stand around each event that is given to an owner; _end returns what lwIP
+ * wants to know. */
 void pel_tcp_call_begin(struct pel_tcp *tcp, struct pel_tcp_call *call);
 err_t pel_tcp_call_end(struct pel_ipstack *ip, struct pel_tcp_call *call);
 
 /* ---- ports.c ---- */
 
-/* pel_port_choose returns a free local port for a connection from `local` to `remote`, random and not in order (RFC 6056),
- * or 0 when all are in use. */
-uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const ip_addr_t *remote, uint16_t remote_port);
+/* pel_port_choose returns a free local port for a connection from `local` to `remote`, random and not in
+ * order (RFC 6056), or 0 when all are in use. */
+uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const ip_addr_t *remote,
+                         uint16_t remote_port);
 
 /* pel_port_in_use tells whether that very connection exists, TIME-WAIT included. */
-bool pel_port_in_use(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port);
+bool pel_port_in_use(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
+                     uint16_t remote_port);
 
 /* pel_port_random returns a random port of the range that is chosen from. */
 uint16_t pel_port_random(void);

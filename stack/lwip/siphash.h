@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash for short inputs that nobody without the key can predict. For
- * sequence numbers, ports and hash tables; not for messages.
+ * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash for short inputs that nobody without the key can
+ * predict. For sequence numbers, ports and hash tables; not for messages.
  */
 #ifndef PEL_STACK_LWIP_SIPHASH_H
 #define PEL_STACK_LWIP_SIPHASH_H

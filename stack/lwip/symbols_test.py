@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The archives given hold no writable global that is not thread-local, and nothing of lwIP's that is not to be there.
+"""The archives given hold no writable global that is not thread-local, and nothing of lwIP's that is not to be
+there.
 
-Every instance's state is in its struct pel_lwip_state; a variable that the rewrite missed would be shared by all threads."""
+Every instance's state is in its struct pel_lwip_state; a variable that the rewrite missed would be shared by all
+threads."""
 import re
 import subprocess
 import sys
@@ -10,19 +12,19 @@ import sys
 # The one thread-local: the instance that the thread works for.
 THREAD_LOCALS = {'pel_lwip'}
 
-# Parts of lwIP that are not compiled: applications, PPP, SNMP, the sequential API, and protocols that are not served.
-ABSENT = re.compile(r'^(httpd?_|lwiperf|mdns|mqtt|netbiosns|smtp|sntp|snmp|tftp|ppp|pppo|slip|lowpan6|netconn_|netbuf_|'
-                    r'netifapi|lwip_(socket|accept|bind|connect|recv|send|select)|tcpip_(init|thread|callback)|dns_|igmp_|autoip_|'
-                    r'raw_|altcp_|sys_(mbox|sem|mutex|thread))')
-
+# Parts of lwIP that are not compiled: applications, PPP, SNMP, the sequential API, protocols that are not served.
+ABSENT = re.compile(r'^(httpd?_|lwiperf|mdns|mqtt|netbiosns|smtp|sntp|snmp|tftp|ppp|slip|lowpan6|netconn_|netbuf_'
+                    r'|netifapi|lwip_(socket|accept|bind|connect|recv|send|select)|tcpip_(init|thread|callback)|dns_'
+                    r'|igmp_|autoip_|raw_|altcp_|sys_(mbox|sem|mutex|thread))')
 
 # Of sanitizers and coverage, in builds that have them.
-INSTRUMENTATION = re.compile(r'^(__unnamed_|\.|_*(asan|ubsan|odr_asan|sanc?ov|sancov|llvm|sanitizer)|__start_|__stop_)')
+INSTRUMENTATION = re.compile(r'^(__unnamed_|\.|_*(asan|ubsan|odr_asan|sancov|llvm|sanitizer)|__start_|__stop_)')
 
 
 def symbols(archive):
     """Name, type and section of each symbol that the archive defines."""
-    out = subprocess.run(['nm', '--defined-only', '--format=sysv', archive], check=True, capture_output=True, text=True).stdout
+    command = ['nm', '--defined-only', '--format=sysv', archive]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for line in out.split('\n'):
         fields = [field.strip() for field in line.split('|')]
         if len(fields) == 7 and not INSTRUMENTATION.match(fields[0]):

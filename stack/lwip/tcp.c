@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection: lwIP's pcb and its owner. lwIP may free a pcb at three moments: with an error (the owner hears on_error and
- * the object goes), within a call of ours, and quietly when TIME-WAIT or LAST-ACK ends (the object stays until the owner
- * closes it, without a pcb).
+ * A connection: lwIP's pcb and its owner. lwIP may free a pcb at three moments: with an error (the owner
+ * hears on_error and the object goes), within a call of ours, and quietly when TIME-WAIT or LAST-ACK ends
+ * (the object stays until the owner closes it, without a pcb).
  */
 #include "stack/lwip/private.h"
 
@@ -166,8 +166,8 @@ static enum pel_err choose_local(struct pel_ipstack *ip, const struct pel_endpoi
     return port == 0 ? PEL_E_NO_LOCAL_PORT : PEL_OK;
 }
 
-static enum pel_err connect_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local, const struct pel_endpoint *remote,
-                                struct tcp_pcb *pcb)
+static enum pel_err connect_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                                const struct pel_endpoint *remote, struct tcp_pcb *pcb)
 {
     ip_addr_t to = pel_to_lwip_addr(ip, &remote->ip);
     PEL_TRY(choose_local(ip, local, pcb, &to, remote->port));
@@ -177,8 +177,8 @@ static enum pel_err connect_pcb(struct pel_ipstack *ip, const struct pel_endpoin
     return err == ERR_RTE ? PEL_E_NO_ROUTE : PEL_E_NO_MEMORY;
 }
 
-static enum pel_err open_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local, const struct pel_endpoint *remote,
-                             struct pel_tcp **ret_tcp)
+static enum pel_err open_pcb(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                             const struct pel_endpoint *remote, struct pel_tcp **ret_tcp)
 {
     struct tcp_pcb *pcb = tcp_new_ip_type(remote->ip.version == 4 ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
     if (pcb == NULL)
@@ -201,8 +201,9 @@ static enum pel_err open_pcb(struct pel_ipstack *ip, const struct pel_endpoint *
     return PEL_OK;
 }
 
-enum pel_err pel_tcp_connect(struct pel_ipstack *ip, const struct pel_endpoint *local, const struct pel_endpoint *remote,
-                             const struct pel_tcp_events *events, void *arg, struct pel_tcp **ret_tcp)
+enum pel_err pel_tcp_connect(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                             const struct pel_endpoint *remote, const struct pel_tcp_events *events,
+                             void *arg, struct pel_tcp **ret_tcp)
 {
     if (ip->num_tcps >= ip->config.max_connections)
         return pel_count_err(ip->counters, PEL_E_TOO_MANY_CONNECTIONS);
@@ -244,8 +245,8 @@ void pel_tcp_close(struct pel_tcp *tcp)
     struct tcp_pcb *pcb = tcp->pcb;
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
     detach(tcp);
-    /* lwIP resets when the window is not whole, which it takes for unread bytes; a FIN that came in the segment which is being
-     * shown has taken one, too. */
+    /* lwIP resets when the window is not whole, which it takes for unread bytes; a FIN that came in the
+     * segment which is being shown has taken one, too. */
     if (pcb != NULL && tcp->unread_len == 0 && pcb->state != TIME_WAIT)
         pcb->rcv_wnd = TCP_WND_MAX(pcb);
     if (pcb != NULL)
@@ -269,7 +270,8 @@ void pel_tcp_drop_all(struct pel_ipstack *ip)
 
 static bool may_send(const struct tcp_pcb *pcb)
 {
-    return pcb != NULL && (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) && (pcb->flags & TF_CLOSEPEND) == 0;
+    return pcb != NULL && (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) &&
+           (pcb->flags & TF_CLOSEPEND) == 0;
 }
 
 size_t pel_tcp_send_room(const struct pel_tcp *tcp)
@@ -281,7 +283,8 @@ size_t pel_tcp_send_room(const struct pel_tcp *tcp)
 /* One call of lwIP's: what it refuses for its queue's length alone must not look like a lack of memory. */
 static enum pel_err write_chunk(struct tcp_pcb *pcb, const uint8_t *bytes, size_t len, bool more)
 {
-    err_t err = tcp_write(pcb, bytes, (u16_t)len, (u8_t)(TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0)));
+    err_t err =
+        tcp_write(pcb, bytes, (u16_t)len, (u8_t)(TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0)));
     if (err == ERR_OK)
         return PEL_OK;
     size_t num_segments = len / pcb->mss + 2;

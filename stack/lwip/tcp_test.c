@@ -15,8 +15,9 @@ struct exchange {
 static bool both_done(void *arg)
 {
     struct exchange *x = (struct exchange *)arg;
-    return (x->client.received_len == x->server.to_send_len && x->server.received_len == x->client.to_send_len &&
-            x->listener.num == 1) || x->client.num_errors + x->server.num_errors > 0;
+    return (x->client.received_len == x->server.to_send_len &&
+            x->server.received_len == x->client.to_send_len && x->listener.num == 1) ||
+           x->client.num_errors + x->server.num_errors > 0;
 }
 
 /* Both sides send `len` bytes and compare what comes. */
@@ -85,7 +86,8 @@ PEL_TEST(lwip_tcp, checksums_left_to_the_port)
 PEL_TEST(lwip_tcp, equal_bytes_over_a_bad_wire)
 {
     for (uint64_t seed = 1; seed <= 24; seed++) {
-        struct pel_sim_impair bad = {.loss_ppm = 10000, .dup_ppm = 5000, .reorder_ppm = 10000, .corrupt_ppm = 3000};
+        struct pel_sim_impair bad = {
+            .loss_ppm = 10000, .dup_ppm = 5000, .reorder_ppm = 10000, .corrupt_ppm = 3000};
         struct pel_sim_wire_config wire = {
             .seed = seed, .latency_us = 1000, .a_to_b = bad, .b_to_a = bad, .exact_buffers = true};
         pel_test_say("seed %d", (int)seed);
@@ -180,7 +182,8 @@ PEL_TEST(lwip_tcp, half_close_goes_on_the_other_way)
     lab_run(&x.lab, 10 * SECOND);
     PEL_EXPECT_EQ(x.client.received_len, 300000);
     PEL_EXPECT(x.client.fin);
-    /* Both have finished: TIME-WAIT and LAST-ACK end without a word, and the objects stay until they are closed. */
+    /* Both have finished: TIME-WAIT and LAST-ACK end without a word, and the objects stay until they are
+     * closed. */
     lab_run(&x.lab, 200 * SECOND);
     PEL_EXPECT_EQ(x.client.num_errors + x.server.num_errors, 0);
     PEL_EXPECT_EQ(pel_tcp_unacked_len(x.client.tcp) + pel_tcp_send_room(x.server.tcp), 0);
@@ -305,7 +308,8 @@ static void close_within(struct lab_conn *conn)
 }
 
 /* The server ends the connection within an event; `hold` makes a close a reset, as bytes are unread. */
-static void end_within(void (*in_receive)(struct lab_conn *), void (*in_sent)(struct lab_conn *), bool hold, bool reset)
+static void end_within(void (*in_receive)(struct lab_conn *), void (*in_sent)(struct lab_conn *), bool hold,
+                       bool reset)
 {
     struct exchange x;
     PEL_REQUIRE(start(&x, 100000));

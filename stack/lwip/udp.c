@@ -2,9 +2,9 @@
 /* UDP endpoints. */
 #include "stack/lwip/private.h"
 
-#define DATAGRAM_MAX 65507u   /* of IPv4: 65535 less both headers */
-#define DATAGRAM6_MAX 65487u  /* lwIP's lengths hold the IPv6 header too */
-#define BIND_TRIES 1000
+#define DATAGRAM_MAX  65507u /* of IPv4: 65535 less both headers */
+#define DATAGRAM6_MAX 65487u /* lwIP's lengths hold the IPv6 header too */
+#define BIND_TRIES    1000
 
 static void receive_event(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *addr, u16_t port)
 {
@@ -31,8 +31,8 @@ static enum pel_err bind_pcb(struct pel_ipstack *ip, struct pel_udp *udp, const 
     return local->port == 0 ? PEL_E_NO_LOCAL_PORT : PEL_E_ADDRESS_IN_USE;
 }
 
-enum pel_err pel_udp_open(struct pel_ipstack *ip, const struct pel_endpoint *local, pel_udp_receive_fn *receive, void *arg,
-                          struct pel_udp **ret_udp)
+enum pel_err pel_udp_open(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                          pel_udp_receive_fn *receive, void *arg, struct pel_udp **ret_udp)
 {
     if (!pel_ip_is_any(&local->ip) && !pel_ip_is_local(ip, &local->ip))
         return pel_count_err(ip->counters, PEL_E_ADDRESS_NOT_OURS);
@@ -57,7 +57,8 @@ enum pel_err pel_udp_open(struct pel_ipstack *ip, const struct pel_endpoint *loc
     return pel_count_err(ip->counters, err);
 }
 
-static enum pel_err send_datagram(struct pel_udp *udp, const struct pel_endpoint *to, const uint8_t *bytes, size_t len)
+static enum pel_err send_datagram(struct pel_udp *udp, const struct pel_endpoint *to, const uint8_t *bytes,
+                                  size_t len)
 {
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
     if (p == NULL)
@@ -72,7 +73,8 @@ static enum pel_err send_datagram(struct pel_udp *udp, const struct pel_endpoint
     return err == ERR_RTE || err == ERR_VAL ? PEL_E_NO_ROUTE : PEL_E_NO_MEMORY;
 }
 
-enum pel_err pel_udp_send(struct pel_udp *udp, const struct pel_endpoint *to, const uint8_t *bytes, size_t len)
+enum pel_err pel_udp_send(struct pel_udp *udp, const struct pel_endpoint *to, const uint8_t *bytes,
+                          size_t len)
 {
     struct pel_counters *counters = udp->ip->counters;
     if (len > (to->ip.version == 6 ? DATAGRAM6_MAX : DATAGRAM_MAX))

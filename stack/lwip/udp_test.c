@@ -96,7 +96,8 @@ PEL_TEST(lwip_udp, errors)
     static struct peer peer, other;
     static uint8_t bytes[65536];
     PEL_REQUIRE(lab_open(&lab, NULL, NULL));
-    struct pel_endpoint port7 = lab_endpoint(":7"), stranger = lab_endpoint("10.0.0.9:7"), far = lab_endpoint("192.0.2.1:7");
+    struct pel_endpoint port7 = lab_endpoint(":7"), stranger = lab_endpoint("10.0.0.9:7"),
+                        far = lab_endpoint("192.0.2.1:7");
     struct pel_endpoint to4 = lab_endpoint("10.0.0.2:7"), to6 = lab_endpoint("[fd00::2]:7");
     PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &port7, receive, &peer, &peer.udp));
     PEL_EXPECT_ERR(pel_udp_open(lab.a.ip, &port7, receive, &other, &other.udp), PEL_E_ADDRESS_IN_USE);
@@ -129,7 +130,8 @@ static void put_sum(uint8_t *ip)
     ip[11] = (uint8_t)sum;
 }
 
-/* Turns the client's message into the answer: 10.1.2.3/24 from 10.1.2.1, which is the gateway, for 1,200 seconds. */
+/* Turns the client's message into the answer: 10.1.2.3/24 from 10.1.2.1, which is the gateway, for 1,200
+ * seconds. */
 static void answer(struct dhcp_server *server, const uint8_t *bytes, uint8_t type)
 {
     uint8_t frame[400] = {0};
@@ -137,16 +139,17 @@ static void answer(struct dhcp_server *server, const uint8_t *bytes, uint8_t typ
     static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255}, mac[6] = {2, 0, 0, 0, 0, 9};
     pel_write_bytes(&w, broadcast, 6);
     pel_write_bytes(&w, mac, 6);
-    static const uint8_t ip_udp[30] = {0x08, 0x00, 0x45, 0, 1, 0x2c + 0x40, 0, 1, 0, 0, 64, 17, 0, 0, 10, 1, 2, 1,
-                                       255, 255, 255, 255, 0, 67, 0, 68, 1, 0x18 + 0x40, 0, 0};
+    static const uint8_t ip_udp[30] = {0x08, 0x00, 0x45, 0,  1,  0x2c + 0x40, 0, 1,           0,   0,
+                                       64,   17,   0,    0,  10, 1,           2, 1,           255, 255,
+                                       255,  255,  0,    67, 0,  68,          1, 0x18 + 0x40, 0,   0};
     pel_write_bytes(&w, ip_udp, 30);
     memcpy(frame + 42, bytes + 42, 236); /* the fixed part as it came */
     frame[42] = 2;
     static const uint8_t yours[4] = {10, 1, 2, 3};
     memcpy(frame + 42 + 16, yours, 4);
     struct pel_writer o = pel_writer_of(frame + 278, sizeof(frame) - 278);
-    static const uint8_t options[] = {0x63, 0x82, 0x53, 0x63, 54, 4, 10, 1, 2, 1, 51, 4, 0, 0, 4, 0xb0,
-                                      1, 4, 255, 255, 255, 0, 3, 4, 10, 1, 2, 1, 53, 1};
+    static const uint8_t options[] = {0x63, 0x82, 0x53, 0x63, 54,  4,   10, 1, 2, 1,  51, 4, 0, 0,  4,
+                                      0xb0, 1,    4,    255,  255, 255, 0,  3, 4, 10, 1,  2, 1, 53, 1};
     pel_write_bytes(&o, options, sizeof(options));
     pel_write_uint(&o, type, 1);
     pel_write_uint(&o, 255, 1);
@@ -158,7 +161,8 @@ static void answer(struct dhcp_server *server, const uint8_t *bytes, uint8_t typ
 static bool serve(void *arg, const uint8_t *bytes, size_t len)
 {
     struct dhcp_server *server = (struct dhcp_server *)arg;
-    bool is_dhcp = len > DHCP_OPTIONS_AT + 3 && bytes[12] == 8 && bytes[13] == 0 && bytes[23] == 17 && bytes[37] == 67;
+    bool is_dhcp =
+        len > DHCP_OPTIONS_AT + 3 && bytes[12] == 8 && bytes[13] == 0 && bytes[23] == 17 && bytes[37] == 67;
     if (!is_dhcp || bytes[DHCP_OPTIONS_AT] != 53)
         return true;
     if (bytes[DHCP_OPTIONS_AT + 2] == 1) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any frames into an instance that listens, has a connection and a UDP endpoint. Each frame lies in a heap buffer of
- * exactly its size, so that one byte read past it is seen. The input is records: flags, length (2 bytes), the frame. Flags
- * let the fuzzer past what it cannot compute: checksums, the station's address, the connection's sequence numbers.
+ * Any frames into an instance that listens, has a connection and a UDP endpoint. Each frame lies in a heap
+ * buffer of exactly its size, so that one byte read past it is seen. The input is records: flags, length (2
+ * bytes), the frame. Flags let the fuzzer past what it cannot compute: checksums, the station's address,
+ * the connection's sequence numbers.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,15 @@
 #include "stack/lwip/frames.h"
 #include "stack/lwip/lwip.h"
 
-enum { FIX_SUMS = 1, SYNC_SEQUENCE = 2, FIX_ADDRESS = 4, TIME_50_MS = 8, TIME_2_S = 16, APP_WRITES = 32, APP_CLOSES = 64 };
+enum {
+    FIX_SUMS = 1,
+    SYNC_SEQUENCE = 2,
+    FIX_ADDRESS = 4,
+    TIME_50_MS = 8,
+    TIME_2_S = 16,
+    APP_WRITES = 32,
+    APP_CLOSES = 64
+};
 
 #define RECORDS_MAX 64
 
@@ -74,7 +83,8 @@ static uint32_t rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_p
     return 0;
 }
 
-static const struct pel_port_ops ops = {.driver = "fuzz", .rx = rx, .tx = tx, .pkt_alloc = pkt_alloc, .pkt_free = pkt_free};
+static const struct pel_port_ops ops = {
+    .driver = "fuzz", .rx = rx, .tx = tx, .pkt_alloc = pkt_alloc, .pkt_free = pkt_free};
 
 /* ---- the application ---- */
 
@@ -145,9 +155,14 @@ static bool open_host(struct host *host)
     host->port.mtu = 1500;
     host->port.num_queues = 1;
     host->time.now_us = 1000000;
-    struct pel_ipstack_config config = {
-        .port = &host->port, .num_addrs = 2, .autoconf6 = true, .max_connections = 10, .tcp_window_len = 65536,
-        .clock = pel_clock_virtual(&host->time), .secret_seed = 1, .counters = &host->counters};
+    struct pel_ipstack_config config = {.port = &host->port,
+                                        .num_addrs = 2,
+                                        .autoconf6 = true,
+                                        .max_connections = 10,
+                                        .tcp_window_len = 65536,
+                                        .clock = pel_clock_virtual(&host->time),
+                                        .secret_seed = 1,
+                                        .counters = &host->counters};
     config.addrs[0] = (struct pel_ip_prefix){{4, {10, 0, 0, 1}}, 24};
     config.addrs[1] = (struct pel_ip_prefix){{6, {0xfd, [15] = 1}}, 64};
     struct pel_endpoint port80 = {.port = 80}, port7 = {.port = 7};
@@ -165,7 +180,8 @@ static void connect_host(struct host *host)
     give(host, f.bytes, f.len);
     frame_tcp4(&f, host->port.mac, &(struct segment){.seq = 1000, .flags = SEG_SYN, .window = 60000});
     give(host, f.bytes, f.len);
-    frame_tcp4(&f, host->port.mac, &(struct segment){.seq = 1001, .ack = host->ack, .flags = SEG_ACK, .window = 60000});
+    frame_tcp4(&f, host->port.mac,
+               &(struct segment){.seq = 1001, .ack = host->ack, .flags = SEG_ACK, .window = 60000});
     give(host, f.bytes, f.len);
 }
 

@@ -16,7 +16,8 @@ u32_t pel_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 const ip6_addr_t *pel_lwip_gateway6(struct netif *netif, const ip6_addr_t *dest);
 #define LWIP_HOOK_ND6_GET_GW(netif, dest) pel_lwip_gateway6(netif, dest)
 
-/* pel_lwip_may_challenge tells whether one more challenge acknowledgement may go out now: RFC 5961 section 7. */
+/* pel_lwip_may_challenge tells whether one more challenge acknowledgement may go out now: RFC 5961 section
+ * 7. */
 int pel_lwip_may_challenge(void);
 #define LWIP_HOOK_CHALLENGE_ACK() pel_lwip_may_challenge()
 
