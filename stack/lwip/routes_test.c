@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where packets go: gateways that are configured, and prefixes and routers that are advertised (RFC 4861, 4862). */
+/* Where packets go: gateways that are configured, prefixes and routers that are advertised (RFC 4861, 4862). */
 #include "stack/lwip/frames.h"
 #include "stack/lwip/lab.h"
 
@@ -14,9 +14,10 @@ struct to_seen {
 static bool see_syn(void *arg, const uint8_t *bytes, size_t len)
 {
     struct to_seen *seen = (struct to_seen *)arg;
-    bool is_syn4 = len >= FRAME_L4 + 20 && bytes[12] == 8 && bytes[13] == 0 && bytes[23] == 6;
-    bool is_syn6 = len >= FRAME6_L4 + 20 && bytes[12] == 0x86 && bytes[20] == 6;
-    if (is_syn4 || is_syn6) {
+    bool is_tcp4 = len >= FRAME_L4 + 20 && bytes[12] == 8 && bytes[13] == 0 && bytes[23] == 6;
+    bool is_tcp6 = len >= FRAME6_L4 + 20 && bytes[12] == 0x86 && bytes[20] == 6;
+    size_t flags_at = (is_tcp4 ? FRAME_L4 : FRAME6_L4) + 13;
+    if ((is_tcp4 || is_tcp6) && (bytes[flags_at] & SEG_SYN) != 0) {
         memcpy(seen->last_syn_to, bytes, 6);
         seen->num_syns++;
     }
