@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where packets go: gateways that are configured, prefixes and routers that are advertised (RFC 4861, 4862). */
+/* Where packets go: configured gateways, and advertised prefixes and routers (RFC 4861, RFC 4862). */
 #include "stack/lwip/frames.h"
 #include "stack/lwip/lab.h"
 
