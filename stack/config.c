@@ -124,7 +124,8 @@ static const cyaml_schema_value_t root_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_root, root_fields),
 };
 
-/* ---- libcyaml's messages: the first says what, the first line of the back-trace behind it says where ---- */
+/* ---- libcyaml's messages: the first says what, the first line of the back-trace behind it says where
+ * ---- */
 
 struct messages {
     char what[200];

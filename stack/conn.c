@@ -8,8 +8,8 @@
  * an alert would make the peer's system throw the alert away unread. */
 #define FAIL_PATIENCE_US 1000000
 
-/* How long bytes of a connection that was given up may take to leave, and then, how long the peer may take to finish in its turn: a
- * close_notify of its own that met a closed connection would be answered by a reset. */
+/* How long bytes of a connection that was given up may take to leave, and then, how long the peer may take to
+ * finish in its turn: a close_notify of its own that met a closed connection would be answered by a reset. */
 #define END_PATIENCE_US 60000000
 #define FIN_PATIENCE_US 3000000
 

@@ -202,11 +202,13 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
                                             "direction", figures.no_rule[i].outbound ? "outbound" : "inbound",
                                             "count", (json_int_t)figures.no_rule[i].count));
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
-                     (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
-                     "connections", (json_int_t)figures.num_conns, "time_wait",
-                     (json_int_t)figures.num_time_wait, "stats", stats_of(&figures.counters), "errors", errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))),
-                     "no_rule", no_rule, "port", port_of(stack));
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job,
+                     "pid", (json_int_t)getpid(), "generation",
+                     (json_int_t)pel_generation_number(&stack->slot), "connections",
+                     (json_int_t)figures.num_conns, "time_wait", (json_int_t)figures.num_time_wait, "stats",
+                     stats_of(&figures.counters), "errors",
+                     errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule",
+                     no_rule, "port", port_of(stack));
 }
 
 /* ---- policy-load ---- */

@@ -61,8 +61,8 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Each rule has an environment of its own, also where it shares its actions with others: session tickets are bound to the
- * rule, and one that was given by one rule must not resume at another. */
+/* Each rule has an environment of its own, also where it shares its actions with others: session tickets are
+ * bound to the rule, and one that was given by one rule must not resume at another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
                               const struct pel_generation_config *config)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verbs of the `pel` command. Each verb parses its own options (argp), takes --json where it prints anything, writes
- * errors to stderr as one line that says what to do, and returns the exit status: 0 fine, 1 the thing failed or has
- * errors, 2 wrong usage.
+ * The verbs of the `pel` command. Each verb parses its own options (argp), takes --json where it prints
+ * anything, writes errors to stderr as one line that says what to do, and returns the exit status: 0 fine, 1
+ * the thing failed or has errors, 2 wrong usage.
  */
 #ifndef PEL_APPS_PEL_VERB_H
 #define PEL_APPS_PEL_VERB_H

@@ -7,12 +7,19 @@
 #include <cstdio>
 #include <string>
 
-namespace {
+namespace
+{
 
-class CTest : public ::testing::Test {
+class CTest : public ::testing::Test
+{
   public:
-    explicit CTest(pel_test_fn *fn) : fn_(fn) {}
-    void TestBody() override { fn_(); }
+    explicit CTest(pel_test_fn *fn) : fn_(fn)
+    {
+    }
+    void TestBody() override
+    {
+        fn_();
+    }
 
   private:
     pel_test_fn *fn_;
@@ -27,9 +34,11 @@ std::string format_text(const char *format, va_list args)
 
 } // namespace
 
-extern "C" void pel_test_register(const char *suite, const char *name, const char *file, int line, pel_test_fn *fn)
+extern "C" void pel_test_register(const char *suite, const char *name, const char *file, int line,
+                                  pel_test_fn *fn)
 {
-    ::testing::RegisterTest(suite, name, nullptr, nullptr, file, line, [fn]() -> CTest * { return new CTest(fn); });
+    ::testing::RegisterTest(suite, name, nullptr, nullptr, file, line,
+                            [fn]() -> CTest * { return new CTest(fn); });
 }
 
 extern "C" void pel_test_fail(const char *file, int line, const char *format, ...)

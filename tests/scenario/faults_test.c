@@ -180,13 +180,13 @@ static void connect_from(struct scene *scene, uint16_t port)
     socklen_t remote_len = world_address(&scene->world, HOST_B, WORLD_PORT, &remote);
     struct peer *peer = &scene->peers[HOST_A];
     PEL_EXPECT_ERR(pel_engine_connect(scene->world.engines[HOST_A], (struct sockaddr *)&local, local_len,
-                                      (struct sockaddr *)&remote, remote_len, "server.test", NULL, &peer_events, peer,
-                                      &peer->conn),
+                                      (struct sockaddr *)&remote, remote_len, "server.test", NULL,
+                                      &peer_events, peer, &peer->conn),
                    PEL_OK);
 }
 
-/* The server closes first, so that TIME-WAIT is its; a client that comes again from the same port must not wait for the
- * end of it (RFC 9293 section 3.10.7.4). */
+/* The server closes first, so that TIME-WAIT is its; a client that comes again from the same port must not
+ * wait for the end of it (RFC 9293 section 3.10.7.4). */
 PEL_TEST(faults, a_port_that_the_server_holds_in_time_wait_is_taken_again_at_once)
 {
     struct scene scene;

@@ -39,8 +39,8 @@ static uint64_t num_markers(const struct scene *scene)
     return scene->world.num_markers[HOST_A] + scene->world.num_markers[HOST_B];
 }
 
-/* Not one byte reached an application, and none left a host whose policy asks for TLS. A client without a rule may have
- * sent its own in clear before it was refused. */
+/* Not one byte reached an application, and none left a host whose policy asks for TLS. A client without a
+ * rule may have sent its own in clear before it was refused. */
 static void expect_refused(struct scene *scene, enum pel_err at_client, enum pel_err at_server)
 {
     world_pass(&scene->world, 5 * SECOND_US);
