@@ -136,40 +136,6 @@ PEL_TEST(failure, no_common_signature)
     kit_pair_fini(&pair);
 }
 
-PEL_TEST(failure, tls13_suite_outside_the_list_refused_by_the_server)
-{
-    struct pel_tls_config client = client_config(), server = server_config();
-    server.versions = PEL_TLS_V1_2 | PEL_TLS_V1_3;
-    SET_CODES(server, ciphers, 0x1302);
-    expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_CIPHER, "alert 40",
-                                      "configured here: TLS_AES_256_GCM_SHA384"});
-}
-
-PEL_TEST(failure, tls13_suite_outside_the_list_refused_by_the_client)
-{
-    struct pel_tls_config client = client_config(), server = server_config();
-    SET_CODES(client, ciphers, 0x1302);
-    expect_failure(&client, &server, NULL,
-                   &(struct expected){PEL_E_TLS_NO_COMMON_CIPHER, PEL_E_TLS_ALERT_RECEIVED, "the peer chose",
-                                      "alert 71 insufficient_security"});
-}
-
-PEL_TEST(failure, tls13_suite_outside_the_list_goes_to_tls12)
-{
-    struct pel_tls_config client = client_config(), server = server_config();
-    struct kit_pair pair;
-    struct pel_tls_info info;
-    SET_CODES(server, ciphers, 0x1302, 0xc02c);
-    PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, "server.test"));
-    kit_settle(&pair);
-    pel_tls_info(pair.client, &info);
-    PEL_EXPECT_STR(info.version, "TLSv1.2");
-    PEL_EXPECT_EQ(info.cipher, 0xc02c);
-    PEL_EXPECT(kit_transfer(&pair, pair.client, pair.server, 1000, 1));
-    kit_pair_fini(&pair);
-}
-
 PEL_TEST(failure, no_client_certificate)
 {
     for (uint32_t versions = PEL_TLS_V1_2; versions <= PEL_TLS_V1_3; versions *= 2) {

@@ -4,13 +4,13 @@
  * (tests/interop/tls_peers.py):
  *
  *     interop_peer rings DIR
- *     interop_peer server|client RING LABEL VERSIONS AUTH NAME PORT IN OUT NUM
+ *     interop_peer server|client RING LABEL VERSIONS AUTH NAME PORT IN OUT NUM [SUITE…]
  *
  * VERSIONS is 12, 13 or both; AUTH none, passthru or required; NAME the server's name or "-"; LABEL "-"
  * for the default; IN the file whose bytes are sent, or "echo"; OUT where received bytes go; NUM how many
- * of them end the connection. A server of port 0 prints "port N" and serves connections, one after the
- * other, until its standard input ends; each connection prints one line of what was agreed and how it
- * ended.
+ * of them end the connection; SUITE the IANA number of one, in hexadecimal. A server of port 0 prints
+ * "port N" and serves connections, one after the other, until its standard input ends; each connection
+ * prints one line of what was agreed and how it ended.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,6 +28,8 @@
 #include "base/clock.h"
 #include "tls/files.h"
 #include "tls/tls.h"
+
+enum { MAX_SUITES = 8 };
 
 struct job {
     struct pel_tls_env *env;
@@ -257,11 +259,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "interop_peer: %s\n", error.text);
         return 1;
     }
-    if (argc != 11) {
-        fprintf(stderr, "usage: interop_peer server|client RING LABEL VERSIONS AUTH NAME PORT IN OUT NUM\n");
+    if (argc < 11 || argc > 11 + MAX_SUITES) {
+        fprintf(stderr,
+                "usage: interop_peer server|client RING LABEL VERSIONS AUTH NAME PORT IN OUT NUM [SUITE…]\n");
         return 2;
     }
+    uint16_t suites[MAX_SUITES];
     struct pel_tls_config config = config_of(argv);
+    config.ciphers = suites;
+    for (int i = 11; i < argc; i++)
+        suites[config.num_ciphers++] = (uint16_t)strtoul(argv[i], NULL, 16);
     struct job job = {
         .name = strcmp(argv[6], "-") == 0 ? NULL : argv[6],
         .echo = strcmp(argv[8], "echo") == 0,

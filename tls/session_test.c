@@ -124,25 +124,6 @@ PEL_TEST(session, older_suites_and_versions)
     }
 }
 
-/* The policy's order of suites wins over the client's. */
-PEL_TEST(session, the_servers_order)
-{
-    static const uint16_t client_order[] = {0xc02b, 0xc02c, 0xcca9},
-                          server_order[] = {0xcca9, 0xc02c, 0xc02b};
-    struct kit_pair pair;
-    struct pel_tls_info info;
-    struct pel_tls_config client = kit_config(PEL_TLS_CLIENT, "trusting", NULL);
-    struct pel_tls_config server = kit_config(PEL_TLS_SERVER, "server", NULL);
-    client.ciphers = client_order;
-    server.ciphers = server_order;
-    client.num_ciphers = server.num_ciphers = 3;
-    PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, NULL));
-    kit_settle(&pair);
-    pel_tls_info(pair.server, &info);
-    PEL_EXPECT_EQ(info.cipher, 0xcca9);
-    kit_pair_fini(&pair);
-}
-
 struct sharing {
     struct pel_tls_env *client_env, *server_env;
     unsigned seed;

@@ -49,10 +49,10 @@ enum pel_tls_versions {
 
 /* What an environment is made of. Everything is borrowed for the time of the call.
  *
- * Of TLS 1.3 BoringSSL always offers and accepts all three suites, the client's order deciding (with AES
- * instructions). What the list does not name is still never used: a server whose client would get such a
- * suite goes to TLS 1.2 where both can, else refuses; a client refuses after the fact. Without one suite
- * of it TLS 1.3 is off; with no other, it is the only version. */
+ * The suites listed are the only ones, in that order: a client offers them so, and a server takes the first
+ * one that its client offers. Without a suite of TLS 1.3 in the list that version is off; with no other, it
+ * is the only one. The version is agreed first: a client that speaks TLS 1.3 and shares no suite of it is
+ * refused, not taken down to TLS 1.2. */
 struct pel_tls_config {
     enum pel_tls_role role;
     enum pel_tls_client_auth client_auth; /* server only */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our TLS sessions against OpenSSL and GnuTLS, over kernel sockets of the loopback: versions 1.2 and 1.3, both kinds of
 key, with and without client certificates, 1 MB each way compared; session tickets; refused renegotiation; a
-HelloRetryRequest. Prints one line a case; exit status 0, 1, or 77 when neither peer is installed.
+HelloRetryRequest; the choice of TLS 1.3 suites. Prints one line a case; exit status 0, 1, or 77 when neither peer is
+installed.
 
 Usage: tls_peers.py INTEROP_PEER [CASE…]"""
 import os
@@ -41,10 +42,11 @@ def fields(line):
 class OurServer:
     """interop_peer as a server; `results` has one dict a finished connection."""
 
-    def __init__(self, work, label, versions, auth, source, num):
+    def __init__(self, work, label, versions, auth, source, num, suites=()):
         self.out = work / "server.out"
         self.process = subprocess.Popen(
-            [PEER, "server", work / "rings/server", label, versions, auth, "-", "0", source, self.out, str(num)],
+            [PEER, "server", work / "rings/server", label, versions, auth, "-", "0", source, self.out, str(num),
+             *suites],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().split()[1]
 
@@ -170,10 +172,11 @@ def gnutls_server(work, port, label, versions, auth):
     return command
 
 
-def our_client(work, port, versions, auth, num, name="server.test", source="data"):
+def our_client(work, port, versions, auth, num, name="server.test", source="data", suites=()):
     out = work / "client.out"
     done = subprocess.run([PEER, "client", work / "rings/client", "me" if auth == "required" else "none", versions, "none",
-                           name, port, work / source, out, str(num)], capture_output=True, text=True, timeout=40)
+                           name, port, work / source, out, str(num), *suites],
+                          capture_output=True, text=True, timeout=40)
     return fields(done.stdout.splitlines()[-1] if done.stdout else "result=NOTHING"), out
 
 
@@ -264,6 +267,51 @@ def case_version(work):
     check("TLSv1.2" in result["text"] and "configured here: TLSv1.3" in result["text"], result["text"])
 
 
+def answered(work, client, suites, *more):
+    """What our server with `suites` and both versions says of a client that may choose its version."""
+    with OurServer(work, "p256", "both", "none", "echo", 1, suites) as server:
+        command = client(work, server.port, "13", False, *more)
+        talk([c for c in command if c != "-tls1_3"], b"x", 1)
+        return server.result()
+
+
+def case_server_suites(work, client):
+    """TLS 1.3's suites are the server's, and in its order, whatever the client's; ours has one of TLS 1.2 besides."""
+    for suites, cipher in ((["1303"], "TLS_CHACHA20_POLY1305_SHA256"), (["1301"], "TLS_AES_128_GCM_SHA256"),
+                           (["1303", "1301", "1302"], "TLS_CHACHA20_POLY1305_SHA256"),
+                           (["1301", "1302"], "TLS_AES_128_GCM_SHA256"), (["1302", "1301"], "TLS_AES_256_GCM_SHA384")):
+        result = answered(work, client, [*suites, "c02b"])
+        got = {key: result[key] for key in ("result", "version", "cipher")}
+        check(got["cipher"] == cipher and got["version"] == "TLSv1.3", f"{suites}: {got}")
+        check(got["result"] == "OK" or client is gnutls_client and got["result"] == "TLS_TRUNCATED", f"{suites}: {got}")
+
+
+def case_disjoint_suites(work):
+    result = answered(work, openssl_client, ["1301", "c02b"], "-ciphersuites", "TLS_AES_256_GCM_SHA384")
+    check(result["result"] == "TLS_NO_COMMON_CIPHER", f"{result}")
+    check("the peer offers TLS_AES_256_GCM_SHA384," in result["text"], result["text"])
+    check("configured here: TLS_AES_128_GCM_SHA256," in result["text"], result["text"])
+
+
+def case_client_suites(work, *more):
+    """OpenSSL's server takes what ours offers first, also after a HelloRetryRequest."""
+    for suites, cipher in ((["1303"], "TLS_CHACHA20_POLY1305_SHA256"), (["1302"], "TLS_AES_256_GCM_SHA384"),
+                           (["1303", "1302"], "TLS_CHACHA20_POLY1305_SHA256"),
+                           (["1301", "1302", "1303"], "TLS_AES_128_GCM_SHA256")):
+        port = free_port()
+        process = subprocess.Popen(openssl_server(work, port, "p256", "13", "none", *more), stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for_port(port, process)
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            result, _ = our_client(work, port, "13", "none", 1, source="byte", suites=suites)
+        finally:
+            process.kill()
+            process.wait()
+        check(result["result"] == "OK" and result["cipher"] == cipher, f"{suites}: {result}")
+
+
 def case_name(work):
     port = free_port()
     process = subprocess.Popen(openssl_server(work, port, "p256", "13", "none"), stdin=subprocess.PIPE,
@@ -301,6 +349,7 @@ def main():
         work = pathlib.Path(folder)
         subprocess.run([PEER, "rings", work / "rings"], check=True)
         (work / "data").write_bytes(os.urandom(MEGABYTE // 4) + b"\nQ\nR\nq\n" + os.urandom(3 * MEGABYTE // 4 - 7))
+        (work / "byte").write_bytes(b"x")
         (work / "lines").write_bytes(b"".join(b"%015x\n" % line for line in range(MEGABYTE // 16)))
         for versions in ("12", "13"):
             for label in ("p256", "rsa"):
@@ -319,6 +368,12 @@ def main():
             run(work, "no-common-version", case_version)
             run(work, "wrong-name", case_name)
             run(work, "hello-retry-request", case_hello_retry)
+            run(work, "suites-openssl-client", case_server_suites, openssl_client)
+            run(work, "suites-openssl-server", case_client_suites)
+            run(work, "suites-openssl-server-retry", case_client_suites, "-groups", "P-384")
+            run(work, "suites-nothing-in-common", case_disjoint_suites)
+        if gnutls:
+            run(work, "suites-gnutls-client", case_server_suites, gnutls_client)
     print(f"{num_cases} cases, {len(failures)} failed")
     return 1 if failures or num_cases == 0 else 0
 

@@ -61,15 +61,20 @@ static bool set_versions(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
     return SSL_CTX_set_min_proto_version(ssl_ctx, lowest) && SSL_CTX_set_max_proto_version(ssl_ctx, highest);
 }
 
-/* TLS 1.3's suites are not BoringSSL's to choose: pel_hello_callback and pel_hs_step see to them. */
+/* One list of ours, two of BoringSSL's. Where one stays empty its versions are off (pel_env_lists). */
 static bool set_ciphers(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
 {
     char list[PEL_OFFER_MAX_CIPHERS * 32] = "";
-    size_t len = 0;
+    uint16_t tls13[PEL_OFFER_MAX_CIPHERS];
+    size_t len = 0, num_tls13 = 0;
     for (size_t i = 0; i < ours->num_ciphers; i++) {
         const SSL_CIPHER *cipher = SSL_get_cipher_by_value(ours->ciphers[i]);
-        if (cipher == NULL || SSL_CIPHER_get_min_version(cipher) >= TLS1_3_VERSION)
+        if (cipher == NULL)
             continue;
+        if (SSL_CIPHER_get_min_version(cipher) >= TLS1_3_VERSION) {
+            tls13[num_tls13++] = ours->ciphers[i];
+            continue;
+        }
         int added =
             snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ":" : "", SSL_CIPHER_get_name(cipher));
         if (added < 0 || (size_t)added >= sizeof list - len)
@@ -77,7 +82,8 @@ static bool set_ciphers(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
         len += (size_t)added;
     }
     SSL_CTX_set_options(ssl_ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
-    return len == 0 || SSL_CTX_set_strict_cipher_list(ssl_ctx, list);
+    return (len == 0 || SSL_CTX_set_strict_cipher_list(ssl_ctx, list)) &&
+           (num_tls13 == 0 || SSL_CTX_set_pel_tls13_ciphers(ssl_ctx, tls13, num_tls13));
 }
 
 static bool set_groups(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)

@@ -153,10 +153,8 @@ static enum pel_err failure(struct pel_hs *hs, struct pel_error *reterr)
         explain_cert(hs, result, err, reterr);
         return err;
     }
-    if (hs->rejected == PEL_E_NO_MEMORY)
-        return explain(hs, hs->rejected, "while the client's hello was read", reterr);
     if (hs->rejected != PEL_OK)
-        return explain(hs, hs->rejected, "the suite that TLS 1.3 would choose is not configured", reterr);
+        return explain(hs, hs->rejected, "while the client's hello was read", reterr);
     if (err == PEL_E_TLS_HANDSHAKE_FAILED && hs->done)
         err = PEL_E_TLS_PROTOCOL;
     return explain(hs, err, text != NULL ? text : "no reason known", reterr);

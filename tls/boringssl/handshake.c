@@ -8,7 +8,6 @@
 
 #include "base/addr.h"
 #include "tls/boringssl/vendor.h"
-#include "tls/names.h"
 #include "tls/record.h"
 
 static int bio_read(BIO *bio, char *bytes, int cap)
@@ -135,17 +134,15 @@ static enum pel_err flush_tickets(struct pel_hs *hs, struct pel_error *reterr)
     return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;
 }
 
+/* The library keeps to the configured suites; if it ever did not, no byte of the application would pass. */
 static enum pel_err check_suite(struct pel_hs *hs, struct pel_error *reterr)
 {
     uint16_t code = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(hs->ssl));
     if (pel_offer_has_cipher(&hs->env->ours, code))
         return PEL_OK;
-    char reason[96];
-    const char *name = pel_name_of(PEL_NAME_CIPHER, code);
-    snprintf(reason, sizeof reason, "the peer chose %s",
-             name != NULL ? name : "a suite that is not configured");
-    pel_hs_alert(hs, SSL_AD_INSUFFICIENT_SECURITY);
-    return pel_offer_explain(PEL_E_TLS_NO_COMMON_CIPHER, reason, hs->offer, &hs->env->ours, reterr);
+    pel_hs_alert(hs, SSL_AD_INTERNAL_ERROR);
+    return pel_error_set(reterr, PEL_E_TLS_INTERNAL,
+                         "the TLS library agreed on suite %04X, which is not configured", code);
 }
 
 static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)

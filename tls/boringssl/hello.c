@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A server's look at the ClientHello before BoringSSL acts on it (RFC 8446 section 4.1.2): what the client
- * offers is noted for messages, TLS 1.3 is kept to the configured suites, and the certificate is chosen
- * that the client can verify.
+ * offers is noted for messages, and the certificate is chosen that the client can verify.
  */
 #include <stdlib.h>
 
@@ -49,51 +48,6 @@ static void note_offer(const SSL_CLIENT_HELLO *hello, struct pel_tls_offer *offe
         for (uint16_t version = hello->version > TLS1_2_VERSION ? TLS1_2_VERSION : hello->version;
              version >= SSL3_VERSION && offer->num_versions < PEL_OFFER_MAX_VERSIONS; version--)
             offer->versions[offer->num_versions++] = version;
-}
-
-/* The TLS 1.3 suite that BoringSSL will take: with AES instructions the client's first, else ChaCha20
- * where offered. */
-static uint16_t tls13_choice(const struct pel_tls_offer *offer)
-{
-    uint16_t first = 0;
-    for (size_t i = 0; i < offer->num_ciphers; i++) {
-        uint16_t code = offer->ciphers[i];
-        if (code != 0x1301 && code != 0x1302 && code != 0x1303)
-            continue;
-        if (code == 0x1303 && !EVP_has_aes_hardware())
-            return code;
-        first = first == 0 ? code : first;
-    }
-    return first;
-}
-
-/* Whether TLS 1.2 or lower could serve this client with the configured suites. */
-static bool older_would_do(const struct pel_tls_env *env, const struct pel_tls_offer *offer)
-{
-    bool version = false;
-    for (size_t i = 0; i < env->ours.num_versions; i++)
-        version = version || (env->ours.versions[i] < TLS1_3_VERSION &&
-                              pel_offer_has_version(offer, env->ours.versions[i]));
-    for (size_t i = 0; version && i < env->ours.num_ciphers; i++)
-        if (env->ours.ciphers[i] >> 8 != 0x13 && pel_offer_has_cipher(offer, env->ours.ciphers[i]))
-            return true;
-    return false;
-}
-
-/* BoringSSL has no switch for TLS 1.3's suites, so a client whose choice the policy does not allow goes to
- * TLS 1.2 where the policy allows that, and is refused otherwise. */
-static bool keep_to_suites(struct pel_hs *hs)
-{
-    const struct pel_tls_offer *ours = &hs->env->ours;
-    if (!pel_offer_has_version(ours, TLS1_3_VERSION) || !pel_offer_has_version(hs->offer, TLS1_3_VERSION))
-        return true;
-    uint16_t choice = tls13_choice(hs->offer);
-    if (choice == 0 || pel_offer_has_cipher(ours, choice))
-        return true;
-    if (older_would_do(hs->env, hs->offer))
-        return SSL_set_max_proto_version(hs->ssl, TLS1_2_VERSION);
-    hs->rejected = PEL_E_TLS_NO_COMMON_CIPHER;
-    return false;
 }
 
 /* RFC 8446 section 4.2.3: TLS 1.3 signs with ECDSA on the key's own curve, and with PSS for RSA; TLS 1.2
@@ -154,8 +108,6 @@ enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello)
         return ssl_select_cert_error;
     }
     note_offer(hello, hs->offer);
-    if (!keep_to_suites(hs))
-        return ssl_select_cert_error;
     if (!choose_cert(hs, hs->env->ctx)) {
         hs->rejected = PEL_E_NO_MEMORY;
         return ssl_select_cert_error;

@@ -24,6 +24,11 @@ bool testpeer_alert(struct pel_tls *tls, unsigned char description)
     return SSL_send_fatal_alert(hs_of(tls)->ssl, description) >= 0;
 }
 
+bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_t num)
+{
+    return SSL_CTX_set_pel_tls13_ciphers(SSL_get_SSL_CTX(tls->hs->ssl), codes, num) == 1;
+}
+
 void testpeer_thread_fini(void)
 {
     ERR_remove_thread_state(NULL);
