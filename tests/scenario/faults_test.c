@@ -202,3 +202,27 @@ PEL_TEST(faults, a_port_that_the_server_holds_in_time_wait_is_taken_again_at_onc
     }
     close_scene(&scene);
 }
+
+/* Two applications that send without reading: both receive windows close. Window probes go on, at their pace; as shipped lwIP
+ * answered each empty acknowledgement with another for ever. */
+PEL_TEST(faults, two_closed_windows_make_no_storm)
+{
+    struct world_config config = {.seed = 1, .policies = {"", ""}};
+    struct scene scene;
+    PEL_REQUIRE(open_scene(&scene, &config));
+    for (int host = 0; host < NUM_HOSTS; host++) {
+        scene.peers[host].deaf = true;
+        scene.peers[host].send_len = scene.peers[1 - host].receive_len = 4 << 20;
+    }
+    PEL_REQUIRE_OK(peer_connect(&scene.peers[HOST_A], NULL));
+    world_pass(&scene.world, 5 * SECOND_US);
+    PEL_EXPECT(scene.peers[HOST_A].sent_len > 100000 && scene.peers[HOST_A].sent_len < 4 << 20);
+    uint64_t before = scene.world.num_frames[HOST_A] + scene.world.num_frames[HOST_B];
+    world_pass(&scene.world, 300 * SECOND_US);
+    uint64_t num_frames = scene.world.num_frames[HOST_A] + scene.world.num_frames[HOST_B] - before;
+    PEL_EXPECT(num_frames > 0 && num_frames < 300);
+    pel_test_say("%llu frames in 300 s", (unsigned long long)num_frames);
+    pel_conn_abort(scene.peers[HOST_A].conn);
+    pel_conn_abort(scene.peers[HOST_B].conn);
+    close_scene(&scene);
+}

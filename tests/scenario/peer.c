@@ -55,11 +55,11 @@ static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
 {
     struct peer *peer = arg;
     struct peer as_sender = {.send_salt = peer->receive_salt, .marker = peer->marker};
-    size_t taken_len = peer->slow && len > 100 ? 100 : len;
+    size_t taken_len = peer->deaf ? 0 : peer->slow && len > 100 ? 100 : len;
     for (size_t i = 0; i < taken_len; i++)
         peer->wrong |= bytes[i] != byte_at(&as_sender, peer->received_len + i);
     peer->received_len += taken_len;
-    if (taken_len < len && !peer->resume_posted) {
+    if (taken_len < len && !peer->deaf && !peer->resume_posted) {
         peer->resume_posted = true;
         peer->resume.run = resume;
         pel_engine_post(conn->engine, &peer->resume);

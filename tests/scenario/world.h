@@ -80,6 +80,7 @@ struct peer {
     uint64_t send_len, sent_len, receive_len, received_len;
     uint8_t send_salt, receive_salt;
     bool marker;       /* send the marker over and over instead of made bytes */
+    bool deaf;         /* take nothing of what is shown */
     bool slow;         /* take at most 100 bytes of what is shown, then resume later */
     bool keep_open;    /* do not close at the end of file */
     bool hold_mapping; /* an inbound connection is not mapped by itself */
