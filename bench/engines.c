@@ -40,6 +40,7 @@ struct run {
     uint64_t bytes;    /* A received */
     uint64_t requests; /* A got answered */
     uint64_t opened, failed;
+    bool over; /* measured: what ends now, ends because we stop */
     struct pel_listener *listener;
     uint8_t chunk[CHUNK_LEN];
 };
@@ -72,7 +73,7 @@ static void on_closed(void *arg, struct pel_conn *conn, enum pel_err err)
 {
     struct end *end = arg;
     (void)conn;
-    if (err != PEL_E_CONN_ABORTED) {
+    if (err != PEL_E_CONN_ABORTED && !__atomic_load_n(&end->run->over, __ATOMIC_RELAXED)) {
         add(&end->run->failed, 1);
         fprintf(stderr, "bench_engines: a connection ended: %s\n", pel_err_text(err));
     }
@@ -314,6 +315,7 @@ int main(int argc, char **argv)
     }
     run->options = &options;
     int status = measure(run, pair);
+    __atomic_store_n(&run->over, true, __ATOMIC_RELAXED);
     pel_pair_stop(pair);
     free(run);
     return status;

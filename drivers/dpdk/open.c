@@ -103,11 +103,12 @@ static enum pel_err complete_config(struct opening *o)
  * more than on the wire, a multiple of 16, and the frames must fill their blocks (packet(7), TPACKET_V2). */
 static void af_packet_room(char *ret_text, size_t cap, uint32_t mtu)
 {
-    /* Frames fill blocks without a rest, and blocks are whole pages: DPDK's driver takes frame i to lie at i * framesz, while the
-     * kernel begins each block anew. */
-    uint32_t frame_len = RTE_ALIGN_CEIL(mtu + RTE_ETHER_HDR_LEN + AF_PACKET_HEADER_LEN, AF_PACKET_FRAME_ALIGN);
-    snprintf(ret_text, cap, ",blocksz=%u,framesz=%u,framecnt=%u", frame_len * AF_PACKET_BLOCK_FRAMES, frame_len,
-             NUM_DESCRIPTORS);
+    /* Frames fill blocks without a rest, and blocks are whole pages: DPDK's driver takes frame i to lie at i
+     * * framesz, while the kernel begins each block anew. */
+    uint32_t frame_len =
+        RTE_ALIGN_CEIL(mtu + RTE_ETHER_HDR_LEN + AF_PACKET_HEADER_LEN, AF_PACKET_FRAME_ALIGN);
+    snprintf(ret_text, cap, ",blocksz=%u,framesz=%u,framecnt=%u", frame_len * AF_PACKET_BLOCK_FRAMES,
+             frame_len, NUM_DESCRIPTORS);
 }
 
 static enum pel_err complete_device(struct opening *o)

@@ -203,8 +203,8 @@ PEL_TEST(faults, a_port_that_the_server_holds_in_time_wait_is_taken_again_at_onc
     close_scene(&scene);
 }
 
-/* Two applications that send without reading: both receive windows close. Window probes go on, at their pace; as shipped lwIP
- * answered each empty acknowledgement with another for ever. */
+/* Two applications that send without reading: both receive windows close. Window probes go on, at their pace;
+ * as shipped lwIP answered each empty acknowledgement with another for ever. */
 PEL_TEST(faults, two_closed_windows_make_no_storm)
 {
     struct world_config config = {.seed = 1, .policies = {"", ""}};
