@@ -54,8 +54,7 @@ static void pump_clear(struct pel_conn *conn)
         conn->shown_len = len;
         size_t taken_len = show(conn, bytes, len);
         conn->shown_len = 0;
-        if (conn->rx != NULL) /* the owner may have given the connection up */
-            consume_rx(conn, taken_len);
+        consume_rx(conn, taken_len);
     }
     if (conn->rx == NULL && conn->fin_received)
         show_eof(conn);
@@ -90,21 +89,52 @@ static void show_stash(struct pel_conn *conn)
     }
 }
 
+/* The engine's scratch is ours while we show from it: an owner may, from within, have another connection show its own
+ * bytes, which must not come to lie over them. That one makes do with memory of its own. */
+static uint8_t *borrow_scratch(struct pel_engine *engine)
+{
+    uint8_t *scratch = engine->scratch;
+    engine->scratch = NULL;
+    return scratch != NULL ? scratch : malloc(PEL_ENGINE_SCRATCH_LEN);
+}
+
+static void return_scratch(struct pel_engine *engine, uint8_t *scratch)
+{
+    if (engine->scratch == NULL) {
+        engine->scratch = scratch;
+        return;
+    }
+    explicit_bzero(scratch, PEL_ENGINE_SCRATCH_LEN);
+    free(scratch);
+}
+
+static enum pel_err show_through(struct pel_conn *conn, uint8_t *scratch)
+{
+    enum pel_err err = PEL_OK;
+    while (err == PEL_OK && showing(conn)) {
+        size_t len = 0;
+        err = pel_tls_read(conn->tls, scratch, PEL_ENGINE_SCRATCH_LEN, &len);
+        if (err != PEL_OK)
+            break;
+        size_t taken_len = show(conn, scratch, len);
+        if (taken_len < len && conn->events != NULL && !keep(conn, scratch + taken_len, len - taken_len))
+            err = pel_count_err(&conn->engine->counters, PEL_E_NO_MEMORY);
+    }
+    return err;
+}
+
 /* Shows what the session has opened. Returns AGAIN when it wants more, PEL_OK when the owner holds back. */
 static enum pel_err show_opened(struct pel_conn *conn)
 {
-    enum pel_err err = PEL_OK;
+    struct pel_engine *engine = conn->engine;
     show_stash(conn);
-    while (err == PEL_OK && showing(conn)) {
-        size_t len = 0;
-        err = pel_tls_read(conn->tls, conn->engine->scratch, PEL_ENGINE_SCRATCH_LEN, &len);
-        if (err != PEL_OK)
-            break;
-        size_t taken_len = show(conn, conn->engine->scratch, len);
-        if (taken_len < len && conn->events != NULL &&
-            !keep(conn, conn->engine->scratch + taken_len, len - taken_len))
-            err = PEL_E_NO_MEMORY;
-    }
+    if (!showing(conn))
+        return PEL_OK;
+    uint8_t *scratch = borrow_scratch(engine);
+    if (scratch == NULL)
+        return pel_count_err(&engine->counters, PEL_E_NO_MEMORY);
+    enum pel_err err = show_through(conn, scratch);
+    return_scratch(engine, scratch);
     return err;
 }
 
@@ -229,12 +259,7 @@ static void on_sent(void *arg, size_t len)
     struct pel_conn *conn = arg;
     (void)len;
     pel_conn_enter(conn);
-    pel_conn_pump_out(conn);
-    bool open = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
-    if (open && conn->want_write && conn->events != NULL) {
-        conn->want_write = false;
-        conn->events->on_writable(conn->arg, conn);
-    }
+    pel_conn_go_on(conn);
     pel_conn_leave(conn);
 }
 
