@@ -11,7 +11,11 @@
 /* How long bytes of a connection that was given up may take to leave, and then, how long the peer may take to
  * finish in its turn: a close_notify of its own that met a closed connection would be answered by a reset. */
 #define END_PATIENCE_US 60000000
+#define END_MAX_US      600000000
 #define FIN_PATIENCE_US 3000000
+
+/* Without memory to hand bytes over, and with nothing under way whose acknowledgement would call us again. */
+#define RETRY_US 20000
 
 #define ROW(state, to, row_flags)                                                                            \
     [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
@@ -22,7 +26,7 @@ static const struct pel_sm_row conn_rows[PEL_CONN_STATES] = {
     ROW(ACCEPTED, TO(HANDSHAKE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), PEL_SM_INITIAL),
     ROW(HANDSHAKE, TO(SECURE) | TO(FAILING) | TO(CLOSED), 0),
     ROW(SECURE, TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
-    ROW(CLEAR, TO(FAILING) | TO(CLOSED), 0),
+    ROW(CLEAR, TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
     ROW(ENDING, TO(FAILING) | TO(CLOSED), 0),
     ROW(FAILING, TO(CLOSED), 0),
     ROW(CLOSED, 0, PEL_SM_FINAL),
@@ -140,6 +144,11 @@ static void close_gently(struct pel_conn *conn)
     pel_conn_finish(conn, PEL_E_EOF);
 }
 
+static bool is_open(const struct pel_conn *conn)
+{
+    return pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+}
+
 static bool output_waits(const struct pel_conn *conn)
 {
     size_t len = 0;
@@ -161,7 +170,8 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
     conn->error = err;
     pel_buf_free(conn->rx);
     conn->rx = NULL;
-    wipe_stash(conn);
+    if (conn->shown_len == 0) /* else the owner is looking at it */
+        wipe_stash(conn);
     tell_closed(conn, err);
     pel_conn_pump_out(conn);
 }
@@ -177,12 +187,13 @@ static void after_output(struct pel_conn *conn)
     if (conn->tcp == NULL || output_waits(conn))
         return;
     bool ending = pel_conn_is(conn, PEL_CONN_ENDING), failing = pel_conn_is(conn, PEL_CONN_FAILING);
-    bool fin_due = ending || failing || (conn->shut && !pel_conn_is(conn, PEL_CONN_HANDSHAKE));
+    bool fin_due = ending || failing || (conn->shut && is_open(conn));
     if (fin_due && !conn->fin_sent)
         conn->fin_sent = pel_tcp_shutdown(conn->tcp) == PEL_OK;
-    if (ending && conn->fin_sent && pel_tcp_unacked_len(conn->tcp) == 0)
+    bool delivered = conn->fin_sent && pel_tcp_unacked_len(conn->tcp) == 0;
+    if (ending && delivered)
         conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + FIN_PATIENCE_US);
-    if (conn->fin_sent && conn->fin_received && (ending || failing))
+    if (delivered && ((ending && conn->tls == NULL) || (conn->fin_received && (ending || failing))))
         close_gently(conn);
 }
 
@@ -190,16 +201,31 @@ static void after_output(struct pel_conn *conn)
 void pel_conn_pump_out(struct pel_conn *conn)
 {
     size_t len = 0, taken_len = 0;
+    enum pel_err err = PEL_OK;
     if (conn->tls != NULL && conn->tcp != NULL) {
         const uint8_t *bytes = pel_tls_out_peek(conn->tls, &len);
-        while (len > 0 && pel_tcp_write(conn->tcp, bytes, len, false, &taken_len) == PEL_OK) {
+        while (len > 0 && (err = pel_tcp_write(conn->tcp, bytes, len, false, &taken_len)) == PEL_OK) {
             pel_tls_out_consume(conn->tls, taken_len);
             bytes = pel_tls_out_peek(conn->tls, &len);
         }
     }
+    if (err == PEL_E_NO_MEMORY && (is_open(conn) || pel_conn_is(conn, PEL_CONN_HANDSHAKE)))
+        conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + RETRY_US);
     if (conn->tcp != NULL)
         pel_tcp_flush(conn->tcp);
     after_output(conn);
+}
+
+void pel_conn_go_on(struct pel_conn *conn)
+{
+    bool ending = pel_conn_is(conn, PEL_CONN_ENDING);
+    if (ending) /* the peer takes what was written: as long as it does, and not for ever */
+        conn->deadline_us = least(conn->engine->now_us + END_PATIENCE_US, conn->given_up_us + END_MAX_US);
+    pel_conn_pump_out(conn);
+    if (is_open(conn) && conn->want_write && conn->events != NULL) {
+        conn->want_write = false;
+        conn->events->on_writable(conn->arg, conn);
+    }
 }
 
 /* ---- deadlines ---- */
@@ -214,19 +240,30 @@ static void tick_tls(struct pel_conn *conn)
     conn->deadline_us = pel_tls_deadline_us(conn->tls);
 }
 
+/* What TCP has delivered may close by itself. What it has not is given up: a peer that keeps its window
+ * shut could have TCP keep it for ever. */
+static void check_end(struct pel_conn *conn)
+{
+    if (conn->fin_sent && pel_tcp_unacked_len(conn->tcp) == 0)
+        close_gently(conn);
+    else
+        pel_conn_finish(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
+}
+
 void pel_conn_check_deadline(struct pel_conn *conn)
 {
     pel_conn_enter(conn);
-    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
+    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE)) {
         tick_tls(conn);
-    else if (pel_conn_is(conn, PEL_CONN_FAILING))
+        pel_conn_pump_out(conn);
+    } else if (pel_conn_is(conn, PEL_CONN_FAILING)) {
         pel_conn_finish(conn, conn->error);
-    else if (pel_conn_is(conn, PEL_CONN_ENDING) && conn->fin_sent)
-        close_gently(conn);
-    else if (pel_conn_is(conn, PEL_CONN_ENDING))
-        pel_conn_finish(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
-    else
+    } else if (pel_conn_is(conn, PEL_CONN_ENDING)) {
+        check_end(conn);
+    } else {
         conn->deadline_us = UINT64_MAX;
+        pel_conn_go_on(conn);
+    }
     pel_conn_leave(conn);
 }
 
@@ -234,6 +271,9 @@ void pel_conn_check_deadline(struct pel_conn *conn)
 
 void pel_conn_attach(struct pel_conn *conn, const struct pel_conn_events *events, void *arg)
 {
+    /* Who attaches in on_closed, or after it, would hear of an end that was told already. */
+    if (conn->sm.state >= PEL_CONN_ENDING)
+        return;
     conn->events = events;
     conn->arg = arg;
 }
@@ -241,11 +281,6 @@ void pel_conn_attach(struct pel_conn *conn, const struct pel_conn_events *events
 bool pel_conn_is_mapped(const struct pel_conn *conn)
 {
     return conn->mapped;
-}
-
-static bool is_open(const struct pel_conn *conn)
-{
-    return pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
 }
 
 static enum pel_err write_down(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
@@ -263,6 +298,10 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
         return PEL_E_STATE;
     if (!is_open(conn))
         return PEL_E_AGAIN;
+    if (len == 0) {
+        *ret_len = 0;
+        return PEL_OK;
+    }
     pel_conn_enter(conn);
     while (err == PEL_OK && total_len < len && conn->tcp != NULL) {
         err = write_down(conn, bytes + total_len, len - total_len, &taken_len);
@@ -317,33 +356,38 @@ static bool unread(const struct pel_conn *conn)
     return waiting_len > conn->shown_len;
 }
 
-/* What the owner is being shown while it closes counts as read. */
-static void drop_shown(struct pel_conn *conn)
+/* What the owner is being shown while it closes counts as read. It goes with the connection: until on_data
+ * returns the owner may look at it. */
+static void close_read(struct pel_conn *conn)
 {
-    if (conn->rx == NULL)
-        return;
-    pel_tcp_received(conn->tcp, pel_buf_len(conn->rx));
-    pel_buf_free(conn->rx);
-    conn->rx = NULL;
+    if (conn->rx != NULL)
+        pel_tcp_received(conn->tcp, pel_buf_len(conn->rx));
+    close_gently(conn);
+}
+
+/* Lives on alone until what was written has been delivered. */
+static void end_alone(struct pel_conn *conn)
+{
+    pel_sm_move(&conn->sm, PEL_CONN_ENDING);
+    conn->given_up_us = conn->engine->now_us;
+    conn->deadline_us = conn->engine->now_us + END_PATIENCE_US;
+    if (conn->tls != NULL && !conn->shut && pel_tls_close(conn->tls) != PEL_OK)
+        pel_conn_finish(conn, PEL_E_NO_MEMORY);
+    conn->shut = true;
+    pel_conn_pump_out(conn);
 }
 
 void pel_conn_close(struct pel_conn *conn)
 {
+    bool gently = is_open(conn) && conn->tcp != NULL && !unread(conn);
     pel_conn_enter(conn);
     conn->events = NULL;
-    if (pel_conn_is(conn, PEL_CONN_SECURE) && conn->tcp != NULL && !unread(conn)) {
-        pel_sm_move(&conn->sm, PEL_CONN_ENDING);
-        conn->deadline_us = conn->engine->now_us + END_PATIENCE_US;
-        if (!conn->shut && pel_tls_close(conn->tls) != PEL_OK)
-            pel_conn_finish(conn, PEL_E_NO_MEMORY);
-        conn->shut = true;
-        pel_conn_pump_out(conn);
-    } else if (pel_conn_is(conn, PEL_CONN_CLEAR) && conn->tcp != NULL && !unread(conn)) {
-        drop_shown(conn);
-        close_gently(conn);
-    } else {
+    if (gently && conn->tls == NULL && pel_tcp_unacked_len(conn->tcp) == 0)
+        close_read(conn);
+    else if (gently)
+        end_alone(conn);
+    else if (!pel_conn_is(conn, PEL_CONN_FAILING)) /* there the alert is still to leave */
         pel_conn_finish(conn, PEL_E_CONN_ABORTED);
-    }
     pel_conn_leave(conn);
 }
 

@@ -46,6 +46,7 @@ struct pel_conn {
     size_t shown_len; /* of rx or stash: what on_data is being shown right now */
 
     uint64_t id, opened_us, deadline_us;
+    uint64_t given_up_us; /* when it became ENDING */
     uint64_t bytes_in, bytes_out; /* application bytes */
     struct pel_endpoint local, remote;
     enum pel_err error;
@@ -101,6 +102,9 @@ bool pel_conn_wants_tls(const struct pel_conn *conn);
 /* pel_conn_pump_in moves received bytes up as far as possible; pel_conn_pump_out moves TLS output down. */
 void pel_conn_pump_in(struct pel_conn *conn);
 void pel_conn_pump_out(struct pel_conn *conn);
+
+/* pel_conn_go_on moves TLS output down, and tells an owner who waits for room. For when TCP has taken bytes. */
+void pel_conn_go_on(struct pel_conn *conn);
 
 /* pel_conn_is tells whether it is in `state`. */
 static inline bool pel_conn_is(const struct pel_conn *conn, enum pel_conn_state state)

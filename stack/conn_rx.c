@@ -89,8 +89,8 @@ static void show_stash(struct pel_conn *conn)
     }
 }
 
-/* The engine's scratch is ours while we show from it: an owner may, from within, have another connection show its own
- * bytes, which must not come to lie over them. That one makes do with memory of its own. */
+/* The engine's scratch is ours while we show from it: an owner may, from within, have another connection
+ * show its own bytes, which must not come to lie over them. That one makes do with memory of its own. */
 static uint8_t *borrow_scratch(struct pel_engine *engine)
 {
     uint8_t *scratch = engine->scratch;

@@ -273,6 +273,7 @@ PEL_TEST(mapping, a_client_certificate_that_policy_demands)
     PEL_REQUIRE(open_scene(&scene, &with, "server.test"));
     PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
     PEL_EXPECT_EQ(scene.peers[HOST_B].received_len, 20000);
+    world_pass(&scene.world, SECOND_US); /* until the last byte is acknowledged */
     PEL_EXPECT_HAS(scene.world.engines[HOST_B]->recent[0].peer_subject, "client");
     close_scene(&scene);
 }
