@@ -191,7 +191,7 @@ static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoi
     if (server_name != NULL) {
         conn->server_name = strdup(server_name);
         if (conn->server_name == NULL)
-            return PEL_E_NO_MEMORY;
+            return pel_count_err(&conn->engine->counters, PEL_E_NO_MEMORY);
     }
     PEL_TRY(open_tcp(conn, local));
     return pel_count_err(&conn->engine->counters, pel_conn_decide(conn, identity));
@@ -208,6 +208,8 @@ enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr
         PEL_TRY(pel_endpoint_from_sockaddr(local, local_len, &from));
     if (pel_ip_is_any(&from.ip))
         from.ip = (struct pel_ip){0};
+    if (engine->closing)
+        return PEL_E_STATE;
     if (!pel_engine_gate_open(engine))
         return pel_count_err(&engine->counters, PEL_E_START_GATE);
     struct pel_conn *conn = pel_conn_new(engine, NULL, false);

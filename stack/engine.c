@@ -19,6 +19,10 @@
 #define SPIN_LOOPS   2000
 #define SLEEP_MAX_US 200
 
+/* Tasks may post tasks; when the engine closes, so often. One that always posts itself again would keep it.
+ * */
+#define DRAIN_ROUNDS 1000
+
 static uint64_t read_clock(const struct pel_engine *engine)
 {
     return pel_clock_now_us(&engine->config.ip.clock);
@@ -59,6 +63,7 @@ void pel_engine_close(struct pel_engine *engine)
 {
     if (engine == NULL)
         return;
+    engine->closing = true;
     drain_mailbox(engine);
     while (engine->conns != NULL)
         pel_conn_drop(engine->conns, PEL_E_CONN_ABORTED);
@@ -114,7 +119,7 @@ static bool run_mailbox(struct pel_engine *engine)
 
 static void drain_mailbox(struct pel_engine *engine)
 {
-    while (run_mailbox(engine)) {
+    for (int i = 0; i < DRAIN_ROUNDS && run_mailbox(engine); i++) {
     }
 }
 

@@ -77,6 +77,7 @@ struct pel_engine {
     struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
+    bool closing; /* no new connections, and no new work for ever */
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
 
     /* written by the owner, read by others */

@@ -80,7 +80,7 @@ void pel_listener_close(struct pel_listener *listener);
  * (may be NULL) is the name that the application resolved: for SNI and the name check if policy says TLS.
  * `identity` NULL: the stack's own. The outcome comes as on_open or on_closed, never from within this call.
  * Errors: START_GATE (no policy yet), NO_RULE_REFUSED, POLICY_UNUSABLE, NO_ROUTE, NO_LOCAL_PORT,
- * ADDRESS_IN_USE, ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY, ARG. */
+ * ADDRESS_IN_USE, ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY, ARG, STATE (the engine is closing). */
 PEL_MUST_USE enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local,
                                              socklen_t local_len, const struct sockaddr *remote,
                                              socklen_t remote_len, const char *server_name,
