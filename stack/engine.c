@@ -19,8 +19,7 @@
 #define SPIN_LOOPS   2000
 #define SLEEP_MAX_US 200
 
-/* Tasks may post tasks; when the engine closes, so often. One that always posts itself again would keep it.
- * */
+/* Tasks may post tasks: so often when the engine closes. One that always posts itself would keep it. */
 #define DRAIN_ROUNDS 1000
 
 static uint64_t read_clock(const struct pel_engine *engine)
