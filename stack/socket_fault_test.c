@@ -359,11 +359,13 @@ PEL_TEST(socket_udp, errors)
     EXPECT_FAIL(pel_sendto(fd, bytes, 1, 0, (struct sockaddr *)&address6, sizeof address6), EAFNOSUPPORT);
     EXPECT_FAIL(pel_setsockopt(fd, IPPROTO_TCP, 1, &on, sizeof on), ENOPROTOOPT);
     PEL_EXPECT_EQ(env_send_to(fd, 5300, bytes, 1), 1);
+    PEL_EXPECT_EQ(pel_recv(first, bytes, 1, 0), 1); /* it has left: the next call is the next datagram's */
     pel_fake_fail_call(PEL_E_NO_ROUTE);
     PEL_EXPECT_EQ(env_send_to(fd, 5300, bytes, 1), 1);
     PEL_EXPECT_EQ(env_poll1(fd, POLLIN, 3000), POLLERR);
     EXPECT_FAIL(env_send_to(fd, 5300, bytes, 1), ENETUNREACH); /* what the engine said of the one before */
     PEL_EXPECT_EQ(env_send_to(fd, 5300, bytes, 1), 1);
+    PEL_EXPECT_EQ(pel_recv(first, bytes, 1, 0), 1); /* it has left: the next call is the next datagram's */
     pel_fake_fail_call(PEL_E_NO_ROUTE);
     PEL_EXPECT_EQ(env_send_to(fd, 5300, bytes, 1), 1);
     PEL_EXPECT_EQ(env_poll1(fd, POLLIN, 3000), POLLERR);
