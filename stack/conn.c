@@ -85,7 +85,7 @@ static void destroy(struct pel_conn *conn)
     report->ended = conn->error;
     unlink_from_engine(conn);
     pel_tls_free(conn->tls);
-    pel_buf_free(conn->rx);
+    pel_conn_drop_waiting(conn);
     wipe_stash(conn);
     pel_generation_unref(conn->generation);
     free(conn->server_name);
@@ -168,8 +168,7 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
     pel_sm_move(&conn->sm, PEL_CONN_FAILING);
     conn->deadline_us = conn->engine->now_us + FAIL_PATIENCE_US;
     conn->error = err;
-    pel_buf_free(conn->rx);
-    conn->rx = NULL;
+    pel_conn_drop_waiting(conn);
     if (conn->shown_len == 0) /* else the owner is looking at it */
         wipe_stash(conn);
     tell_closed(conn, err);
@@ -350,18 +349,15 @@ void pel_conn_resume(struct pel_conn *conn)
  */
 static bool unread(const struct pel_conn *conn)
 {
-    size_t waiting_len = conn->stash_len - conn->stash_at;
-    if (conn->rx != NULL)
-        waiting_len += pel_buf_len(conn->rx);
-    return waiting_len > conn->shown_len;
+    size_t stashed_len = conn->stash_len - conn->stash_at;
+    return stashed_len + pel_conn_waiting_len(conn) > conn->shown_len;
 }
 
 /* What the owner is being shown while it closes counts as read. It goes with the connection: until on_data
  * returns the owner may look at it. */
 static void close_read(struct pel_conn *conn)
 {
-    if (conn->rx != NULL)
-        pel_tcp_received(conn->tcp, pel_buf_len(conn->rx));
+    pel_tcp_received(conn->tcp, pel_conn_waiting_len(conn));
     close_gently(conn);
 }
 

@@ -40,10 +40,14 @@ struct pel_conn {
     const struct pel_rule *rule;       /* NULL: none matched */
     char *server_name;                 /* what the program resolved; may be NULL */
 
-    struct pel_buf *rx; /* received from TCP, not fed or shown yet */
-    uint8_t *stash;     /* opened, but not taken by the owner */
+    /* Received from TCP, not fed or shown yet: first what has been copied out of packets, then packets. */
+    uint8_t *copy;
+    uint32_t copy_at, copy_len, copy_cap;
+    uint32_t num_waiting; /* packets in rx, at most */
+    struct pel_buf *rx;
+    uint8_t *stash; /* opened, but not taken by the owner */
     uint32_t stash_at, stash_len;
-    size_t shown_len; /* of rx or stash: what on_data is being shown right now */
+    size_t shown_len; /* of these: what on_data is being shown right now */
 
     uint64_t id, opened_us, deadline_us;
     uint64_t given_up_us; /* when it became ENDING */
@@ -75,7 +79,7 @@ struct pel_conn *pel_conn_new(struct pel_engine *engine, struct pel_tcp *tcp, bo
 /* pel_conn_tcp_events are what a connection's TCP layer calls; the argument is the connection. */
 extern const struct pel_tcp_events pel_conn_tcp_events;
 
-/* ---- between conn.c, conn_map.c, conn_rx.c and conn_tx.c ---- */
+/* ---- between conn.c, conn_map.c, conn_rx.c and conn_wait.c ---- */
 
 /* pel_conn_enter and pel_conn_leave bracket everything that may end the connection; leave frees it when it is
  * closed and no other call is under way, and returns whether it still exists. */
@@ -103,7 +107,18 @@ bool pel_conn_wants_tls(const struct pel_conn *conn);
 void pel_conn_pump_in(struct pel_conn *conn);
 void pel_conn_pump_out(struct pel_conn *conn);
 
-/* pel_conn_go_on moves TLS output down, and tells an owner who waits for room. For when TCP has taken bytes. */
+/* conn_wait.c: received bytes that wait. put takes `buf`; waiting shows the first piece (NULL, `ret_len` 0:
+ * none); take drops the first `len` and opens TCP's window by as much; settle, once nobody wants more now,
+ * copies them out of packets when the engine keeps too many of those; drop_waiting frees them all. */
+void pel_conn_put_waiting(struct pel_conn *conn, struct pel_buf *buf);
+size_t pel_conn_waiting_len(const struct pel_conn *conn);
+const uint8_t *pel_conn_waiting(const struct pel_conn *conn, size_t *ret_len);
+void pel_conn_take(struct pel_conn *conn, size_t len);
+void pel_conn_settle_waiting(struct pel_conn *conn);
+void pel_conn_drop_waiting(struct pel_conn *conn);
+
+/* pel_conn_go_on moves TLS output down, and tells an owner who waits for room. For when TCP has taken
+ * bytes. */
 void pel_conn_go_on(struct pel_conn *conn);
 
 /* pel_conn_is tells whether it is in `state`. */

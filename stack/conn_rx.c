@@ -39,24 +39,17 @@ static void show_eof(struct pel_conn *conn)
 
 /* ---- in clear ---- */
 
-static void consume_rx(struct pel_conn *conn, size_t len)
-{
-    conn->rx = pel_buf_consume(conn->rx, len);
-    if (conn->tcp != NULL && len > 0)
-        pel_tcp_received(conn->tcp, len);
-}
-
 static void pump_clear(struct pel_conn *conn)
 {
-    while (conn->rx != NULL && showing(conn)) {
-        size_t len = 0;
-        const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
+    size_t len = 0;
+    const uint8_t *bytes = NULL;
+    while (showing(conn) && (bytes = pel_conn_waiting(conn, &len)) != NULL) {
         conn->shown_len = len;
         size_t taken_len = show(conn, bytes, len);
         conn->shown_len = 0;
-        consume_rx(conn, taken_len);
+        pel_conn_take(conn, taken_len);
     }
-    if (conn->rx == NULL && conn->fin_received)
+    if (pel_conn_waiting_len(conn) == 0 && conn->fin_received)
         show_eof(conn);
 }
 
@@ -152,11 +145,11 @@ static void become_secure(struct pel_conn *conn)
 static bool feed(struct pel_conn *conn)
 {
     size_t len = 0, used_len = 0;
-    if (conn->rx == NULL)
+    const uint8_t *bytes = pel_conn_waiting(conn, &len);
+    if (bytes == NULL)
         return false;
-    const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
     enum pel_err err = pel_tls_feed(conn->tls, bytes, len, conn->engine->now_us, &used_len);
-    consume_rx(conn, err == PEL_OK ? used_len : 0);
+    pel_conn_take(conn, err == PEL_OK ? used_len : 0);
     if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
         conn->deadline_us = pel_tls_deadline_us(conn->tls);
     if (err != PEL_OK) {
@@ -175,7 +168,7 @@ static bool has_tls_work(const struct pel_conn *conn)
 
 static void feed_fin(struct pel_conn *conn)
 {
-    if (!conn->fin_received || conn->fin_fed || conn->rx != NULL)
+    if (!conn->fin_received || conn->fin_fed || pel_conn_waiting_len(conn) > 0)
         return;
     conn->fin_fed = true;
     enum pel_err err = pel_tls_feed_fin(conn->tls);
@@ -205,8 +198,7 @@ static void pump_tls(struct pel_conn *conn)
  * finish. */
 static void discard(struct pel_conn *conn)
 {
-    if (conn->rx != NULL)
-        consume_rx(conn, pel_buf_len(conn->rx));
+    pel_conn_take(conn, pel_conn_waiting_len(conn));
 }
 
 void pel_conn_pump_in(struct pel_conn *conn)
@@ -240,8 +232,9 @@ static void on_receive(void *arg, struct pel_buf *buf)
 {
     struct pel_conn *conn = arg;
     pel_conn_enter(conn);
-    conn->rx = pel_buf_join(conn->rx, buf);
+    pel_conn_put_waiting(conn, buf);
     pel_conn_pump_in(conn);
+    pel_conn_settle_waiting(conn);
     pel_conn_leave(conn);
 }
 

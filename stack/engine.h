@@ -73,6 +73,7 @@ struct pel_engine {
     struct pel_conn *conns;  /* all, doubly linked */
     struct pel_conn *cursor; /* where a walk over them goes on; moved on when that one ends meanwhile */
     uint32_t num_conns;
+    uint32_t num_waiting; /* packets that connections keep, since nobody has taken their bytes */
     uint64_t next_conn_id;
     struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */

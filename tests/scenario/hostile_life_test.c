@@ -390,3 +390,60 @@ PEL_TEST(hostile_life, a_close_in_on_closed_lets_the_alert_leave)
     PEL_EXPECT_EQ(play->world.engines[HOST_A]->num_conns, 0);
     close_play(play);
 }
+
+/* ---- peers that say nothing, or very little at a time ---- */
+
+/* The server's owner never comes to the mapping point: the client waits five intervals, and both hear of
+ * the end. */
+PEL_TEST(hostile_life, a_server_that_is_never_mapped_ends_with_its_client)
+{
+    struct play *play = open_play(&both_tls);
+    play->servers[0].no_map = true;
+    PEL_REQUIRE_OK(connect_end(play, &play->clients[0]));
+    world_pass(&play->world, 49 * SECOND_US);
+    PEL_EXPECT(!play->clients[0].closed && !play->servers[0].closed);
+    world_pass(&play->world, 5 * SECOND_US);
+    PEL_EXPECT_ERR(play->clients[0].error, PEL_E_TLS_HANDSHAKE_START_TIMEOUT);
+    PEL_EXPECT(play->servers[0].closed);
+    PEL_EXPECT_EQ(play->world.engines[HOST_A]->num_conns + play->world.engines[HOST_B]->num_conns, 0);
+    close_play(play);
+}
+
+/* Each byte in a packet of its own, to an owner who does not read: the packets that wait must not be all
+ * that the port has, or everybody else's connections stand still. */
+static void hoard_packets(const struct world_config *config, bool no_map)
+{
+    struct play *play = open_play(config);
+    struct pel_port_stats stats;
+    uint8_t byte = 'A';
+    size_t taken_len = 0;
+    play->servers[0].no_map = no_map;
+    play->servers[0].take_len = 0;
+    connect_pairs(play, 1);
+    for (int i = 0; i < 6000 && !play->clients[0].closed; i++) {
+        (void)!pel_conn_write(play->clients[0].conn, &byte, 1, &taken_len);
+        world_pass(&play->world, 300);
+    }
+    play->world.ports[HOST_B]->ops->stats(play->world.ports[HOST_B], &stats);
+    pel_test_say("%u packets of B wait", stats.num_pkts_in_use);
+    PEL_EXPECT(stats.num_pkts_in_use < 1000);
+    PEL_EXPECT_ERR(connect_end(play, &play->clients[1]), PEL_OK);
+    world_pass(&play->world, SECOND_US);
+    PEL_EXPECT(play->clients[1].opened);
+    play->servers[0].take_len = SIZE_MAX;
+    if (no_map)
+        pel_conn_map(play->servers[0].conn, NULL);
+    else
+        pel_conn_resume(play->servers[0].conn);
+    world_pass(&play->world, SECOND_US);
+    PEL_EXPECT_EQ(play->servers[0].received_len, 6000);
+    PEL_EXPECT(is_all(&play->servers[0], 'A'));
+    close_play(play);
+}
+
+PEL_TEST(hostile_life, single_bytes_do_not_hoard_packets)
+{
+    hoard_packets(&both_clear, false);
+    hoard_packets(&both_clear, true);
+    hoard_packets(&both_tls, false);
+}

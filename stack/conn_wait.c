@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Received bytes that wait to go up: in the driver's packets, where they came in, as long as the engine's
+ * connections together keep few of those; copied out of them beyond that. A packet holds a byte as well as
+ * 1,500, and the port's pool is everybody's: without that, one peer whose bytes nobody reads could stop the
+ * engine.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/conn.h"
+
+/* So many packets may wait in all of an engine's connections: an eighth of the smallest pool. */
+#define WAITING_PACKETS_MAX 512
+#define COPY_CAP_MIN        4096
+
+static uint32_t num_pieces(const struct pel_buf *buf)
+{
+    uint32_t num = 0;
+    size_t len = 0;
+    for (size_t at = 0; pel_buf_peek(buf, at, &len) != NULL; at += len)
+        num++;
+    return num;
+}
+
+static void forget_packets(struct pel_conn *conn)
+{
+    conn->engine->num_waiting -= conn->num_waiting;
+    conn->num_waiting = 0;
+}
+
+static void drop_copy(struct pel_conn *conn)
+{
+    free(conn->copy);
+    conn->copy = NULL;
+    conn->copy_at = conn->copy_len = conn->copy_cap = 0;
+}
+
+size_t pel_conn_waiting_len(const struct pel_conn *conn)
+{
+    return conn->copy_len - conn->copy_at + pel_buf_len(conn->rx);
+}
+
+const uint8_t *pel_conn_waiting(const struct pel_conn *conn, size_t *ret_len)
+{
+    *ret_len = conn->copy_len - conn->copy_at;
+    if (*ret_len > 0)
+        return conn->copy + conn->copy_at;
+    return pel_buf_peek(conn->rx, 0, ret_len);
+}
+
+void pel_conn_take(struct pel_conn *conn, size_t len)
+{
+    size_t of_copy_len = conn->copy_len - conn->copy_at;
+    if (of_copy_len > len)
+        of_copy_len = len;
+    conn->copy_at += (uint32_t)of_copy_len;
+    if (conn->copy != NULL && conn->copy_at == conn->copy_len)
+        drop_copy(conn);
+    conn->rx = pel_buf_consume(conn->rx, len - of_copy_len);
+    if (conn->rx == NULL)
+        forget_packets(conn);
+    if (conn->tcp != NULL && len > 0)
+        pel_tcp_received(conn->tcp, len);
+}
+
+void pel_conn_drop_waiting(struct pel_conn *conn)
+{
+    pel_buf_free(conn->rx);
+    conn->rx = NULL;
+    forget_packets(conn);
+    drop_copy(conn);
+}
+
+/* Makes room for `len` bytes behind those that are there. */
+static bool grow_copy(struct pel_conn *conn, size_t len)
+{
+    size_t have_len = conn->copy_len - conn->copy_at, cap = COPY_CAP_MIN;
+    if (conn->copy_cap - conn->copy_len >= len)
+        return true;
+    while (cap < have_len + len)
+        cap *= 2;
+    uint8_t *copy = malloc(cap);
+    if (copy == NULL)
+        return false;
+    if (have_len > 0)
+        memcpy(copy, conn->copy + conn->copy_at, have_len);
+    drop_copy(conn);
+    conn->copy = copy;
+    conn->copy_len = (uint32_t)have_len;
+    conn->copy_cap = (uint32_t)cap;
+    return true;
+}
+
+/* Without memory the bytes stay where they are: the next that come try again. */
+static void copy_out(struct pel_conn *conn)
+{
+    size_t len = 0;
+    if (!grow_copy(conn, pel_buf_len(conn->rx)))
+        return;
+    const uint8_t *bytes = pel_buf_peek(conn->rx, 0, &len);
+    while (bytes != NULL) {
+        memcpy(conn->copy + conn->copy_len, bytes, len);
+        conn->copy_len += (uint32_t)len;
+        conn->rx = pel_buf_consume(conn->rx, len);
+        bytes = pel_buf_peek(conn->rx, 0, &len);
+    }
+    forget_packets(conn);
+}
+
+void pel_conn_put_waiting(struct pel_conn *conn, struct pel_buf *buf)
+{
+    uint32_t num = num_pieces(buf);
+    conn->num_waiting += num;
+    conn->engine->num_waiting += num;
+    conn->rx = pel_buf_join(conn->rx, buf);
+}
+
+void pel_conn_settle_waiting(struct pel_conn *conn)
+{
+    if (conn->rx != NULL && conn->engine->num_waiting > WAITING_PACKETS_MAX)
+        copy_out(conn);
+}
