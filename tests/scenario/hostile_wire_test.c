@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A wire that changes TLS records of a connection that is open, with TCP checksums made right again. The receiver fails
- * by name, and not one byte of a changed record, nor of what follows it, reaches its owner. */
+/* A wire that changes TLS records of a connection that is open, with TCP checksums made right again. The
+ * receiver fails by name, and not one byte of a changed record, nor of what follows it, reaches its owner. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,42 +59,20 @@ static void change_frame(struct wire *wire, uint8_t *frame, size_t *len)
     size_t payload_len = 0;
     uint8_t *payload = tamper_payload(frame, *len, &payload_len);
     switch (wire->change) {
-    case FLIP_FIRST:
-        payload[5] ^= 1;
-        break;
-    case FLIP_LAST:
-        payload[payload_len - 1] ^= 0x80;
-        break;
-    case FLIP_TYPE:
-        payload[0] = 99;
-        break;
-    case FLIP_VERSION:
-        payload[1] = 9;
-        break;
-    case LONGER_THAN_ALLOWED:
-        payload[3] = 0x48;
-        break;
-    case SHORTER_BY_ONE:
-        payload[4]--;
-        break;
-    case EMPTY:
-        payload[3] = payload[4] = 0;
-        break;
-    case AS_HANDSHAKE:
-        payload[0] = 22;
-        break;
-    case AS_ALERT:
-        payload[0] = 21;
-        break;
+    case FLIP_FIRST: payload[5] ^= 1; break;
+    case FLIP_LAST: payload[payload_len - 1] ^= 0x80; break;
+    case FLIP_TYPE: payload[0] = 99; break;
+    case FLIP_VERSION: payload[1] = 9; break;
+    case LONGER_THAN_ALLOWED: payload[3] = 0x48; break;
+    case SHORTER_BY_ONE: payload[4]--; break;
+    case EMPTY: payload[3] = payload[4] = 0; break;
+    case AS_HANDSHAKE: payload[0] = 22; break;
+    case AS_ALERT: payload[0] = 21; break;
     case REPLAY:
         memcpy(payload, wire->before, wire->before_len < payload_len ? wire->before_len : payload_len);
         break;
-    case CLEAR_CLOSE_NOTIFY:
-        put_short(frame, len, "\x15\x03\x03\x00\x02\x01\x00", 7);
-        break;
-    case CLEAR_WARNING:
-        put_short(frame, len, "\x15\x03\x03\x00\x02\x01\x5a", 7);
-        break;
+    case CLEAR_CLOSE_NOTIFY: put_short(frame, len, "\x15\x03\x03\x00\x02\x01\x00", 7); break;
+    case CLEAR_WARNING: put_short(frame, len, "\x15\x03\x03\x00\x02\x01\x5a", 7); break;
     case CLEAR_HELLO: /* HelloRequest: renegotiation */
         put_short(frame, len, "\x16\x03\x03\x00\x04\x00\x00\x00\x00", 9);
         break;
@@ -102,8 +80,7 @@ static void change_frame(struct wire *wire, uint8_t *frame, size_t *len)
         tamper_tcp(frame, *len)[13] |= TAMPER_FIN;
         *len = tamper_cut(frame, *len, payload_len / 2);
         break;
-    default:
-        tamper_tcp(frame, *len)[13] |= TAMPER_FIN;
+    default: tamper_tcp(frame, *len)[13] |= TAMPER_FIN;
     }
     tamper_fix(frame, *len);
 }
@@ -134,7 +111,7 @@ static bool carry(void *arg, const uint8_t *bytes, size_t len)
     return false;
 }
 
-/* The error that may follow, and another that may as well (BoringSSL's word for it depends on the version). */
+/* The error that may follow, and another that may as well (BoringSSL's word depends on the version). */
 static const struct {
     enum pel_err err, or_err;
 } expected[NUM_CHANGES] = {
