@@ -97,7 +97,7 @@ class Lab:
         return self
 
     def __exit__(self, *_):
-        for process in self.started:
+        for process in list(self.started):
             self.stop(process)
         subprocess.run(["ip", "netns", "del", self.ns], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
