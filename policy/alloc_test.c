@@ -7,57 +7,23 @@
 #include "policy/arena.h"
 #include "policy/files.h"
 #include "policy/testing.h"
+#include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"
 
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t num, size_t len);
-void *__real_realloc(void *old, size_t len);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t num, size_t len);
-void *__wrap_realloc(void *old, size_t len);
-char *__wrap_strdup(const char *text);
 void *__real_pel_arena_alloc(struct pel_arena *arena, size_t len);
 char *__real_pel_arena_strndup(struct pel_arena *arena, const char *text, size_t text_len);
 void *__wrap_pel_arena_alloc(struct pel_arena *arena, size_t len);
 char *__wrap_pel_arena_strndup(struct pel_arena *arena, const char *text, size_t text_len);
 
-static long countdown = -1; /* allocations until the one that fails; negative: none does */
-
-static bool fails(void)
-{
-    return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t len)
-{
-    return fails() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t num, size_t len)
-{
-    return fails() ? NULL : __real_calloc(num, len);
-}
-
-void *__wrap_realloc(void *old, size_t len)
-{
-    return fails() ? NULL : __real_realloc(old, len);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
 /* An arena asks malloc only now and then; each of its own allocations fails in its turn as well. */
 void *__wrap_pel_arena_alloc(struct pel_arena *arena, size_t len)
 {
-    return fails() ? NULL : __real_pel_arena_alloc(arena, len);
+    return failmalloc_fails() ? NULL : __real_pel_arena_alloc(arena, len);
 }
 
 char *__wrap_pel_arena_strndup(struct pel_arena *arena, const char *text, size_t text_len)
 {
-    return fails() ? NULL : __real_pel_arena_strndup(arena, text, text_len);
+    return failmalloc_fails() ? NULL : __real_pel_arena_strndup(arena, text, text_len);
 }
 
 static void fail_each(const char *const *paths, size_t num_paths, enum pel_err expected, long at_least)
@@ -65,11 +31,10 @@ static void fail_each(const char *const *paths, size_t num_paths, enum pel_err e
     static struct pel_parsed parsed;
     for (long nth = 0;; nth++) {
         memset(&parsed, 0, sizeof parsed);
-        countdown = nth;
+        failmalloc_arm((uint64_t)nth + 1);
         enum pel_err err =
             pel_policy_load_files(paths, num_paths, pel_test_note, &parsed, &parsed.policy, NULL, NULL);
-        bool failed = countdown < 0;
-        countdown = -1;
+        bool failed = failmalloc_disarm();
         PEL_EXPECT((parsed.policy != NULL) == (err == PEL_OK));
         pel_test_drop(&parsed);
         if (!failed) {

@@ -16,7 +16,7 @@ void *__wrap_calloc(size_t num, size_t len);
 void *__wrap_realloc(void *old, size_t len);
 char *__wrap_strdup(const char *text);
 
-static bool fails(void)
+bool failmalloc_fails(void)
 {
     if (countdown == 0 || --countdown > 0)
         return false;
@@ -26,22 +26,22 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t len)
 {
-    return fails() ? NULL : __real_malloc(len);
+    return failmalloc_fails() ? NULL : __real_malloc(len);
 }
 
 void *__wrap_calloc(size_t num, size_t len)
 {
-    return fails() ? NULL : __real_calloc(num, len);
+    return failmalloc_fails() ? NULL : __real_calloc(num, len);
 }
 
 void *__wrap_realloc(void *old, size_t len)
 {
-    return fails() ? NULL : __real_realloc(old, len);
+    return failmalloc_fails() ? NULL : __real_realloc(old, len);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return fails() ? NULL : __real_strdup(text);
+    return failmalloc_fails() ? NULL : __real_strdup(text);
 }
 
 void failmalloc_arm(uint64_t nth)

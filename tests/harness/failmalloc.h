@@ -16,4 +16,7 @@ void failmalloc_arm(uint64_t nth);
 /* failmalloc_disarm ends it; returns whether the nth allocation was reached. */
 bool failmalloc_disarm(void);
 
+/* failmalloc_fails counts an allocation of another allocator; returns whether it is the one that fails. */
+bool failmalloc_fails(void);
+
 #endif
