@@ -140,9 +140,14 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
                           struct pel_error *reterr)
 {
     const struct pel_clock clock = pel_clock_real();
-    const struct pel_sim_wire_config wire = {.mtu = options->mtu != 0 ? options->mtu : 1500,
-                                             .queue_len = WIRE_QUEUE_LEN,
-                                             .max_packets = POOL_PACKETS};
+    const struct pel_sim_wire_config wire = {
+        .mtu = options->mtu != 0 ? options->mtu : 1500,
+        .queue_len = WIRE_QUEUE_LEN,
+        .max_packets = POOL_PACKETS,
+        /* Memory does not spoil frames: as virtio does, nobody makes or checks sums. */
+        .offloads =
+            PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM,
+    };
     enum pel_err err = pel_sim_wire_open(&wire, &clock, &pair->ports[0], &pair->ports[1]);
     if (err != PEL_OK)
         return pel_error_set(reterr, err, "the wire in memory: %s", pel_err_text(err));
