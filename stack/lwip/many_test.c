@@ -318,3 +318,72 @@ PEL_TEST(lwip_many, closing_the_instance_finds_sleepers_without_owner)
     PEL_EXPECT_ERR(c.client.error, PEL_E_CONN_ABORTED);
     PEL_EXPECT_ERR(c.servers[0].error, PEL_E_CONN_ABORTED);
 }
+
+/* ---- all time out at once ---- */
+
+#define NUM_LOST 2000u
+
+struct lost {
+    struct crowd_of_lost *crowd;
+    struct lab_conn conn;
+    unsigned number;
+    bool aborted;
+};
+
+struct crowd_of_lost {
+    struct lab lab;
+    struct lost lost[2 * NUM_LOST]; /* the second half: opened when one of the first is lost */
+    struct pel_tcp_events events;
+    unsigned num_again;
+};
+
+static void open_lost(struct crowd_of_lost *crowd, unsigned number)
+{
+    struct pel_endpoint remote = lab_endpoint("10.0.0.2:80");
+    struct lost *lost = &crowd->lost[number];
+    lost->crowd = crowd;
+    lost->number = number;
+    lab_conn_init(&lost->conn, 0, 0, 0);
+    PEL_REQUIRE_OK(
+        pel_tcp_connect(crowd->lab.a.ip, NULL, &remote, &crowd->events, lost, &lost->conn.tcp));
+}
+
+/* Within the timer: another connection is opened, and one that may be the next in the timer's walk goes. */
+static void on_lost(void *arg, enum pel_err err)
+{
+    struct lost *lost = (struct lost *)arg;
+    struct crowd_of_lost *crowd = lost->crowd;
+    lab_events.on_error(&lost->conn, err);
+    if (lost->number >= NUM_LOST)
+        return;
+    open_lost(crowd, NUM_LOST + crowd->num_again++);
+    struct lost *other = &crowd->lost[lost->number % 2 == 0 ? lost->number / 2 : lost->number - 1];
+    if (lost->number % 3 == 0 && other->conn.tcp != NULL) {
+        pel_tcp_abort(other->conn.tcp);
+        other->conn.tcp = NULL;
+        other->aborted = true;
+    }
+}
+
+PEL_TEST(lwip_many, all_time_out_and_open_others)
+{
+    struct crowd_of_lost *crowd = calloc(1, sizeof(*crowd));
+    struct pel_sim_impair cut = {.loss_ppm = 1000000};
+    PEL_REQUIRE(crowd != NULL && lab_open(&crowd->lab, NULL, NULL));
+    PEL_REQUIRE_OK(pel_sim_set_impair(crowd->lab.a.port, &cut));
+    crowd->events = lab_events;
+    crowd->events.on_error = on_lost;
+    for (unsigned i = 0; i < NUM_LOST; i++)
+        open_lost(crowd, i);
+    lab_run(&crowd->lab, 1000 * SECOND);
+    unsigned num_aborted = 0;
+    for (unsigned i = 0; i < NUM_LOST + crowd->num_again; i++) {
+        struct lost *lost = &crowd->lost[i];
+        num_aborted += lost->aborted;
+        PEL_REQUIRE(lost->conn.tcp == NULL && lost->conn.num_errors == !lost->aborted);
+    }
+    PEL_EXPECT(num_aborted > 0);
+    PEL_EXPECT_EQ(crowd->num_again, NUM_LOST - num_aborted);
+    lab_close(&crowd->lab);
+    free(crowd);
+}
