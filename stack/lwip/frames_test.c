@@ -279,6 +279,66 @@ PEL_TEST(lwip_frames, blind_attacks_get_challenges)
     lab_close(&lab);
 }
 
+/* Puts what host a sent into `stream`, from sequence number `first` on; returns how far it reaches. */
+static uint32_t read_stream(const struct seen *seen, uint32_t first, uint8_t *stream, size_t stream_len)
+{
+    uint32_t end = 0;
+    for (size_t i = 0; i < seen->num; i++) {
+        const uint8_t *bytes = seen->frames[i].bytes;
+        uint32_t at = get32(bytes + FRAME_L4 + 4) - first;
+        uint32_t len = (uint32_t)(bytes[FRAME_IP + 2] << 8 | bytes[FRAME_IP + 3]) - 40;
+        if (at >= stream_len || len > stream_len - at)
+            continue; /* the SYN, before it */
+        memcpy(stream + at, bytes + FRAME_L4 + 20, len);
+        end = at + len > end ? at + len : end;
+    }
+    return end;
+}
+
+static void acknowledge(struct lab *lab, uint32_t ack, uint16_t window)
+{
+    struct frame f;
+    frame_tcp4(&f, lab->a.port->mac,
+               &(struct segment){.seq = 1001, .ack = ack, .flags = SEG_ACK, .window = window});
+    give(lab, &f);
+}
+
+/* A segment that is longer than the window is cut when nothing is on its way; what is written then, and the
+ * FIN, come behind the rest of it. */
+PEL_TEST(lwip_frames, a_segment_is_cut_to_the_window)
+{
+    struct lab lab;
+    static struct seen seen;
+    struct lab_listener listener;
+    struct lab_conn server;
+    uint8_t stream[1000];
+    lab_conn_init(&server, 0, 7, 0);
+    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
+    uint32_t first = open_by_hand(&lab, &seen);
+    server.to_send_len = 10;
+    lab_conn_pump(&server);
+    lab_run(&lab, 1000);
+    acknowledge(&lab, first + 10, 100);
+    server.to_send_len += 500;
+    lab_conn_pump(&server);
+    lab_run(&lab, 1000);
+    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 10);
+    lab_run(&lab, SECOND);
+    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 110);
+    server.to_send_len += 50;
+    server.shutdown_when_sent = true;
+    lab_conn_pump(&server);
+    acknowledge(&lab, first + 110, 1000);
+    lab_run(&lab, 1000);
+    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 560);
+    for (size_t i = 0; i < 560; i++)
+        PEL_REQUIRE(stream[i] == lab_byte(7, i));
+    PEL_REQUIRE(seen.num > 0);
+    PEL_EXPECT((seen.frames[seen.num - 1].bytes[FRAME_L4 + 13] & SEG_FIN) != 0);
+    lab_close(&lab);
+}
+
 /* Bytes out of order are bounded, and each packet of them is given back. */
 PEL_TEST(lwip_frames, out_of_order_bytes_are_bounded)
 {

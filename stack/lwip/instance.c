@@ -66,6 +66,10 @@ enum pel_err pel_ip_open(const struct pel_ipstack_config *config, struct pel_ips
     ip->config = *config;
     ip->counters = config->counters;
     set_key(ip, config->secret_seed);
+    if (pel_demux_open(&ip->demux, ip->key, config->max_connections, UINT32_MAX / 2) != PEL_OK) {
+        free(ip);
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "no memory for the table of connections");
+    }
     pel_lwip_state_init(&ip->lwip);
     ip->lwip.owner = ip;
     ip->lwip.tcp_wnd = config->tcp_window_len;
@@ -95,6 +99,8 @@ static void drop_orphans(void)
 {
     while (pel_lwip->tcp_active_pcbs != NULL)
         tcp_abort(pel_lwip->tcp_active_pcbs);
+    while (pel_lwip->tcp_idle_pcbs != NULL)
+        tcp_abort(pel_lwip->tcp_idle_pcbs);
     while (pel_lwip->tcp_tw_pcbs != NULL)
         tcp_abort(pel_lwip->tcp_tw_pcbs);
 }
@@ -135,5 +141,6 @@ void pel_ip_close(struct pel_ipstack *ip)
     pel_netif_flush(ip);
     pel_netif_drop_tx(ip);
     pel_ip_leave(before == &ip->lwip ? NULL : before);
+    pel_demux_close(&ip->demux);
     free(ip);
 }

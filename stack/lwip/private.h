@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/lwip/demux.h"
 #include "stack/lwip/lwip.h"
 
 #include "lwip/netif.h"
@@ -37,6 +38,7 @@ struct pel_ipstack {
     struct netif netif;
     struct pel_ipstack_config config;
     struct pel_counters *counters;
+    struct pel_demux demux;
 
     uint64_t key[2]; /* of sequence numbers, random numbers and hashes */
     uint64_t num_randoms;

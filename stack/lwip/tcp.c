@@ -382,12 +382,18 @@ void pel_tcp_set_nodelay(struct pel_tcp *tcp, bool on)
 
 void pel_tcp_set_keepalive(struct pel_tcp *tcp, uint32_t idle_ms, uint32_t interval_ms, uint32_t num)
 {
-    if (tcp->pcb == NULL)
+    if (tcp->pcb == NULL || tcp->pcb->state == TIME_WAIT)
         return;
     if (idle_ms == 0) {
         ip_reset_option(tcp->pcb, SOF_KEEPALIVE);
         return;
     }
+    /* Time without traffic counts from now: lwIP would give up one that has been quiet for long at once. */
+    struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
+    tcp_pcb_wake(tcp->pcb);
+    tcp->pcb->tmr = pel_lwip->tcp_ticks;
+    tcp->pcb->keep_cnt_sent = 0;
+    pel_ip_leave(before);
     tcp->pcb->keep_idle = idle_ms;
     tcp->pcb->keep_intvl = interval_ms;
     tcp->pcb->keep_cnt = num;

@@ -26,7 +26,7 @@ static bool always(const struct pel_ipstack *ip)
 
 static bool has_tcp(const struct pel_ipstack *ip)
 {
-    return ip->lwip.tcp_active_pcbs != NULL || ip->lwip.tcp_tw_pcbs != NULL;
+    return ip->demux.num > 0;
 }
 
 static bool has_dhcp(const struct pel_ipstack *ip)

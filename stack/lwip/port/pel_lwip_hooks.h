@@ -29,4 +29,23 @@ void pel_lwip_backlog_full(void);
 void pel_lwip_retransmit(void);
 #define LWIP_HOOK_RETRANSMIT() pel_lwip_retransmit()
 
+/* The demultiplexer (stack/lwip/demux.h): connections, TIME-WAIT included, and listeners. */
+struct tcp_pcb;
+struct tcp_pcb_listen;
+void pel_lwip_pcb_link(struct tcp_pcb *pcb);
+void pel_lwip_pcb_unlink(struct tcp_pcb *pcb);
+struct tcp_pcb *pel_lwip_pcb_find(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
+                                  u16_t remote_port);
+void pel_lwip_listener_link(struct tcp_pcb_listen *listener);
+void pel_lwip_listener_unlink(struct tcp_pcb_listen *listener);
+struct tcp_pcb_listen *pel_lwip_listener_find(const ip_addr_t *local, u16_t local_port);
+struct tcp_pcb_listen *pel_lwip_listeners_of(u16_t local_port);
+#define LWIP_HOOK_PCB_LINK        pel_lwip_pcb_link
+#define LWIP_HOOK_PCB_UNLINK      pel_lwip_pcb_unlink
+#define LWIP_HOOK_PCB_FIND        pel_lwip_pcb_find
+#define LWIP_HOOK_LISTENER_LINK   pel_lwip_listener_link
+#define LWIP_HOOK_LISTENER_UNLINK pel_lwip_listener_unlink
+#define LWIP_HOOK_LISTENER_FIND   pel_lwip_listener_find
+#define LWIP_HOOK_LISTENERS_OF    pel_lwip_listeners_of
+
 #endif

@@ -91,7 +91,8 @@ OPAQUE = {
 INITIAL = {'reachable_time': 'LWIP_ND6_REACHABLE_TIME', 'retrans_timer': 'LWIP_ND6_RETRANS_TIMER'}
 
 # Extra members, for the macros and hooks of stack/lwip/port.
-EXTRA = ['tcpwnd_size_t tcp_wnd', 'tcpwnd_size_t tcp_snd_buf', 'void *owner']
+EXTRA = ['tcpwnd_size_t tcp_wnd', 'tcpwnd_size_t tcp_snd_buf', 'void *owner', 'struct tcp_pcb *tcp_idle_pcbs',
+         'struct tcp_pcb **tcp_tw_end', 'struct tcp_pcb *tcp_timer_next']
 
 # Definitions that our options leave out of the build, so that they may stay.
 LEFT_OUT = [
