@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "tls/env.h"
 #include "tls/framing.h"
+#include "tls/handshake.h"
 #include "tls/names.h"
 
 enum {

@@ -23,7 +23,7 @@ struct pel_ipsecmb {
     struct gcm_calls gcm128, gcm256;
     chacha_poly_init_t chacha_init;
     chacha_poly_enc_dec_update_t chacha_enc_update, chacha_dec_update;
-    chacha_poly_finalize_t chacha_enc_finalize, chacha_dec_finalize;
+    chacha_poly_finalize_t chacha_finalize;
 };
 
 static void take_calls(const IMB_MGR *manager, struct pel_ipsecmb *lib)
@@ -36,8 +36,7 @@ static void take_calls(const IMB_MGR *manager, struct pel_ipsecmb *lib)
         .chacha_init = manager->chacha20_poly1305_init,
         .chacha_enc_update = manager->chacha20_poly1305_enc_update,
         .chacha_dec_update = manager->chacha20_poly1305_dec_update,
-        .chacha_enc_finalize = manager->chacha20_poly1305_enc_finalize,
-        .chacha_dec_finalize = manager->chacha20_poly1305_dec_finalize,
+        .chacha_finalize = manager->chacha20_poly1305_finalize,
     };
 }
 
@@ -174,7 +173,7 @@ static enum pel_err chacha_seal(void *ctx, const struct pel_aead_job *job)
         lib->chacha_enc_update(chacha->key, &work, job->out, job->in, job->in_len);
     if (job->tail_len > 0)
         lib->chacha_enc_update(chacha->key, &work, job->out + job->in_len, job->tail, job->tail_len);
-    lib->chacha_enc_finalize(&work, job->out + job->in_len + job->tail_len, PEL_AEAD_TAG_LEN);
+    lib->chacha_finalize(&work, job->out + job->in_len + job->tail_len, PEL_AEAD_TAG_LEN);
     explicit_bzero(&work, sizeof work);
     return PEL_OK;
 }
@@ -191,7 +190,7 @@ static enum pel_err chacha_open(void *ctx, const struct pel_aead_job *job)
     lib->chacha_init(chacha->key, &work, job->nonce, job->aad, job->aad_len);
     if (len > 0)
         lib->chacha_dec_update(chacha->key, &work, job->out, job->in, len);
-    lib->chacha_dec_finalize(&work, tag, sizeof tag);
+    lib->chacha_finalize(&work, tag, sizeof tag);
     explicit_bzero(&work, sizeof work);
     return check_tag(tag, job->in + len, job->out, len);
 }
