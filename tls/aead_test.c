@@ -20,8 +20,8 @@ static bool engine_init(struct engine *engine, const struct pel_aead_ops *ops, c
                         const uint8_t *key, size_t key_len)
 {
     engine->ops = ops;
-    engine->ctx = aligned_alloc(PEL_AEAD_CTX_ALIGN,
-                                (ops->ctx_len + PEL_AEAD_CTX_ALIGN - 1) / PEL_AEAD_CTX_ALIGN * PEL_AEAD_CTX_ALIGN);
+    engine->ctx = aligned_alloc(PEL_AEAD_CTX_ALIGN, (ops->ctx_len + PEL_AEAD_CTX_ALIGN - 1) /
+                                                        PEL_AEAD_CTX_ALIGN * PEL_AEAD_CTX_ALIGN);
     return engine->ctx != NULL && ops->key_init(engine->ctx, lib, key, key_len) == PEL_OK;
 }
 
@@ -70,7 +70,8 @@ static void expect_refused(struct engine *engine, const struct pel_aead_job *goo
 
 /* One message of `len` bytes with a tail, sealed by both, opened by both. `shift`: addresses that are not
  * aligned. */
-static void compare(struct engine engines[2], size_t len, size_t tail_len, size_t shift, struct pel_prng *prng)
+static void compare(struct engine engines[2], size_t len, size_t tail_len, size_t shift,
+                    struct pel_prng *prng)
 {
     uint8_t nonce[PEL_AEAD_NONCE_LEN], aad[13], tail = (uint8_t)pel_prng_next(prng);
     size_t sealed_len = len + tail_len + PEL_AEAD_TAG_LEN;
@@ -115,7 +116,7 @@ static void compare(struct engine engines[2], size_t len, size_t tail_len, size_
 static void differential(const struct pel_aead_ops *ours, const struct pel_aead_ops *theirs, size_t key_len,
                          uint64_t seed)
 {
-    static const size_t lens[] = {0,  1,  15,  16,  17,  31,  32,  63,   64,   65,    127,
+    static const size_t lens[] = {0,   1,   15,  16,  17,  31,  32,   63,   64,    65,   127,
                                   128, 255, 256, 257, 511, 767, 1023, 1460, 16383, 16384};
     struct pel_ipsecmb *lib = NULL;
     struct pel_prng prng;
@@ -166,7 +167,7 @@ PEL_TEST(aead, lengths_of_keys)
     pel_ipsecmb_free(lib);
 }
 
-/* RFC 8448 section 3, "Simple 1-RTT Handshake": the client's application traffic secret and its first record. */
+/* RFC 8448 section 3, "Simple 1-RTT Handshake": the client's application traffic secret, its first record. */
 static const uint8_t rfc8448_secret[32] = {0x9e, 0x40, 0x64, 0x6c, 0xe7, 0x9a, 0x7f, 0x9d, 0xc0, 0x5a, 0xf8,
                                            0x88, 0x9b, 0xce, 0x65, 0x52, 0x87, 0x5a, 0xfa, 0x0b, 0x06, 0xdf,
                                            0x00, 0x87, 0xf7, 0x92, 0xeb, 0xb7, 0xc1, 0x75, 0x04, 0xa5};
@@ -175,10 +176,11 @@ static const uint8_t rfc8448_key[16] = {0x17, 0x42, 0x2d, 0xda, 0x59, 0x6e, 0xd5
 static const uint8_t rfc8448_iv[12] = {0x5b, 0x78, 0x92, 0x3d, 0xee, 0x08,
                                        0x57, 0x90, 0x33, 0xe5, 0x23, 0xd9};
 static const uint8_t rfc8448_record[72] = {
-    0x17, 0x03, 0x03, 0x00, 0x43, 0xa2, 0x3f, 0x70, 0x54, 0xb6, 0x2c, 0x94, 0xd0, 0xaf, 0xfa, 0xfe, 0x82, 0x28,
-    0xba, 0x55, 0xcb, 0xef, 0xac, 0xea, 0x42, 0xf9, 0x14, 0xaa, 0x66, 0xbc, 0xab, 0x3f, 0x2b, 0x98, 0x19, 0xa8,
-    0xa5, 0xb4, 0x6b, 0x39, 0x5b, 0xd5, 0x4a, 0x9a, 0x20, 0x44, 0x1e, 0x2b, 0x62, 0x97, 0x4e, 0x1f, 0x5a, 0x62,
-    0x92, 0xa2, 0x97, 0x70, 0x14, 0xbd, 0x1e, 0x3d, 0xea, 0xe6, 0x3a, 0xee, 0xbb, 0x21, 0x69, 0x49, 0x15, 0xe4};
+    0x17, 0x03, 0x03, 0x00, 0x43, 0xa2, 0x3f, 0x70, 0x54, 0xb6, 0x2c, 0x94, 0xd0, 0xaf, 0xfa,
+    0xfe, 0x82, 0x28, 0xba, 0x55, 0xcb, 0xef, 0xac, 0xea, 0x42, 0xf9, 0x14, 0xaa, 0x66, 0xbc,
+    0xab, 0x3f, 0x2b, 0x98, 0x19, 0xa8, 0xa5, 0xb4, 0x6b, 0x39, 0x5b, 0xd5, 0x4a, 0x9a, 0x20,
+    0x44, 0x1e, 0x2b, 0x62, 0x97, 0x4e, 0x1f, 0x5a, 0x62, 0x92, 0xa2, 0x97, 0x70, 0x14, 0xbd,
+    0x1e, 0x3d, 0xea, 0xe6, 0x3a, 0xee, 0xbb, 0x21, 0x69, 0x49, 0x15, 0xe4};
 
 PEL_TEST(keys, rfc_8448)
 {
@@ -195,15 +197,23 @@ PEL_TEST(keys, rfc_8448)
     PEL_EXPECT_MEM(iv, rfc8448_iv, sizeof iv);
     memcpy(half.secret, rfc8448_secret, sizeof rfc8448_secret);
     PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, &half));
-    struct pel_aead_job job = {
-        .aad = rfc8448_record, .aad_len = 5, .in = plain, .in_len = 50, .tail = &type, .tail_len = 1, .out = sealed};
+    struct pel_aead_job job = {.aad = rfc8448_record,
+                               .aad_len = 5,
+                               .in = plain,
+                               .in_len = 50,
+                               .tail = &type,
+                               .tail_len = 1,
+                               .out = sealed};
     PEL_REQUIRE_OK(pel_keys_seal(&keys, &job, NULL));
     PEL_EXPECT_MEM(sealed, rfc8448_record + 5, sizeof sealed);
     PEL_EXPECT_EQ(keys.sequence, 1);
     pel_keys_fini(&keys);
     PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, &half));
-    job = (struct pel_aead_job){
-        .aad = rfc8448_record, .aad_len = 5, .in = rfc8448_record + 5, .in_len = sizeof sealed, .out = opened};
+    job = (struct pel_aead_job){.aad = rfc8448_record,
+                                .aad_len = 5,
+                                .in = rfc8448_record + 5,
+                                .in_len = sizeof sealed,
+                                .out = opened};
     PEL_REQUIRE_OK(pel_keys_open(&keys, &job, NULL));
     PEL_EXPECT_MEM(opened, plain, sizeof plain);
     PEL_EXPECT_EQ(opened[50], 23);

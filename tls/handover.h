@@ -33,8 +33,8 @@ struct pel_handover {
 };
 
 /* pel_handover_take fills `ret_handover` from a finished handshake: in TLS 1.3 the secrets, which must be
- * `secret_len` bytes, in TLS 1.2 keys and IVs of these lengths. The caller wipes it. Errors: TLS_INTERNAL (the
- * library's lengths are others). */
+ * `secret_len` bytes, in TLS 1.2 keys and IVs of these lengths. The caller wipes it. Errors: TLS_INTERNAL
+ * (the library's lengths are others). */
 PEL_MUST_USE enum pel_err pel_handover_take(const struct pel_hs *hs, size_t secret_len, size_t key_len,
                                             size_t iv_len, struct pel_handover *ret_handover);
 

@@ -27,9 +27,9 @@
     }
 
 static const struct pel_suite suites[] = {
-    GCM13(0x1301, 16, 32),     GCM13(0x1302, 32, 48),     CHACHA(0x1303, true, 32),  GCM12(0x009c, 16),
-    GCM12(0x009d, 32),         GCM12(0xc02b, 16),         GCM12(0xc02c, 32),         GCM12(0xc02f, 16),
-    GCM12(0xc030, 32),         CHACHA(0xcca8, false, 0),  CHACHA(0xcca9, false, 0),
+    GCM13(0x1301, 16, 32), GCM13(0x1302, 32, 48),    CHACHA(0x1303, true, 32), GCM12(0x009c, 16),
+    GCM12(0x009d, 32),     GCM12(0xc02b, 16),        GCM12(0xc02c, 32),        GCM12(0xc02f, 16),
+    GCM12(0xc030, 32),     CHACHA(0xcca8, false, 0), CHACHA(0xcca9, false, 0),
 };
 
 const struct pel_suite *pel_suite_find(uint16_t code)

@@ -26,21 +26,21 @@ enum {
 enum { WARNING = 1, FATAL = 2 };
 enum { NEW_SESSION_TICKET = 4, KEY_UPDATE = 24 };
 
-#define AAD_MAX_LEN 13u
+#define AAD_MAX_LEN    13u
 /* RFC 8446 section 4.6.1: lifetime, age, a nonce, a ticket, extensions; the shortest and the longest. */
 #define TICKET_MIN_LEN (4u + 4u + 1u + 2u + 1u + 2u)
 #define TICKET_MAX_LEN (4u + 4u + 1u + 255u + 2u + 65535u + 2u + 65534u)
 /* The handshake's last flight may wait still; data stops at the session's own limit; a few short records must
  * always fit. */
-#define OUT_MAX_LEN (256u * 1024u + 4u * PEL_RECORD_MAX_LEN)
+#define OUT_MAX_LEN    (256u * 1024u + 4u * PEL_RECORD_MAX_LEN)
 
 static bool is_tls13(const struct pel_own_record *own)
 {
     return own->in.suite->tls13;
 }
 
-/* The additional data: in TLS 1.3 the record's header (RFC 8446 section 5.2), before it the sequence number and
- * the header with the clear text's length (RFC 5246 section 6.2.3.3). */
+/* The additional data: in TLS 1.3 the record's header (RFC 8446 section 5.2), in TLS 1.2 the sequence number
+ * and the header with the clear text's length (RFC 5246 section 6.2.3.3). */
 static size_t write_aad(const struct pel_keys *keys, const uint8_t *header, size_t plain_len, uint8_t *aad)
 {
     struct pel_writer w = pel_writer_of(aad, AAD_MAX_LEN);
@@ -126,7 +126,7 @@ static enum pel_err take_message(struct pel_own_record *own, size_t left_len, st
     if (message.last == 0 || own->ended)
         return PEL_OK;
     /* Section 4.6.3 asks for the answer "prior to sending its next Application Data record": at once when
-     * nothing waits before it, else with that record; a peer that asks and never reads so makes nothing grow. */
+     * nothing waits before it, else with that record; a peer that asks and never reads makes nothing grow. */
     own->must_update = true;
     return out->len == 0 ? pel_own_update(own, false, out) : PEL_OK;
 }
@@ -214,9 +214,9 @@ static enum pel_err take_handshake(struct pel_own_record *own, const uint8_t *by
     if (!is_tls13(own))
         return refuse(own, NO_RENEGOTIATION, out, reterr, PEL_E_TLS_RENEGOTIATION,
                       pel_err_text(PEL_E_TLS_RENEGOTIATION));
-    /* RFC 8446 section 5.4: "Implementations MUST NOT send Handshake and Alert records that have a zero-length
-     * TLSInnerPlaintext.content; if such a message is received, the receiving implementation MUST terminate the
-     * connection with an "unexpected_message" alert." */
+    /* RFC 8446 section 5.4: "Implementations MUST NOT send Handshake and Alert records that have a
+     * zero-length TLSInnerPlaintext.content; if such a message is received, the receiving implementation MUST
+     * terminate the connection with an "unexpected_message" alert." */
     if (len == 0)
         return refuse(own, UNEXPECTED_MESSAGE, out, reterr, PEL_E_TLS_PROTOCOL, "an empty handshake record");
     PEL_TRY(take_messages(own, bytes, len, out, reterr));
@@ -274,8 +274,8 @@ static enum pel_err unseal(struct pel_own_record *own, const uint8_t *record, si
     return PEL_OK;
 }
 
-/* RFC 8446 section 5.4: "the receiving implementation scans the field from the end toward the beginning until it
- * finds a non-zero octet", the type. `len` becomes the content's. False: there is none. */
+/* RFC 8446 section 5.4: "the receiving implementation scans the field from the end toward the beginning until
+ * it finds a non-zero octet", the type. `len` becomes the content's. False: there is none. */
 static bool strip_padding(const uint8_t *plain, size_t *len, uint8_t *ret_type)
 {
     while (*len > 0 && plain[*len - 1] == 0)
@@ -290,16 +290,17 @@ static enum pel_err check_outside(struct pel_own_record *own, const uint8_t *rec
                                   struct pel_buffer *out, struct pel_error *reterr)
 {
     size_t max_len = PEL_RECORD_MAX_PLAIN_LEN + (is_tls13(own) ? 256u : 2048u);
-    /* RFC 8446 section 5.2: "The outer opaque_type field of a TLSCiphertext record is always set to the value 23";
-     * a change_cipher_spec may be dropped only before the peer's Finished (section 5). */
+    /* RFC 8446 section 5.2: "The outer opaque_type field of a TLSCiphertext record is always set to the value
+     * 23"; a change_cipher_spec may be dropped only before the peer's Finished (section 5). */
     if (is_tls13(own) && record[0] != PEL_CONTENT_APPLICATION_DATA)
         return refuse(own, UNEXPECTED_MESSAGE, out, reterr, PEL_E_TLS_PROTOCOL,
                       "a record in clear after the handshake");
     if (record[1] != 3 || record[2] != 3)
         return refuse(own, PROTOCOL_VERSION, out, reterr, PEL_E_TLS_RECORD_MALFORMED,
                       "a record of another version than the one agreed (RC 410)");
-    /* Section 5.2: the length "MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that exceeds
-     * this length MUST terminate the connection with a "record_overflow" alert." RFC 5246: 2^14 + 2048. */
+    /* Section 5.2: the length "MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that
+     * exceeds this length MUST terminate the connection with a "record_overflow" alert." RFC 5246 allows
+     * 2^14 + 2048. */
     if (record_len - PEL_RECORD_HEADER_LEN > max_len)
         return refuse(own, RECORD_OVERFLOW, out, reterr, PEL_E_TLS_RECORD_TOO_LONG,
                       pel_err_text(PEL_E_TLS_RECORD_TOO_LONG));

@@ -25,8 +25,8 @@ struct pel_post_message {
 
 struct pel_own_record {
     bool server;
-    bool ended;       /* we have sent close_notify or a fatal alert */
-    bool must_update; /* the peer has asked for our next key */
+    bool ended;           /* we have sent close_notify or a fatal alert */
+    bool must_update;     /* the peer has asked for our next key */
     uint64_t max_records; /* under one key of ours; the suite's, but for tests */
     struct pel_post_message message;
     struct pel_keys in, out;

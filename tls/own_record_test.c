@@ -97,7 +97,8 @@ static void expect_bad(const struct bad_row *row, uint32_t versions, uint16_t ci
     struct pel_tls_info info;
     PEL_REQUIRE(make_secure(&pair, versions, cipher, false, library));
     enum pel_err wanted = library && row->library_err != PEL_OK ? row->library_err : row->err;
-    PEL_EXPECT_ERR(feed_crafted(pair.client, pair.server, row->type, row->bytes, row->len, row->pad_len), wanted);
+    PEL_EXPECT_ERR(feed_crafted(pair.client, pair.server, row->type, row->bytes, row->len, row->pad_len),
+                   wanted);
     PEL_EXPECT_EQ(pair.server_counters.err[wanted], 1);
     kit_move(&pair, pair.server, pair.client, &pair.client_err);
     PEL_EXPECT_ERR(pair.client_err, row->alert != NULL ? PEL_E_TLS_ALERT_RECEIVED : PEL_OK);
@@ -127,7 +128,8 @@ PEL_TEST(own_record, bad_records_of_tls13)
         {22, "\30\0\0\0", 4, 0, PEL_E_TLS_PROTOCOL, "alert 50", PEL_OK},
         {22, "\30\0\0\2\0\0", 6, 0, PEL_E_TLS_PROTOCOL, "alert 50", PEL_OK},
         {22, "\30\0\0\1\0\30", 6, 0, PEL_E_TLS_PROTOCOL, "alert 10", PEL_OK},
-        {22, "\4\0\0\16zzzzzzzzzzzzzz", 18, 0, PEL_E_TLS_PROTOCOL, "alert 10", PEL_OK}, /* a ticket to a server */
+        {22, "\4\0\0\16zzzzzzzzzzzzzz", 18, 0, PEL_E_TLS_PROTOCOL, "alert 10",
+         PEL_OK}, /* a ticket to a server */
         {22, "\1\0\0\0", 4, 0, PEL_E_TLS_PROTOCOL, "alert 10", PEL_OK},
         {22, "\15\0\0\3\0\0\0", 7, 0, PEL_E_TLS_PROTOCOL, "alert 10", PEL_OK},
         {22, "\24\0\0\0", 4, 0, PEL_E_TLS_PROTOCOL, "alert 10", PEL_OK},
@@ -173,7 +175,7 @@ PEL_TEST(own_record, bad_outsides)
         enum pel_err err;
         const char *alert;
     } rows[] = {
-        {"\24\3\3\0\1\1", 6, PEL_E_TLS_PROTOCOL, "alert 10"}, /* change_cipher_spec after the handshake */
+        {"\24\3\3\0\1\1", 6, PEL_E_TLS_PROTOCOL, "alert 10"},   /* change_cipher_spec after the handshake */
         {"\25\3\3\0\2\1\0", 7, PEL_E_TLS_PROTOCOL, "alert 10"}, /* close_notify in clear */
         {"\26\3\3\0\4\1\0\0\0", 9, PEL_E_TLS_PROTOCOL, "alert 10"},
         {"\27\3\1\0\40aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37, PEL_E_TLS_RECORD_MALFORMED, "alert 70"},
@@ -210,7 +212,8 @@ PEL_TEST(own_record, the_longest_body)
 
 PEL_TEST(own_record, padding_and_full_records)
 {
-    static const size_t rows[][2] = {{5, 0}, {5, 1}, {5, 255}, {5, 16379}, {16384, 0}, {0, 100}, {16000, 384}};
+    static const size_t rows[][2] = {{5, 0},     {5, 1},   {5, 255},    {5, 16379},
+                                     {16384, 0}, {0, 100}, {16000, 384}};
     struct kit_pair pair;
     uint8_t *got = malloc(20000);
     PEL_REQUIRE(make_secure(&pair, PEL_TLS_V1_3, 0, false, false));
@@ -235,8 +238,10 @@ PEL_TEST(own_record, empty_records_and_harmless_alerts_are_bounded)
         const char *bytes;
         size_t len;
     } rows[] = {
-        {PEL_TLS_V1_3, 23, "", 0},      {PEL_TLS_V1_2, 23, "", 0},
-        {PEL_TLS_V1_3, 21, "\1\132", 2}, {PEL_TLS_V1_2, 21, "\1\132", 2}, /* user_canceled */
+        {PEL_TLS_V1_3, 23, "", 0},
+        {PEL_TLS_V1_2, 23, "", 0},
+        {PEL_TLS_V1_3, 21, "\1\132", 2},
+        {PEL_TLS_V1_2, 21, "\1\132", 2}, /* user_canceled */
         {PEL_TLS_V1_3, 22, "\30\0\0\1\0", 5},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -316,9 +321,9 @@ PEL_TEST(own_record, which_suites_are_ours)
         uint32_t versions;
         bool ours;
     } rows[] = {
-        {0x1301, PEL_TLS_V1_3, true},  {0x1302, PEL_TLS_V1_3, true},  {0x1303, PEL_TLS_V1_3, true},
-        {0xc02b, PEL_TLS_V1_2, true},  {0xc02c, PEL_TLS_V1_2, true},  {0xcca9, PEL_TLS_V1_2, true},
-        {0xc030, PEL_TLS_V1_2, true},  {0xc009, PEL_TLS_V1_2, false}, {0xc00a, PEL_TLS_V1_2, false},
+        {0x1301, PEL_TLS_V1_3, true}, {0x1302, PEL_TLS_V1_3, true},  {0x1303, PEL_TLS_V1_3, true},
+        {0xc02b, PEL_TLS_V1_2, true}, {0xc02c, PEL_TLS_V1_2, true},  {0xcca9, PEL_TLS_V1_2, true},
+        {0xc030, PEL_TLS_V1_2, true}, {0xc009, PEL_TLS_V1_2, false}, {0xc00a, PEL_TLS_V1_2, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct kit_pair pair;
@@ -370,7 +375,7 @@ static void stream_read(struct stream *stream)
     while (pel_tls_read(stream->to, bytes, sizeof bytes, &n) == PEL_OK) {
         for (size_t i = 0; i < n; i++)
             if (bytes[i] != (uint8_t)pel_prng_next(&stream->got)) {
-                PEL_EXPECT(!"another byte came than was sent");
+                pel_test_fail(__FILE__, __LINE__, "another byte came than was sent");
                 return;
             }
         stream->got_len += n;

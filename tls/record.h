@@ -18,14 +18,14 @@
 #include "base/err.h"
 #include "tls/buffer.h"
 
-#define PEL_RECORD_HEADER_LEN    5u
-#define PEL_RECORD_MAX_PLAIN_LEN 16384u /* RFC 8446 section 5.1 */
+#define PEL_RECORD_HEADER_LEN     5u
+#define PEL_RECORD_MAX_PLAIN_LEN  16384u /* RFC 8446 section 5.1 */
 /* RFC 5246 section 6.2.3; TLS 1.3 allows less. */
 #define PEL_RECORD_MAX_CIPHER_LEN (PEL_RECORD_MAX_PLAIN_LEN + 2048u)
 #define PEL_RECORD_MAX_LEN        (PEL_RECORD_HEADER_LEN + PEL_RECORD_MAX_CIPHER_LEN)
 /* What a record decrypts to before the inner type and padding of TLS 1.3 are cut off (RFC 8446 section 5.2),
  * so the room that opening needs. */
-#define PEL_RECORD_MAX_INNER_LEN (PEL_RECORD_MAX_PLAIN_LEN + 256u)
+#define PEL_RECORD_MAX_INNER_LEN  (PEL_RECORD_MAX_PLAIN_LEN + 256u)
 
 struct pel_hs;
 struct pel_tls_env;

@@ -48,8 +48,9 @@ static enum pel_err check(IMB_MGR *manager, struct pel_error *reterr)
         return pel_error_set(reterr, PEL_E_TLS_INTERNAL, "IPsec-MB does not start: %s",
                              imb_get_strerror(error));
     if ((manager->features & wanted) != wanted)
-        return pel_error_set(reterr, PEL_E_TLS_INTERNAL,
-                             "IPsec-MB was built without SAFE_DATA or SAFE_PARAM and would leave keys behind");
+        return pel_error_set(
+            reterr, PEL_E_TLS_INTERNAL,
+            "IPsec-MB was built without SAFE_DATA or SAFE_PARAM and would leave keys behind");
     return PEL_OK;
 }
 
