@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast each AEAD engine seals and opens, by size: what chose the engines of tls/keys.c. Engines take turns,
- * five rounds; medians in GB/s. By hand: ninja -C build tls/aead_speed && taskset -c 1 build/tls/aead_speed
+ * How fast each AEAD engine seals and opens, by size: what chose the engines of tls/keys.c. Engines take
+ * turns, five rounds; medians in GB/s. By hand:
+ *
+ *     ninja -C build tls/aead_speed && taskset -c 1 build/tls/aead_speed
  */
 #include <stdbool.h>
 #include <stdio.h>
