@@ -204,6 +204,7 @@ static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *c
                          struct pel_error *reterr)
 {
     PEL_TRY(pel_env_lists(config, &env->ours, reterr));
+    PEL_TRY(pel_ipsecmb_new(&env->ipsecmb, reterr));
     PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
     PEL_TRY(load_certs(env, config, reterr));
     PEL_TRY(load_trust(env, config, reterr));
@@ -244,6 +245,7 @@ void pel_tls_env_unref(struct pel_tls_env *env)
     if (env == NULL || __atomic_sub_fetch(&env->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     pel_ctx_free(env->ctx);
+    pel_ipsecmb_free(env->ipsecmb);
     free(env);
 }
 

@@ -7,6 +7,7 @@
 #define PEL_TLS_ENV_H
 
 #include "tls/context.h"
+#include "tls/ipsecmb/ipsecmb.h"
 #include "tls/offer.h"
 #include "tls/tls.h"
 
@@ -18,6 +19,8 @@ struct pel_tls_env {
     uint64_t handshake_timeout_us;
     int64_t cert_expiry_s;
     struct pel_ctx *ctx;
+    struct pel_ipsecmb *ipsecmb;
+    bool library_records; /* BoringSSL's record layer for every suite: set by tests alone */
 };
 
 /* pel_env_lists checks the versions, suites and groups of `config` against each other and writes them into

@@ -54,9 +54,8 @@ static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size
     struct pel_error error = {0};
     struct pel_record_opened opened = {0};
     uint8_t *plain = NULL;
-    size_t cap =
-        len < PEL_RECORD_MAX_PLAIN_LEN ? len : PEL_RECORD_MAX_PLAIN_LEN; /* clear text is never longer */
-    enum pel_err err = pel_buffer_reserve(&tls->plain, cap, PLAIN_MAX_LEN, &plain);
+    size_t cap = len < PEL_RECORD_MAX_INNER_LEN ? len : PEL_RECORD_MAX_INNER_LEN;
+    enum pel_err err = pel_buffer_reserve(&tls->plain, cap, PLAIN_MAX_LEN + PEL_RECORD_MAX_INNER_LEN, &plain);
     if (err != PEL_OK)
         return pel_session_fail(tls, err, NULL);
     err = tls->ops->open(tls->record_ctx, record, len, plain, cap, &tls->out, &opened, &error);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The record layer as a seam. Once the handshake is done a session opens and seals records through one of
- * these engines, chosen by pel_record_choose: BoringSSL's own record layer (tls/boringssl/record.c), which
- * keeps the handshake object, or one that takes the keys out of it and lets it go.
+ * these engines, chosen by pel_record_choose: our own (tls/own_record.h), which takes the keys out of the
+ * handshake object and lets it go, or for suites that it does not have BoringSSL's (tls/boringssl/record.c),
+ * which keeps that object.
  *
  * The session hands whole records over, header included and its lengths checked; an engine answers with
  * clear text that has been verified, with what else the record was, or with a final error. Engines have no
@@ -17,13 +18,17 @@
 #include "base/err.h"
 #include "tls/buffer.h"
 
-#define PEL_RECORD_HEADER_LEN    5u
-#define PEL_RECORD_MAX_PLAIN_LEN 16384u /* RFC 8446 section 5.1 */
+#define PEL_RECORD_HEADER_LEN     5u
+#define PEL_RECORD_MAX_PLAIN_LEN  16384u /* RFC 8446 section 5.1 */
 /* RFC 5246 section 6.2.3; TLS 1.3 allows less. */
 #define PEL_RECORD_MAX_CIPHER_LEN (PEL_RECORD_MAX_PLAIN_LEN + 2048u)
 #define PEL_RECORD_MAX_LEN        (PEL_RECORD_HEADER_LEN + PEL_RECORD_MAX_CIPHER_LEN)
+/* What a record decrypts to before the inner type and padding of TLS 1.3 are cut off (RFC 8446 section 5.2),
+ * so the room that opening needs. */
+#define PEL_RECORD_MAX_INNER_LEN  (PEL_RECORD_MAX_PLAIN_LEN + 256u)
 
 struct pel_hs;
+struct pel_tls_env;
 
 /* What a record was. */
 enum pel_record_kind {
@@ -41,15 +46,16 @@ struct pel_record_ops {
     const char *name; /* "boringssl" */
     size_t ctx_len;   /* bytes of context that the session allocates, zeroed */
 
-    /* init takes over from a finished handshake. On success the engine owns `hs`; on failure the session
-     * still does. Errors: NO_MEMORY, TLS_INTERNAL. */
-    enum pel_err (*init)(void *ctx, struct pel_hs *hs);
+    /* init takes over from a finished handshake of `env` (borrowed for the context's life) that agreed on
+     * the suite `cipher`. On success the engine owns `hs`; on failure the session still does. Errors:
+     * NO_MEMORY, TLS_INTERNAL. */
+    enum pel_err (*init)(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher);
 
     /* fini wipes the keys and frees what the context owns. */
     void (*fini)(void *ctx);
 
     /* open verifies and decrypts one whole record of at most PEL_RECORD_MAX_LEN bytes into `plain`, whose
-     * `cap` is the record's length or PEL_RECORD_MAX_PLAIN_LEN, the lesser. May append to `out` (an alert,
+     * `cap` is the record's length or PEL_RECORD_MAX_INNER_LEN, the lesser. May append to `out` (an alert,
      * a KeyUpdate). `reterr` is filled on failure. Errors: TLS_*. */
     enum pel_err (*open)(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain, size_t cap,
                          struct pel_buffer *out, struct pel_record_opened *ret_opened,
@@ -65,7 +71,10 @@ struct pel_record_ops {
     enum pel_err (*alert)(void *ctx, uint8_t description, struct pel_buffer *out);
 };
 
-/* pel_record_choose returns the engine for a finished handshake; never NULL. */
-const struct pel_record_ops *pel_record_choose(const struct pel_hs *hs);
+/* pel_record_choose returns the engine for the suite that a handshake of `env` has agreed on; never NULL. */
+const struct pel_record_ops *pel_record_choose(const struct pel_tls_env *env, uint16_t cipher);
+
+/* BoringSSL's record layer: all suites. */
+extern const struct pel_record_ops pel_record_library;
 
 #endif

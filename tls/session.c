@@ -111,11 +111,11 @@ static enum pel_err keep_facts(struct pel_tls *tls)
 static enum pel_err become_secure(struct pel_tls *tls)
 {
     PEL_TRY(keep_facts(tls));
-    const struct pel_record_ops *ops = pel_record_choose(tls->hs);
+    const struct pel_record_ops *ops = pel_record_choose(tls->env, tls->cipher);
     void *ctx = calloc(1, ops->ctx_len);
     if (ctx == NULL)
         return PEL_E_NO_MEMORY;
-    enum pel_err err = ops->init(ctx, tls->hs);
+    enum pel_err err = ops->init(ctx, tls->hs, tls->env, tls->cipher);
     if (err != PEL_OK) {
         free(ctx);
         return err;

@@ -9,6 +9,8 @@
 
 #include <pellucid/keyring.h>
 
+#include "tls/env.h"
+
 static char root[64];
 static bool made;
 
@@ -122,6 +124,13 @@ struct pel_tls_config kit_config(enum pel_tls_role role, const char *ring, const
     };
 }
 
+/* PEL_TEST_LIBRARY_RECORDS=client, server or both: who keeps BoringSSL's record layer. */
+static bool keeps_library_records(const char *who)
+{
+    const char *ends = getenv("PEL_TEST_LIBRARY_RECORDS");
+    return ends != NULL && (strcmp(ends, who) == 0 || strcmp(ends, "both") == 0);
+}
+
 enum pel_err kit_pair_init(struct kit_pair *pair, const struct pel_tls_config *client,
                            const struct pel_tls_config *server, const char *server_name)
 {
@@ -131,6 +140,10 @@ enum pel_err kit_pair_init(struct kit_pair *pair, const struct pel_tls_config *c
     enum pel_err err = pel_tls_env_new(server, &pair->server_env, &error);
     if (err == PEL_OK)
         err = pel_tls_env_new(client, &pair->client_env, &error);
+    if (err == PEL_OK) {
+        pair->server_env->library_records = keeps_library_records("server");
+        pair->client_env->library_records = keeps_library_records("client");
+    }
     if (err == PEL_OK)
         err = pel_tls_new(pair->server_env, NULL, 0, &pair->server_counters, &pair->server);
     if (err == PEL_OK)

@@ -23,6 +23,7 @@ ARCHIVES = {
     "policy/libpolicy.a": [],
     "tls/libtls.a": [],
     "tls/libtls_boringssl.a": [],
+    "tls/libtls_ipsecmb.a": [],
     "stack/lwip/liblwip_core.a": ["pel_lwip thread-local"],  # the thread's instance
     "stack/lwip/liblwip_glue.a": ["pel_lwip thread-local"],
     "stack/libstack.a": ["pel_sockets"],  # the process's socket table: descriptors mean the same in every thread

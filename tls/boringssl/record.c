@@ -15,8 +15,9 @@ struct context {
     struct pel_hs *hs;
 };
 
-static enum pel_err record_init(void *ctx, struct pel_hs *hs)
+static enum pel_err record_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher)
 {
+    (void)env, (void)cipher;
     struct context *context = ctx;
     hs->out_limit = OUT_MAX_LEN > hs->out->len + 2048 ? OUT_MAX_LEN : hs->out->len + OUT_MAX_LEN;
     context->hs = hs;
@@ -102,7 +103,7 @@ static enum pel_err record_alert(void *ctx, uint8_t description, struct pel_buff
     return hs->out_err == PEL_OK ? PEL_OK : PEL_E_NO_MEMORY;
 }
 
-static const struct pel_record_ops boringssl_ops = {
+const struct pel_record_ops pel_record_library = {
     .name = "boringssl",
     .ctx_len = sizeof(struct context),
     .init = record_init,
@@ -112,9 +113,3 @@ static const struct pel_record_ops boringssl_ops = {
     .close = record_close,
     .alert = record_alert,
 };
-
-const struct pel_record_ops *pel_record_choose(const struct pel_hs *hs)
-{
-    (void)hs;
-    return &boringssl_ops;
-}

@@ -2,6 +2,7 @@
 #include "tls/boringssl/testpeer.h"
 
 #include "tls/boringssl/vendor.h"
+#include "tls/own_record.h"
 #include "tls/session.h"
 
 /* The handshake object within the context of tls/boringssl/record.c, which begins with it. */
@@ -14,6 +15,8 @@ static struct pel_hs *hs_of(struct pel_tls *tls)
 
 bool testpeer_key_update(struct pel_tls *tls, bool request)
 {
+    if (tls->ops == &pel_record_own)
+        return pel_own_update(tls->record_ctx, request, &tls->out) == PEL_OK;
     struct pel_hs *hs = hs_of(tls);
     return SSL_key_update(hs->ssl, request ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
            SSL_write(hs->ssl, NULL, 0) == 0;
@@ -21,6 +24,8 @@ bool testpeer_key_update(struct pel_tls *tls, bool request)
 
 bool testpeer_alert(struct pel_tls *tls, unsigned char description)
 {
+    if (tls->ops == &pel_record_own)
+        return tls->ops->alert(tls->record_ctx, description, &tls->out) == PEL_OK;
     return SSL_send_fatal_alert(hs_of(tls)->ssl, description) >= 0;
 }
 
