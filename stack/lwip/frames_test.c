@@ -339,6 +339,42 @@ PEL_TEST(lwip_frames, a_segment_is_cut_to_the_window)
     lab_close(&lab);
 }
 
+/* The first segment is sent again after three acknowledgements, then all are by timeout; what is written then
+ * comes behind them. */
+PEL_TEST(lwip_frames, what_is_written_after_a_timeout_comes_last)
+{
+    struct lab lab;
+    static struct seen seen;
+    struct lab_listener listener;
+    struct lab_conn server;
+    static uint8_t stream[4000];
+    lab_conn_init(&server, 2680, 7, 0);
+    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
+    uint32_t first = open_by_hand(&lab, &seen);
+    lab_run(&lab, 1000);
+    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 2680);
+    size_t num_sent = seen.num;
+    for (int i = 0; i < 3; i++)
+        acknowledge(&lab, first, 60000);
+    PEL_EXPECT_EQ(seen.num, num_sent + 1);
+    lab_run(&lab, 2 * SECOND);
+    PEL_EXPECT(seen.num > num_sent + 1);
+    server.to_send_len += 900;
+    lab_conn_pump(&server);
+    for (int i = 0; i < 20; i++) {
+        uint32_t end = read_stream(&seen, first, stream, sizeof(stream));
+        acknowledge(&lab, first + end, 60000);
+        lab_run(&lab, 1000);
+    }
+    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 3580);
+    PEL_EXPECT_EQ(server.acked_len, 3580);
+    for (size_t i = 0; i < 3580; i++)
+        PEL_REQUIRE(stream[i] == lab_byte(7, i));
+    PEL_EXPECT(seen.num < 64); /* nothing was overwritten */
+    lab_close(&lab);
+}
+
 /* Bytes out of order are bounded, and each packet of them is given back. */
 PEL_TEST(lwip_frames, out_of_order_bytes_are_bounded)
 {
