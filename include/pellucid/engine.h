@@ -73,7 +73,8 @@ PEL_MUST_USE enum pel_err pel_engine_listen(struct pel_engine *engine, const str
  * its length. */
 socklen_t pel_listener_address(const struct pel_listener *listener, struct sockaddr_storage *ret_address);
 
-/* pel_listener_close stops listening; accepted connections stay. Not after the engine is gone. NULL is harmless. */
+/* pel_listener_close stops listening; accepted connections stay. Not after the engine is gone. NULL is
+ * harmless. */
 void pel_listener_close(struct pel_listener *listener);
 
 /* pel_engine_connect opens a connection to `remote`, from `local` (NULL: chosen), and maps it. `server_name`
