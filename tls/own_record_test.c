@@ -325,20 +325,22 @@ PEL_TEST(own_record, which_suites_are_ours)
         {0xc02b, PEL_TLS_V1_2, true}, {0xc02c, PEL_TLS_V1_2, true},  {0xcca9, PEL_TLS_V1_2, true},
         {0xc030, PEL_TLS_V1_2, true}, {0xc009, PEL_TLS_V1_2, false}, {0xc00a, PEL_TLS_V1_2, false},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        const bool library = i % 2; /* the client's */
         struct kit_pair pair;
         struct pel_tls_config client = kit_config(PEL_TLS_CLIENT, "trusting", NULL);
         struct pel_tls_config server =
-            kit_config(PEL_TLS_SERVER, "server", rows[i].cipher == 0xc030 ? "rsa" : NULL);
-        client.versions = server.versions = rows[i].versions;
-        client.ciphers = server.ciphers = &rows[i].cipher;
+            kit_config(PEL_TLS_SERVER, "server", rows[i / 2].cipher == 0xc030 ? "rsa" : NULL);
+        client.versions = server.versions = rows[i / 2].versions;
+        client.ciphers = server.ciphers = &rows[i / 2].cipher;
         client.num_ciphers = server.num_ciphers = 1;
         PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, "server.test"));
-        pair.client_env->library_records = pair.server_env->library_records = false;
+        pair.client_env->library_records = library;
+        pair.server_env->library_records = false;
         kit_settle(&pair);
         PEL_REQUIRE(pel_tls_is_secure(pair.client) && pel_tls_is_secure(pair.server));
-        PEL_EXPECT_EQ(own_of(pair.server) != NULL, rows[i].ours);
-        PEL_EXPECT_EQ(own_of(pair.client) != NULL, rows[i].ours);
+        PEL_EXPECT_EQ(own_of(pair.server) != NULL, rows[i / 2].ours);
+        PEL_EXPECT_EQ(own_of(pair.client) != NULL, rows[i / 2].ours && !library);
         PEL_EXPECT(kit_transfer(&pair, pair.client, pair.server, 100000, 1));
         PEL_EXPECT(kit_transfer(&pair, pair.server, pair.client, 100000, 2));
         kit_pair_fini(&pair);
