@@ -1,55 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Nth allocation fails, for every N of a connection's life: environments, handshake, data, close.
- * Nothing may crash, leak, or go on as if nothing had happened. The linker gives us malloc (--wrap), in
- * BoringSSL too.
+ * Nothing may crash, leak, or go on as if nothing had happened.
  */
 #include <stdlib.h>
 
+#include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"
 #include "tls/boringssl/testpeer.h"
 #include "tls/testkit.h"
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t num, size_t len);
-void *__real_realloc(void *bytes, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t num, size_t len);
-void *__wrap_realloc(void *bytes, size_t len);
-char *__wrap_strdup(const char *text);
-
-static long countdown = -1; /* allocations until the failing one; negative: none fails */
-static bool failed;
-
-static bool fails(void)
-{
-    if (countdown < 0 || countdown-- > 0)
-        return false;
-    failed = true;
-    return true;
-}
-
-void *__wrap_malloc(size_t len)
-{
-    return fails() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t num, size_t len)
-{
-    return fails() ? NULL : __real_calloc(num, len);
-}
-
-void *__wrap_realloc(void *bytes, size_t len)
-{
-    return fails() ? NULL : __real_realloc(bytes, len);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    size_t len = strlen(text) + 1;
-    char *copy = __wrap_malloc(len);
-    return copy != NULL ? memcpy(copy, text, len) : NULL;
-}
 
 struct life {
     struct pel_tls_config client, server;
@@ -105,12 +64,12 @@ static void fail_each(uint32_t versions, const char *server_label)
     PEL_EXPECT(life.whole);
     long nth = 0;
     unsigned num_whole = 0;
-    for (failed = true; failed && nth < 100000; nth++) {
-        failed = false;
+    bool failed = true;
+    for (; failed && nth < 100000; nth++) {
         life.whole = false;
-        countdown = nth;
+        failmalloc_arm((uint64_t)nth + 1);
         live(&life);
-        countdown = -1;
+        failed = failmalloc_disarm();
         num_whole += failed && life.whole; /* only where the failure costs nothing, as a cache or a message */
         if (pel_test_has_failed()) {
             pel_test_say("allocation %ld", nth);
@@ -141,9 +100,9 @@ PEL_TEST(alloc, many_at_once)
     struct pel_prng prng;
     pel_prng_seed(&prng, 7);
     for (int i = 0; i < 200; i++) { /* fails, and again a little later: the ways out allocate too */
-        countdown = (long)pel_prng_below(&prng, 3000);
+        failmalloc_arm(pel_prng_below(&prng, 3000) + 1);
         live(&life);
-        countdown = -1;
+        failmalloc_disarm();
     }
     live(&life);
     PEL_EXPECT(life.whole);

@@ -8,43 +8,10 @@
 
 #include <stdlib.h>
 
+#include "tests/harness/failmalloc.h"
+
 #define SECOND 1000000ull
 #define LEN    30000
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t num, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t num, size_t len);
-
-static uint64_t fail_at, num_fails, num_allocs;
-
-static bool fails(void)
-{
-    num_allocs++;
-    return num_allocs >= fail_at && num_allocs < fail_at + num_fails;
-}
-
-void *__wrap_malloc(size_t len)
-{
-    return fails() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t num, size_t len)
-{
-    return fails() ? NULL : __real_calloc(num, len);
-}
-
-static void arm(uint64_t at, uint64_t num)
-{
-    num_allocs = 0;
-    fail_at = at;
-    num_fails = num;
-}
-
-static void disarm(void)
-{
-    fail_at = UINT64_MAX;
-}
 
 static bool is_over(const struct lab_conn *conn)
 {
@@ -69,7 +36,7 @@ static void use(struct lab *lab, uint64_t at, uint64_t num)
     lab_conn_init(&client, LEN, 1, 2);
     lab_conn_init(&server, LEN, 2, 1);
     PEL_REQUIRE(lab_listen(&lab->b, ":80", &listener, &server, 1));
-    arm(at, num);
+    failmalloc_arm_many(at, num);
     struct pel_tcp_listener *second = NULL;
     struct pel_endpoint from81 = lab_endpoint(":81");
     if (pel_tcp_listen(lab->b.ip, &from81, 5, NULL, NULL, &second) == PEL_OK)
@@ -83,7 +50,7 @@ static void use(struct lab *lab, uint64_t at, uint64_t num)
         lab_conn_pump(&client); /* what a lack of memory held up is the owner's to try again */
         lab_conn_pump(&server);
     }
-    disarm();
+    failmalloc_disarm();
     if (err == PEL_OK)
         PEL_EXPECT(is_over(&client));
     else
@@ -101,11 +68,11 @@ PEL_TEST(lwip_alloc, each_allocation_of_a_connection_may_fail)
     uint64_t total = 0;
     for (uint64_t at = 1; at <= total + 1 && !pel_test_has_failed(); at++) {
         struct lab lab;
-        disarm();
+        failmalloc_disarm();
         PEL_REQUIRE(lab_open(&lab, NULL, NULL));
         use(&lab, at, at % 5 == 0 ? 6 : 1);
         if (at == 1)
-            total = num_allocs > 600 ? 600 : num_allocs;
+            total = failmalloc_count() > 600 ? 600 : failmalloc_count();
         lab_close(&lab);
         if (pel_test_has_failed())
             pel_test_say("allocation %d", (int)at);
@@ -117,7 +84,7 @@ PEL_TEST(lwip_alloc, opening_an_instance_may_fail)
 {
     for (uint64_t at = 1; at < 40; at++) {
         struct lab lab;
-        disarm();
+        failmalloc_disarm();
         PEL_REQUIRE(lab_open(&lab, NULL, NULL));
         struct pel_ipstack *ip = NULL;
         struct pel_ipstack_config config = {.port = lab.a.port,
@@ -126,9 +93,9 @@ PEL_TEST(lwip_alloc, opening_an_instance_may_fail)
                                             .dhcp4 = true,
                                             .clock = pel_clock_virtual(&lab.time),
                                             .secret_seed = 3};
-        arm(at, 1);
+        failmalloc_arm(at);
         enum pel_err err = pel_ip_open(&config, &ip, NULL);
-        disarm();
+        failmalloc_disarm();
         PEL_EXPECT(err == PEL_OK || err == PEL_E_NO_MEMORY);
         PEL_EXPECT((err == PEL_OK) == (ip != NULL));
         pel_ip_close(ip);

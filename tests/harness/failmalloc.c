@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static __thread uint64_t countdown;
+static __thread uint64_t fail_from, fail_num, num_asked;
 static __thread bool fired;
 
 void *__real_malloc(size_t len);
@@ -18,10 +18,10 @@ char *__wrap_strdup(const char *text);
 
 bool failmalloc_fails(void)
 {
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    fired = true;
-    return true;
+    num_asked++;
+    bool fails = num_asked >= fail_from && num_asked - fail_from < fail_num;
+    fired |= fails;
+    return fails;
 }
 
 void *__wrap_malloc(size_t len)
@@ -44,14 +44,26 @@ char *__wrap_strdup(const char *text)
     return failmalloc_fails() ? NULL : __real_strdup(text);
 }
 
+void failmalloc_arm_many(uint64_t nth, uint64_t num)
+{
+    fail_from = nth;
+    fail_num = num;
+    num_asked = 0;
+    fired = false;
+}
+
 void failmalloc_arm(uint64_t nth)
 {
-    countdown = nth;
-    fired = false;
+    failmalloc_arm_many(nth, 1);
+}
+
+uint64_t failmalloc_count(void)
+{
+    return num_asked;
 }
 
 bool failmalloc_disarm(void)
 {
-    countdown = 0;
+    fail_num = 0;
     return fired;
 }
