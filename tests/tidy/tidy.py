@@ -214,10 +214,12 @@ def check_tree(root, paths):
 
 def tree_paths(root):
     """What git lists, tracked or not yet; without git, everything that is no build and no vendor source."""
-    listing = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True,
-                             text=True, check=False)
-    if listing.returncode == 0:
+    try:
+        listing = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"],
+                                 capture_output=True, text=True, check=True)
         return listing.stdout.split("\n")[:-1]
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pass
     paths = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith((".", "build")) and
