@@ -2,6 +2,7 @@
 /*
  * The AEAD engines against each other, both ways, and the key schedule against RFC 8448.
  */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -224,4 +225,27 @@ PEL_TEST(keys, rfc_8448)
     PEL_EXPECT_ERR(pel_keys_seal(&keys, &job, NULL), PEL_E_TLS_INTERNAL);
     pel_keys_fini(&keys);
     pel_ipsecmb_free(lib);
+}
+
+enum { NUM_LIBS = 100, BETWEEN_LEN = 5000 };
+
+/* A policy's rules have a library each, with smaller things allocated in between: none may cost the 200 kB
+ * that its start takes. */
+PEL_TEST(ipsecmb, many_cost_little)
+{
+    struct pel_ipsecmb *libs[NUM_LIBS] = {NULL};
+    void *between[NUM_LIBS] = {NULL};
+    size_t before = mallinfo2().arena + mallinfo2().hblkhd;
+    if (before == 0)
+        PEL_SKIP("the sanitizer's allocator gives no figures");
+    for (int i = 0; i < NUM_LIBS; i++) {
+        PEL_EXPECT_ERR(pel_ipsecmb_new(&libs[i], NULL), PEL_OK);
+        between[i] = malloc(BETWEEN_LEN);
+    }
+    size_t after = mallinfo2().arena + mallinfo2().hblkhd;
+    PEL_EXPECT(after - before < (size_t)NUM_LIBS * (BETWEEN_LEN + 5000));
+    for (int i = 0; i < NUM_LIBS; i++) {
+        pel_ipsecmb_free(libs[i]);
+        free(between[i]);
+    }
 }

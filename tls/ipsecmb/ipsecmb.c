@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Without it the header leaves out the alignment of gcm_key_data that the library was built with. */
 #ifndef LINUX
@@ -57,15 +58,21 @@ static enum pel_err check(IMB_MGR *manager, struct pel_error *reterr)
 enum pel_err pel_ipsecmb_new(struct pel_ipsecmb **ret_lib, struct pel_error *reterr)
 {
     struct pel_ipsecmb *lib = calloc(1, sizeof *lib);
-    IMB_MGR *manager = lib != NULL ? alloc_mb_mgr(0) : NULL;
-    if (manager == NULL) {
+    size_t manager_len = imb_get_mb_mgr_size();
+    /* Pages of its own: from the heap, what is allocated after it would lie in the 200 kB hole that it
+     * leaves, and each environment would cost that much. */
+    void *room = lib != NULL
+                     ? mmap(NULL, manager_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                     : MAP_FAILED;
+    if (room == MAP_FAILED) {
         free(lib);
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     }
+    IMB_MGR *manager = imb_set_pointers_mb_mgr(room, 0, 1);
     init_mb_mgr_auto(manager, NULL);
     enum pel_err err = check(manager, reterr);
     take_calls(manager, lib);
-    free_mb_mgr(manager);
+    munmap(room, manager_len);
     if (err != PEL_OK) {
         free(lib);
         return err;
