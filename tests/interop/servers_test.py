@@ -23,6 +23,29 @@ POLICY = GROUP + "".join((
 SANITIZED = "asan" in os.path.basename(os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else ""))
 LISTEN = ["[::]:443", "[::]:444", "[::]:445", "[::]:446", "[::]:447", "[::]:448", "[::]:449", "[::]:450", "[::]:8080"]
 
+# Echo requests by the kernel's raw sockets, both families; an answer for each, or a timeout.
+PING = """
+import socket, struct
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+for family, protocol, address, request, reply in ((socket.AF_INET, socket.IPPROTO_ICMP, '10.77.0.2', 8, 0),
+                                                  (socket.AF_INET6, socket.IPPROTO_ICMPV6, 'fd77::2', 128, 129)):
+    raw = socket.socket(family, socket.SOCK_RAW, protocol)
+    raw.settimeout(3)
+    packet = struct.pack('!BBHHH', request, 0, 0, 77, 1) + b'x' * 56
+    if request == 8:
+        packet = packet[:2] + struct.pack('!H', checksum(packet)) + packet[4:]
+    raw.sendto(packet, (address, 0))
+    while True:
+        answer = raw.recv(2000)
+        answer = answer[20:] if family == socket.AF_INET else answer
+        if answer[0] == reply:
+            print(address, 'answers')
+            break
+"""
+
 
 def prepare(lab):
     os.makedirs(lab.path("www"))
@@ -189,6 +212,12 @@ def resumption_cases(lab, case):
         case(f"a ticket of one rule is nothing to another, {flag[1:]}", other_rule)
 
 
+def echo_case(lab):
+    result = lab.run("python3", "-c", PING)
+    expect("10.77.0.2 answers" in result.text and "fd77::2 answers" in result.text, result.text)
+    expect(lab.stat("icmp_echo_in") == 2, "icmp_echo_in was not counted")
+
+
 def transfer_cases(lab, case):
     def curl(*arguments):
         return lab.run("curl", "-sS", "--cacert", ca_file(lab), "--resolve", "www.test:443:10.77.0.2", *arguments)
@@ -277,6 +306,7 @@ def cases(lab, reporter):
     prepare(lab)
     httpd = lab.start_httpd(lab.config("httpd", POLICY), *LISTEN)
     lab.address_tap()
+    reporter.case("the kernel's echo requests are answered, both families", lambda: echo_case(lab))
     openssl_cases(lab, reporter.case)
     gnutls_cases(lab, reporter.case)
     client_certificate_cases(lab, reporter.case)
