@@ -20,6 +20,7 @@
 
 #include "base/counters.h"
 #include "base/err.h"
+#include "drivers/rss.h"
 
 /* What a port does by itself. RX_*: the packet's flags tell the outcome. TX_*: asked for by the packet's
  * flags. */
@@ -88,6 +89,8 @@ struct pel_port {
     char name[32];
     uint8_t mac[6];
     uint16_t num_queues;
+    bool any_thread_alloc; /* pkt_alloc is for every thread, not only the queue's */
+    const struct pel_rss *rss; /* how flows are spread over the queues; NULL: not known, or one queue */
     uint32_t mtu;      /* IP packet bytes, 576 to 9216 */
     uint32_t offloads; /* enum pel_offload, what the driver really does */
     uint32_t
