@@ -36,6 +36,7 @@ static struct sim_pkt *make(struct sim_pool *pool)
         free(p);
         return NULL;
     }
+    p->pool = pool;
     p->next_made = pool->made;
     pool->made = p;
     __atomic_store_n(&pool->num_made, pool->num_made + 1, __ATOMIC_RELAXED);
