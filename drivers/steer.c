@@ -7,9 +7,10 @@
 
 #include "base/clock.h"
 
-#define CACHE_LINE 64
-#define RETA_LEN   128u
-#define RING_LEN   1024u /* frames that one engine may have waiting from another */
+#define CACHE_LINE   64
+#define RETA_LEN     128u
+#define NUM_TO_TRUST 1000u
+#define RING_LEN     1024u /* frames that one engine may have waiting from another */
 
 /* One writer, one reader. */
 struct ring {
@@ -20,11 +21,15 @@ struct ring {
     struct pel_pkt *pkts[RING_LEN];
 };
 
+typedef void wake_fn(void *arg);
+
 struct queue {
     _Alignas(CACHE_LINE) struct pel_steer_counts counts;
-    uint32_t turn;    /* whose ring is looked at first */
-    uint32_t is_busy; /* the last look found frames, but all of them other engines' */
-    void (*wake)(void *arg);
+    uint32_t turn;                /* whose ring is looked at first */
+    uint32_t trusted, distrusted; /* enum pel_rss_types */
+    uint32_t num_right[4];        /* by type */
+    uint32_t is_busy;             /* the last look found frames, but all of them other engines' */
+    wake_fn *wake;                /* atomic; `wake_arg` is written before it, once */
     void *wake_arg;
     pthread_mutex_t tx_lock; /* of the real queue of this number */
 };
@@ -103,8 +108,9 @@ static void hand_over(struct steer *steer, uint16_t from, uint16_t to, struct pe
         return;
     }
     pel_count_add(count, 1);
-    if (first && target->wake != NULL)
-        target->wake(target->wake_arg);
+    wake_fn *wake = first ? __atomic_load_n(&target->wake, __ATOMIC_ACQUIRE) : NULL;
+    if (wake != NULL)
+        wake(target->wake_arg);
 }
 
 static void copy_to_others(struct steer *steer, uint16_t queue, const struct pel_pkt *pkt)
@@ -126,16 +132,30 @@ static void copy_to_others(struct steer *steer, uint16_t queue, const struct pel
     }
 }
 
+/* A port that says how it spreads flows is believed, kind by kind, after so many frames that were where it says;
+ * one that was not, and it is never believed again. */
+static uint16_t place_flow(struct steer *steer, uint16_t queue, const struct pel_rss_frame *frame)
+{
+    struct queue *q = &steer->queues[queue];
+    if ((frame->type & q->trusted) != 0)
+        return queue;
+    uint16_t to = pel_rss_frame_queue(&steer->rss, frame);
+    if ((frame->type & steer->rss.types & ~q->distrusted) == 0)
+        return to;
+    if (to != queue)
+        q->distrusted |= frame->type;
+    else if (++q->num_right[__builtin_ctz(frame->type)] == NUM_TO_TRUST)
+        q->trusted |= frame->type;
+    return to;
+}
+
 /* Which engine's the frame is; what concerns everyone is copied to the others. */
 static uint16_t place(struct steer *steer, uint16_t queue, const struct pel_pkt *pkt)
 {
     struct pel_rss_frame frame;
     pel_rss_parse(pkt->data, pkt->len, &frame);
     switch (frame.kind) {
-    case PEL_RSS_FLOW:
-        if ((frame.type & steer->rss.types) != 0)
-            return queue; /* the port has put it here */
-        return pel_rss_frame_queue(&steer->rss, &frame);
+    case PEL_RSS_FLOW: return place_flow(steer, queue, &frame);
     case PEL_RSS_HOST: return pel_rss_frame_queue(&steer->rss, &frame);
     case PEL_RSS_EVERYONE: copy_to_others(steer, queue, pkt); return queue;
     case PEL_RSS_FIRST: return 0;
@@ -298,7 +318,7 @@ void pel_steer_on_frame(struct pel_port *steered, uint16_t queue, void (*wake)(v
 {
     struct queue *q = &of(steered)->queues[queue];
     q->wake_arg = arg;
-    q->wake = wake;
+    __atomic_store_n(&q->wake, wake, __ATOMIC_RELEASE);
 }
 
 void pel_steer_counts(const struct pel_port *port, struct pel_steer_counts *ret_counts)

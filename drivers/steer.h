@@ -5,7 +5,8 @@
  * copies of what every engine must see.
  *
  * Where the real port has a queue for each engine and says how it spreads flows (RSS), frames come to the right
- * engine by themselves and cost no more than a look at their headers. Otherwise (kernel interfaces that spread
+ * engine by themselves and cost no more than a look at their headers (once a thousand of a kind have been found
+ * right). Otherwise (kernel interfaces that spread
  * as they please, memory between processes, a single queue) who receives a frame of another engine hands the
  * packet over in a ring, without a copy. Engines without a queue of their own send through another's, under
  * a lock.
@@ -35,7 +36,7 @@ PEL_MUST_USE enum pel_err pel_steer_open(struct pel_port *real, uint16_t num_eng
                                          struct pel_port **ret_port);
 
 /* pel_steer_on_frame has `wake` called, on another engine's thread, when a frame was handed over to `queue` and
- * no other waits there. Call it before the queue is used, with what outlives the use. */
+ * no other waits there. Once a queue, by its thread; `arg` must outlive every use of the port. */
 void pel_steer_on_frame(struct pel_port *steered, uint16_t queue, void (*wake)(void *arg), void *arg);
 
 /* pel_steer_counts reads what was steered so far; of a port that is not steered, zeros. Any thread. */
