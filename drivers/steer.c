@@ -132,8 +132,8 @@ static void copy_to_others(struct steer *steer, uint16_t queue, const struct pel
     }
 }
 
-/* A port that says how it spreads flows is believed, kind by kind, after so many frames that were where it says;
- * one that was not, and it is never believed again. */
+/* A port that says how it spreads flows is believed, kind by kind, after so many frames that were where
+ * it says; one that was not, and it is never believed again. */
 static uint16_t place_flow(struct steer *steer, uint16_t queue, const struct pel_rss_frame *frame)
 {
     struct queue *q = &steer->queues[queue];

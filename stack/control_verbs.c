@@ -137,7 +137,8 @@ struct figures {
     size_t num_time_wait;
 };
 
-/* One row for a port, whichever engines met it. Engines have as many rows each: what does not fit is the last's. */
+/* One row for a port, whichever engines met it. Engines have as many rows each: what does not fit is the
+ * last's. */
 static void add_no_rule(struct figures *figures, const struct pel_no_rule_port *row)
 {
     size_t i = 0;

@@ -80,8 +80,8 @@ void pel_engine_close(struct pel_engine *engine)
 void pel_engine_wake(struct pel_engine *engine)
 {
     uint64_t one = 1;
-    /* The engine says "sleeping" before it looks at the mailbox and its port a last time, and whoever wakes has
-     * put something there before: one of the two sees the other. */
+    /* The engine says "sleeping" before it looks at the mailbox and its port a last time, and whoever
+     * wakes has put something there before: one of the two sees the other. */
     if (__atomic_exchange_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST) != 0 &&
         write(engine->wake_fd, &one, sizeof one) < 0)
         abort(); /* an eventfd that we own takes a 1 unless it overflows, which one sleeper cannot cause */

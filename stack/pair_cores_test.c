@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets upon two engines that share an address, on threads in real time: side A has the sockets, side B plain
- * embedded echo servers and clients, also on two engines. What goes wrong between threads shows here, best under
- * a sanitizer.
+ * Sockets upon two engines that share an address, on threads in real time: side A has the sockets, side B
+ * plain embedded echo servers and clients, also on two engines. What goes wrong between threads shows
+ * here, best under a sanitizer.
  */
 #include <pellucid/pair.h>
 

@@ -73,8 +73,8 @@ static void ask_home(struct pel_engine *engine, void *arg)
                            (const struct sockaddr *)args->remote, pel_address_len(args->remote));
 }
 
-/* The engine for a new connection: any, in turn, which then chooses a port whose answers come to it; with a port
- * that was bound, the one that they come to. */
+/* The engine for a new connection: any, in turn, which then chooses a port whose answers come to it; with
+ * a port that was bound, the one that they come to. */
 static struct pel_home *choose_home(struct pel_stream *stream, const struct sockaddr_storage *local,
                                     const struct sockaddr_storage *remote)
 {

@@ -142,8 +142,8 @@ static void bind_thread(const struct pel_stack_engine *slot)
                       slot->config.index, slot->core, strerror(failed));
 }
 
-/* The core that the configuration gives; else, where there are several engines and enough cores, one of those that
- * the process may use, in order; else -1. */
+/* The core that the configuration gives; else, where there are several engines and enough cores, one of
+ * those that the process may use, in order; else -1. */
 static int core_of(const struct pel_stack *stack, uint32_t index)
 {
     const struct pel_config *config = &stack->config;

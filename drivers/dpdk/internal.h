@@ -52,9 +52,9 @@ uint32_t dpdk_port_pkts_out(const struct dpdk_port *dpdk);
 /* dpdk_port_destroy stops the device as far as it was started, removes it and frees everything. */
 void dpdk_port_destroy(struct dpdk_port *dpdk);
 
-/* dpdk_rss_ask puts RSS over addresses and ports, with a random key, into what a device is configured with, if it
- * can be told key and table; dpdk_rss_take gives the started device its table, reads back what it does, and makes
- * that port.rss. False: how it spreads flows stays unknown. */
+/* dpdk_rss_ask puts RSS over addresses and ports, with a random key, into what a device is configured
+ * with, if it can be told key and table; dpdk_rss_take gives the started device its table, reads back
+ * what it does, and makes that port.rss. False: how it spreads flows stays unknown. */
 void dpdk_rss_ask(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
 bool dpdk_rss_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
 

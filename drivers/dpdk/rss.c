@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RSS whose key and table are ours, so that the stack can say where a flow will arrive. A device that cannot be told,
- * or does not say the same when it is asked, spreads as it pleases; the stack then sorts frames itself.
+ * RSS whose key and table are ours, so that the stack can say where a flow will arrive. A device that
+ * cannot be told, or does not say the same when it is asked, spreads as it pleases; the stack then sorts
+ * frames itself.
  */
 #include <rte_ethdev.h>
 

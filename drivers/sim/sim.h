@@ -90,8 +90,8 @@ void pel_sim_tap(struct pel_port *port, pel_sim_tap_fn *fn, void *arg);
  * now (1 is the next). 0 for `num` ends it. The port's thread. */
 void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num);
 
-/* pel_sim_limit_packets sets the size of the pool of each queue, at most max_packets; packets already out stay
- * valid. The port's thread. */
+/* pel_sim_limit_packets sets the size of the pool of each queue, at most max_packets; packets already out
+ * stay valid. The port's thread. */
 void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets);
 
 #endif

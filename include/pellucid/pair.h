@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two engines in one process, each on a thread and a core of its own, on a wire in memory between them: no
- * port, no privileges, no other host. For measuring the stack itself, and for trying the embedded API.
+ * Two engines in one process, each on a thread and a core of its own, on a wire in memory between them:
+ * no port, no privileges, no other host. For measuring the stack itself, and for trying the embedded API.
  *
- * A side may have several engines, which share its addresses: the wire spreads flows over them, and both ends of
- * a flow are engines of the same number. One listens on each engine of a side, and connects on any.
+ * A side may have several engines, which share its addresses: the wire spreads flows over them, and both
+ * ends of a flow are engines of the same number. One listens on each engine of a side, and connects on
+ * any.
  *
  * Side A is 10.7.0.1 and fd07::1, side B 10.7.0.2 and fd07::2. Each has a policy of its own; the job that
  * conditions see is "a" or "b".

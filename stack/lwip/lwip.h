@@ -121,8 +121,9 @@ struct pel_tcp_events {
 };
 
 /* pel_tcp_connect opens a connection from `local` (ip version 0: chosen; port 0: chosen) to `remote`. The
- * outcome comes as on_connected or on_error. Errors: NO_ROUTE, NO_LOCAL_PORT, OTHER_ENGINE (the port asked
- * for is one whose answers arrive on another queue of the port), ADDRESS_IN_USE, ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY. */
+ * outcome comes as on_connected or on_error. Errors: NO_ROUTE, NO_LOCAL_PORT, OTHER_ENGINE (the port
+ * asked for is one whose answers arrive on another queue of the port), ADDRESS_IN_USE, ADDRESS_NOT_OURS,
+ * TOO_MANY_CONNECTIONS, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_tcp_connect(struct pel_ipstack *ip, const struct pel_endpoint *local,
                                           const struct pel_endpoint *remote,
                                           const struct pel_tcp_events *events, void *arg,

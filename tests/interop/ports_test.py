@@ -70,6 +70,39 @@ def port_case(lab, device, mtu):
         expect(status == 0, f"exit status {status}\n{lab.log_of(httpd)[-2000:]}")
 
 
+def engines_case(lab, device, num_engines):
+    """Several engines share one address: whatever queue the kernel puts a flow into, its engine has it."""
+    tap = device.startswith("net_tap")
+    with Veth(lab, 1500) if not tap else contextlib.nullcontext():
+        more = f"engine:\n  count: {num_engines}\n"
+        if os.cpu_count() >= num_engines:
+            more += f"  cores: {list(range(num_engines))}\n"
+        httpd = lab.start_httpd(lab.config("httpd", POLICY, device=device, more=more), "[::]:443")
+        if tap:
+            lab.address_tap(1500)
+        try:
+            both_ways(lab, "10.77.0.2", 1500)
+            both_ways(lab, "[fd77::2]", 1500)
+            # Connections from many ports at once, each with 1 MB: all must be right, and no engine may be idle.
+            loop = "".join(f"curl -sS --cacert {lab.ring('ca')}/ca.crt --resolve 'www.test:443:{address}' -r 0-1048575 "
+                           f"-o {lab.path('part')}.{i} https://www.test/mega & "
+                           for i, address in enumerate(["10.77.0.2", "[fd77::2]"] * 8)) + "wait"
+            lab.run("sh", "-c", loop)
+            with open(lab.path("www/mega"), "rb") as want:
+                first = want.read(1 << 20)
+            for i in range(16):
+                with open(f"{lab.path('part')}.{i}", "rb") as got:
+                    expect(got.read() == first, f"the bytes of connection {i} differ")
+            engines = lab.control("stats")["engines"]
+            expect(len(engines) == num_engines, f"{engines}")
+            for engine in engines:
+                expect(engine["tcp_opened_in"] > 0, f"an engine had no connection: {engines}")
+            expect(sum(engine["tcp_opened_in"] for engine in engines) == lab.stat("tcp_opened_in"), f"{engines}")
+        finally:
+            status = lab.stop(httpd)
+        expect(status == 0, f"exit status {status}\n{lab.log_of(httpd)[-2000:]}")
+
+
 def dhcp_case(lab):
     config = lab.config("httpd", POLICY, device="net_af_packet0,iface=veth1", addresses=("fd77::2/64",))
     with open(config) as text:
@@ -146,6 +179,9 @@ def cases(lab, reporter):
             reporter.case(f"httpd on {name}, MTU {mtu}, both families, both ways",
                           lambda device=device, mtu=mtu: port_case(lab, device, mtu))
     reporter.case("an address by DHCP from dnsmasq", lambda: dhcp_case(lab))
+    for device, name in (("net_tap0,iface=pel0", "tap"), ("net_af_packet0,iface=veth1", "af_packet"),
+                         ("net_af_packet0,iface=veth1,qpairs=1", "af_packet with one queue")):
+        reporter.case(f"httpd with two engines on {name}", lambda device=device: engines_case(lab, device, 2))
     failure_cases(lab, reporter.case)
 
 
