@@ -120,14 +120,16 @@ static void copy_to_others(struct steer *steer, uint16_t queue, const struct pel
         if (to == queue)
             continue;
         struct pel_pkt *copy = pel_port_pkt_alloc(steer->real, real_queue(steer, queue));
-        if (copy == NULL || copy->room_len < pkt->len) {
+        if (copy == NULL || copy->room_len < pel_pkt_frame_len(pkt)) {
             pel_pkt_free(copy);
             pel_count_add(&q->counts.lost, 1);
             continue;
         }
-        memcpy(copy->data, pkt->data, pkt->len);
-        copy->len = pkt->len;
         copy->flags = pkt->flags;
+        for (const struct pel_pkt *piece = pkt; piece != NULL; piece = piece->more) {
+            memcpy(copy->data + copy->len, piece->data, piece->len);
+            copy->len += piece->len;
+        }
         hand_over(steer, queue, to, copy, &q->counts.copied);
     }
 }
@@ -215,6 +217,12 @@ static struct pel_pkt *steer_pkt_alloc(struct pel_port *port, uint16_t queue)
     return pel_port_pkt_alloc(steer->real, real_queue(steer, queue));
 }
 
+static struct pel_pkt *steer_pkt_alloc_large(struct pel_port *port, uint16_t queue)
+{
+    struct steer *steer = of(port);
+    return pel_port_pkt_alloc_large(steer->real, real_queue(steer, queue));
+}
+
 static uint64_t load(const uint64_t *number)
 {
     return __atomic_load_n(number, __ATOMIC_RELAXED);
@@ -271,6 +279,7 @@ static void set_up(struct steer *steer, struct pel_port *real, const uint8_t *ke
     steer->ops.rx = steer_rx;
     steer->ops.tx = steer_tx;
     steer->ops.pkt_alloc = steer_pkt_alloc;
+    steer->ops.pkt_alloc_large = steer_pkt_alloc_large;
     steer->ops.stats = steer_stats;
     steer->ops.next_event_us = steer_next_event_us;
     steer->ops.close = steer_close;

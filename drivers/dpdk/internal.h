@@ -39,7 +39,7 @@ struct dpdk_port {
     struct pel_rss rss; /* port.rss points here when it is known */
     uint8_t rss_key[DPDK_MAX_RSS_KEY_LEN];
     struct rte_mempool *rx_pool;
-    struct rte_mempool *tx_pool; /* rx_pool itself when packets for sending are no larger */
+    struct rte_mempool *tx_pool; /* of large packets; rx_pool itself when those are no larger */
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
     struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
 };

@@ -17,13 +17,19 @@
 #define SIM_MAX_QUEUES 8
 #define SIM_MAX_PIECES 128 /* of one frame, at any sensible segment size */
 
+/* A port's pools: packets for a frame of the MTU, those for the largest frame, and those without bytes of
+ * their own, which show some of another's. */
+enum sim_kind { SIM_SMALL, SIM_LARGE, SIM_VIEW, SIM_KINDS };
+
 /* A packet of a pool. `bytes` is its own buffer of the pool's room, or with exact_buffers, while it holds a
- * received frame, `exact` is that frame's heap buffer. */
+ * received frame, `exact` is that frame's heap buffer. `num_refs`: its owner and the views of it. */
 struct sim_pkt {
     struct pel_pkt pkt;
     uint8_t *bytes;
     uint8_t *exact;
     struct sim_pool *pool;
+    uint32_t num_refs;
+    struct sim_pkt *base; /* of a view: whose bytes it shows */
     struct sim_pkt *next_free;
     struct sim_pkt *next_made;
 };
@@ -33,6 +39,7 @@ struct sim_pkt {
 struct sim_pool {
     const void *owner; /* the thread that uses the queue, as the address of its `self` */
     uint16_t index;    /* the queue's number */
+    enum sim_kind kind;
     uint32_t room_len;
     uint32_t max_packets;
     uint32_t num_made;
@@ -43,7 +50,7 @@ struct sim_pool {
     uint32_t num_returned;
 };
 
-void sim_pool_init(struct sim_pool *pool, uint32_t room_len, uint32_t max_packets);
+void sim_pool_init(struct sim_pool *pool, enum sim_kind kind, uint32_t room_len, uint32_t max_packets);
 
 /* Frees all packets, whoever has them. */
 void sim_pool_fini(struct sim_pool *pool);

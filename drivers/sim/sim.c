@@ -15,9 +15,17 @@
 #define MAX_COUNT           (1u << 24)
 #define PPM                 1000000u
 
+/* One large packet for so many small ones, but never fewer than MIN_LARGE. */
+#define SMALL_A_LARGE 16u
+#define MIN_LARGE     64u
+
+#define OFFLOADS                                                                                             \
+    (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM |     \
+     PEL_OFFLOAD_TSO | PEL_OFFLOAD_SCATTER)
+
 struct sim_wire;
 
-/* Packets of a queue of the peer that were freed here, to go back together. */
+/* Packets of one pool of a queue of the peer that were freed here, to go back together. */
 struct sim_batch {
     struct sim_pkt *first;
     struct sim_pkt *last;
@@ -25,9 +33,9 @@ struct sim_batch {
 };
 
 struct sim_queue {
-    _Alignas(SIM_CACHE_LINE) struct sim_pool pool;
-    struct sim_batch batches[SIM_MAX_QUEUES]; /* by the peer's queue */
-    uint32_t turn;                            /* which of the peer's queues is looked at first */
+    _Alignas(SIM_CACHE_LINE) struct sim_pool pools[SIM_KINDS];
+    struct sim_batch batches[SIM_MAX_QUEUES][SIM_KINDS]; /* by the peer's queue */
+    uint32_t turn;                                       /* which of the peer's queues is looked at first */
     struct pel_port_stats count;
 };
 
@@ -69,8 +77,9 @@ static struct sim_port *of(const struct pel_port *port)
 static struct sim_queue *enter(struct sim_port *sim, uint16_t queue)
 {
     struct sim_queue *q = &sim->queues[queue];
-    if (__atomic_load_n(&q->pool.owner, __ATOMIC_RELAXED) != &self)
-        __atomic_store_n(&q->pool.owner, &self, __ATOMIC_RELAXED);
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        if (__atomic_load_n(&q->pools[kind].owner, __ATOMIC_RELAXED) != &self)
+            __atomic_store_n(&q->pools[kind].owner, &self, __ATOMIC_RELAXED);
     return q;
 }
 
@@ -86,14 +95,15 @@ static void flush_batch(struct sim_batch *batch, struct sim_pool *pool)
 static void flush_batches(struct sim_port *sim, struct sim_queue *q)
 {
     for (uint16_t i = 0; i < sim->port.num_queues; i++)
-        flush_batch(&q->batches[i], &sim->peer->queues[i].pool);
+        for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+            flush_batch(&q->batches[i][kind], &sim->peer->queues[i].pools[kind]);
 }
 
 /* The peer's packet, freed by our thread: one atomic operation for many. Small pools cannot do without the
  * few that would wait here. */
 static void free_peers(struct sim_queue *q, struct sim_pkt *p)
 {
-    struct sim_batch *batch = &q->batches[p->pool->index];
+    struct sim_batch *batch = &q->batches[p->pool->index][p->pool->kind];
     p->next_free = batch->first;
     batch->first = p;
     if (batch->last == NULL)
@@ -107,25 +117,40 @@ static void free_peers(struct sim_queue *q, struct sim_pkt *p)
 static struct sim_queue *own_queue(struct sim_port *sim)
 {
     for (uint16_t i = 0; i < sim->port.num_queues; i++)
-        if (__atomic_load_n(&sim->queues[i].pool.owner, __ATOMIC_RELAXED) == &self)
+        if (__atomic_load_n(&sim->queues[i].pools[SIM_SMALL].owner, __ATOMIC_RELAXED) == &self)
             return &sim->queues[i];
     return NULL;
 }
 
-static void sim_pkt_free(struct pel_pkt *pkt)
+/* One reference less; with the last the packet goes back to its pool. */
+static void unref(struct sim_pkt *p)
 {
-    struct sim_pkt *p = (struct sim_pkt *)pkt;
     struct sim_queue *peers = NULL;
+    if (__atomic_load_n(&p->num_refs, __ATOMIC_ACQUIRE) > 1 &&
+        __atomic_sub_fetch(&p->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
     if (p->exact != NULL) {
         free(p->exact);
         p->exact = NULL;
     }
     if (__atomic_load_n(&p->pool->owner, __ATOMIC_RELAXED) == &self)
         sim_pool_give(p->pool, p);
-    else if ((peers = own_queue(of(pkt->port)->peer)) != NULL)
+    else if ((peers = own_queue(of(p->pkt.port)->peer)) != NULL)
         free_peers(peers, p);
     else
         sim_pool_return(p->pool, p, p, 1);
+}
+
+static void sim_pkt_free(struct pel_pkt *pkt)
+{
+    while (pkt != NULL) {
+        struct sim_pkt *p = (struct sim_pkt *)pkt, *base = p->base;
+        pkt = pkt->more;
+        p->base = NULL;
+        unref(p);
+        if (base != NULL)
+            unref(base);
+    }
 }
 
 static bool alloc_shall_fail(struct sim_port *sim)
@@ -140,16 +165,40 @@ static bool alloc_shall_fail(struct sim_port *sim)
     return true;
 }
 
-static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
+static struct pel_pkt *alloc(struct sim_port *sim, uint16_t queue, enum sim_kind kind)
 {
-    struct sim_port *sim = of(port);
     struct sim_queue *q = enter(sim, queue);
-    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&q->pool);
+    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&q->pools[kind]);
     if (p == NULL)
         return NULL;
-    p->pkt.port = port;
+    p->pkt.port = &sim->port;
     p->pkt.queue = queue;
     return &p->pkt;
+}
+
+static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), queue, SIM_SMALL);
+}
+
+static struct pel_pkt *sim_pkt_alloc_large(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), queue, SIM_LARGE);
+}
+
+static struct pel_pkt *sim_pkt_attach(struct pel_pkt *whole, uint16_t queue, uint8_t *data, uint32_t len)
+{
+    struct sim_pkt *base = (struct sim_pkt *)whole;
+    /* The queue that `whole` is from: its thread is this one, whatever it calls its queue. */
+    struct pel_pkt *pkt = alloc(of(whole->port), base->pool->index, SIM_VIEW);
+    assert(base->base == NULL);
+    if (pkt == NULL)
+        return NULL;
+    __atomic_add_fetch(&base->num_refs, 1, __ATOMIC_RELAXED);
+    ((struct sim_pkt *)pkt)->base = base;
+    pkt->data = data;
+    pkt->len = len;
+    return pkt;
 }
 
 /* What the receiver is told of a frame that comes over as it was sent. */
@@ -186,8 +235,10 @@ static struct sim_pkt *rx_direct(struct sim_port *sim, struct sim_queue *q, uint
 static struct sim_pkt *pack(struct sim_port *sim, uint16_t queue, const struct sim_frame *frame)
 {
     struct sim_queue *q = &sim->queues[queue];
-    bool fits = sim->wire->exact_buffers || frame->len <= q->pool.room_len;
-    struct sim_pkt *p = fits ? sim_pool_take(&q->pool) : NULL;
+    enum sim_kind kind =
+        sim->wire->exact_buffers || frame->len <= q->pools[SIM_SMALL].room_len ? SIM_SMALL : SIM_LARGE;
+    bool fits = sim->wire->exact_buffers || frame->len <= q->pools[kind].room_len;
+    struct sim_pkt *p = fits ? sim_pool_take(&q->pools[kind]) : NULL;
     if (p == NULL) {
         pel_count_add(fits ? &q->count.rx_no_buffers : &q->count.rx_missed, 1);
         free(frame->bytes);
@@ -224,12 +275,28 @@ static uint32_t sim_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **r
         if ((p = pack(sim, queue, &frame)) != NULL)
             ret_pkts[num++] = &p->pkt;
     for (uint32_t i = 0; i < num; i++)
-        bytes_len += ret_pkts[i]->len;
+        bytes_len += pel_pkt_frame_len(ret_pkts[i]);
     pel_count_add(&q->count.rx_packets, num);
     pel_count_add(&q->count.rx_bytes, bytes_len);
     if (num == 0)
         flush_batches(sim, q);
     return num;
+}
+
+/* A frame of pieces as one piece, in memory of its own, for whoever has to look into it. */
+static bool flatten(const struct pel_pkt *pkt, struct pel_pkt *ret_flat)
+{
+    *ret_flat = *pkt;
+    ret_flat->more = NULL;
+    ret_flat->data = malloc(pel_pkt_frame_len(pkt));
+    ret_flat->len = 0;
+    if (ret_flat->data == NULL)
+        return false;
+    for (; pkt != NULL; pkt = pkt->more) {
+        memcpy(ret_flat->data + ret_flat->len, pkt->data, pkt->len);
+        ret_flat->len += pkt->len;
+    }
+    return true;
 }
 
 static uint8_t *copy_of(const uint8_t *bytes, uint32_t len)
@@ -278,8 +345,10 @@ static bool is_sendable(const struct sim_port *sim, const struct pel_pkt *pkt)
 {
     bool tso = (pkt->flags & PEL_PKT_TX_TSO) != 0;
     uint32_t limit = tso ? sim->port.tso_max_len : sim->port.mtu + ETH_LEN;
-    uint32_t offloads = sim->port.offloads;
-    if (pkt->len == 0 || pkt->len > limit || (tso && (offloads & PEL_OFFLOAD_TSO) == 0))
+    uint32_t offloads = sim->port.offloads, len = pel_pkt_frame_len(pkt);
+    if (pkt->more != NULL && (offloads & PEL_OFFLOAD_SCATTER) == 0)
+        return false;
+    if (pkt->len == 0 || len > limit || (tso && (offloads & PEL_OFFLOAD_TSO) == 0))
         return false;
     if ((pkt->flags & PEL_PKT_TX_IP_CSUM) != 0 && (offloads & PEL_OFFLOAD_TX_IP_CSUM) == 0)
         return false;
@@ -289,7 +358,22 @@ static bool is_sendable(const struct sim_port *sim, const struct pel_pkt *pkt)
 static uint32_t num_pieces(const struct pel_pkt *pkt)
 {
     bool cut = (pkt->flags & PEL_PKT_TX_TSO) != 0 && pkt->tso_mss > 0;
-    return cut ? pkt->len / pkt->tso_mss + 1 : 1;
+    return cut ? pel_pkt_frame_len(pkt) / pkt->tso_mss + 1 : 1;
+}
+
+/* The test's tap and the queued wire read frames as one piece. False: there is no memory, the frame is lost.
+ */
+static bool send_flat(struct sim_port *sim, const struct pel_pkt *pkt, uint64_t now_us, bool *ret_carry)
+{
+    struct pel_pkt flat;
+    if (pkt->more != NULL && !flatten(pkt, &flat))
+        return false;
+    const struct pel_pkt *whole = pkt->more != NULL ? &flat : pkt;
+    *ret_carry = sim->tap == NULL || sim->tap(sim->tap_arg, whole->data, whole->len);
+    bool sent = sim->wire->direct || !*ret_carry || send_copy(sim, whole, now_us);
+    if (whole == &flat)
+        free(flat.data);
+    return sent;
 }
 
 static bool push_direct(struct sim_port *sim, uint16_t queue, struct sim_pkt *p)
@@ -302,8 +386,8 @@ static bool push_direct(struct sim_port *sim, uint16_t queue, struct sim_pkt *p)
 static bool tx_one(struct sim_port *sim, uint16_t queue, struct pel_pkt *pkt, uint64_t now_us)
 {
     struct sim_queue *q = &sim->queues[queue];
-    uint32_t len = pkt->len;
-    bool direct = sim->wire->direct;
+    uint32_t len = pel_pkt_frame_len(pkt);
+    bool direct = sim->wire->direct, carry = true;
     if (!direct && !sim_line_has_room(sim->out, num_pieces(pkt)) && num_pieces(pkt) <= sim->out->cap_heap)
         return false;
     if (!is_sendable(sim, pkt) || num_pieces(pkt) > sim->out->cap_heap) {
@@ -311,11 +395,10 @@ static bool tx_one(struct sim_port *sim, uint16_t queue, struct pel_pkt *pkt, ui
         sim_pkt_free(pkt);
         return true;
     }
-    bool carry = sim->tap == NULL || sim->tap(sim->tap_arg, pkt->data, pkt->len);
-    if (carry && direct && !push_direct(sim, queue, (struct sim_pkt *)pkt))
+    bool sent = (direct && sim->tap == NULL) || send_flat(sim, pkt, now_us, &carry);
+    if (sent && carry && direct && !push_direct(sim, queue, (struct sim_pkt *)pkt))
         return false;
-    bool sent = !carry || direct || send_copy(sim, pkt, now_us);
-    if (!carry || !direct)
+    if (!sent || !carry || !direct)
         sim_pkt_free(pkt);
     pel_count_add(sent ? &q->count.tx_packets : &q->count.tx_errors, 1);
     pel_count_add(&q->count.tx_bytes, sent ? len : 0);
@@ -338,6 +421,17 @@ static uint64_t load(const uint64_t *number)
     return __atomic_load_n(number, __ATOMIC_RELAXED);
 }
 
+static uint32_t queue_in_use(const struct sim_port *sim, uint16_t queue)
+{
+    uint32_t num = 0;
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++) {
+        num += sim_pool_in_use(&sim->queues[queue].pools[kind]);
+        for (uint16_t i = 0; i < sim->port.num_queues; i++)
+            num -= __atomic_load_n(&sim->peer->queues[i].batches[queue][kind].num, __ATOMIC_RELAXED);
+    }
+    return num;
+}
+
 static void sim_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
 {
     struct sim_port *sim = of(port);
@@ -351,9 +445,7 @@ static void sim_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
         stats.tx_packets += load(&count->tx_packets);
         stats.tx_bytes += load(&count->tx_bytes);
         stats.tx_errors += load(&count->tx_errors);
-        stats.num_pkts_in_use += sim_pool_in_use(&sim->queues[i].pool);
-        for (uint16_t k = 0; k < port->num_queues; k++)
-            stats.num_pkts_in_use -= __atomic_load_n(&sim->peer->queues[k].batches[i].num, __ATOMIC_RELAXED);
+        stats.num_pkts_in_use += queue_in_use(sim, i);
     }
     *ret_stats = stats;
 }
@@ -387,7 +479,8 @@ static void port_fini(struct sim_port *sim)
     free(sim->rings);
     sim_sorter_fini(&sim->sorter);
     for (uint16_t i = 0; i < sim->port.num_queues; i++)
-        sim_pool_fini(&sim->queues[i].pool);
+        for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+            sim_pool_fini(&sim->queues[i].pools[kind]);
 }
 
 static void wire_free(struct sim_wire *wire)
@@ -427,6 +520,8 @@ static const struct pel_port_ops sim_ops = {
     .rx = sim_rx,
     .tx = sim_tx,
     .pkt_alloc = sim_pkt_alloc,
+    .pkt_alloc_large = sim_pkt_alloc_large,
+    .pkt_attach = sim_pkt_attach,
     .pkt_free = sim_pkt_free,
     .stats = sim_stats,
     .next_event_us = sim_next_event_us,
@@ -460,7 +555,7 @@ static enum pel_err complete_config(struct pel_sim_wire_config *config)
     if (config->mtu < MIN_MTU || config->mtu > MAX_MTU || config->tso_max_len > MAX_FRAME_LEN)
         return PEL_E_ARG;
     if (config->num_queues > SIM_MAX_QUEUES || config->queue_len > MAX_COUNT ||
-        config->max_packets > MAX_COUNT || config->offloads >= PEL_OFFLOAD_RSS)
+        config->max_packets > MAX_COUNT || (config->offloads & ~OFFLOADS) != 0)
         return PEL_E_ARG;
     return impair_is_valid(&config->a_to_b) && impair_is_valid(&config->b_to_a) ? PEL_OK : PEL_E_ARG;
 }
@@ -480,12 +575,23 @@ static void spread_init(struct sim_port *sim, const struct pel_sim_wire_config *
     sim->port.offloads |= PEL_OFFLOAD_RSS;
 }
 
+static void queue_init(struct sim_queue *q, uint16_t index, const struct pel_sim_wire_config *config)
+{
+    uint32_t num_large = config->max_packets / SMALL_A_LARGE;
+    sim_pool_init(&q->pools[SIM_SMALL], SIM_SMALL, config->mtu + ETH_LEN, config->max_packets);
+    sim_pool_init(&q->pools[SIM_VIEW], SIM_VIEW, 0, config->max_packets);
+    if (config->tso_max_len > 0)
+        sim_pool_init(&q->pools[SIM_LARGE], SIM_LARGE, config->tso_max_len,
+                      num_large > MIN_LARGE ? num_large : MIN_LARGE);
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        q->pools[kind].index = index;
+}
+
 static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *config, struct sim_wire *wire,
                       char end)
 {
     /* Locally administered addresses, 'P' 'E' 'L'. */
     const uint8_t mac[6] = {0x02, 'P', 'E', 'L', 0, (uint8_t)end};
-    uint32_t frame_len = config->mtu + ETH_LEN;
     sim->port.ops = &sim_ops;
     snprintf(sim->port.name, sizeof sim->port.name, "sim-%c", end);
     memcpy(sim->port.mac, mac, sizeof mac);
@@ -498,11 +604,8 @@ static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *co
     sim->out = end == 'a' ? &wire->a_to_b : &wire->b_to_a;
     sim->in = end == 'a' ? &wire->b_to_a : &wire->a_to_b;
     spread_init(sim, config);
-    for (uint16_t i = 0; i < config->num_queues; i++) {
-        sim_pool_init(&sim->queues[i].pool, config->tso_max_len > frame_len ? config->tso_max_len : frame_len,
-                      config->max_packets);
-        sim->queues[i].pool.index = i;
-    }
+    for (uint16_t i = 0; i < config->num_queues; i++)
+        queue_init(&sim->queues[i], i, config);
 }
 
 static enum pel_err rings_init(struct sim_port *sim, const struct pel_sim_wire_config *config)
@@ -596,5 +699,5 @@ void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num)
 void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets)
 {
     for (uint16_t i = 0; i < port->num_queues; i++)
-        of(port)->queues[i].pool.max_packets = max_packets;
+        of(port)->queues[i].pools[SIM_SMALL].max_packets = max_packets;
 }
