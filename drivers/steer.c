@@ -197,6 +197,11 @@ static uint32_t steer_rx(struct pel_port *port, uint16_t queue, struct pel_pkt *
     return kept;
 }
 
+static void steer_hand_over(struct pel_port *port, uint16_t from, uint16_t to, struct pel_pkt *pkt)
+{
+    hand_over(of(port), from, to, pkt, &of(port)->queues[from].counts.handed_over);
+}
+
 /* ---- the rest of a port ---- */
 
 static uint32_t steer_tx(struct pel_port *port, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
@@ -280,6 +285,7 @@ static void set_up(struct steer *steer, struct pel_port *real, const uint8_t *ke
     steer->ops.tx = steer_tx;
     steer->ops.pkt_alloc = steer_pkt_alloc;
     steer->ops.pkt_alloc_large = steer_pkt_alloc_large;
+    steer->ops.hand_over = steer_hand_over;
     steer->ops.stats = steer_stats;
     steer->ops.next_event_us = steer_next_event_us;
     steer->ops.close = steer_close;

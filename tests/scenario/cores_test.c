@@ -34,6 +34,7 @@ enum spread { SPREAD_KNOWN, SPREAD_SECRET, SPREAD_NONE };
 
 struct cores_config {
     uint64_t seed;
+    bool fragments; /* a router in between cuts what has a payload */
     enum spread spread;
     uint16_t num_engines;
     bool tls;
@@ -58,6 +59,8 @@ struct host {
 
 struct cores {
     struct cores_config config;
+    struct pel_port *wires[NUM_HOSTS];
+    uint32_t num_cut;
     struct world world; /* clock, slots and keyrings */
     struct host hosts[NUM_HOSTS];
 };
@@ -209,9 +212,54 @@ static bool open_port(struct cores *cores, int host_index, struct pel_port *wire
     return pel_steer_open(wire, cores->config.num_engines, key, &host->port) == PEL_OK;
 }
 
+/* ---- a router that cuts IPv4 packets of TCP in two ---- */
+
+static void put_fragment(struct pel_port *to, const uint8_t *frame, uint32_t at, uint32_t len, bool more)
+{
+    uint8_t piece[2000];
+    uint32_t sum = 0;
+    memcpy(piece, frame, 34);
+    memcpy(piece + 34, frame + 34 + at, len);
+    piece[16] = (uint8_t)((20 + len) >> 8);
+    piece[17] = (uint8_t)(20 + len);
+    piece[20] = (uint8_t)((more ? 0x20 : 0) | at / 8 >> 8);
+    piece[21] = (uint8_t)(at / 8);
+    piece[24] = piece[25] = 0;
+    for (int i = 14; i < 34; i += 2)
+        sum += (uint32_t)piece[i] << 8 | piece[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~(sum + (sum >> 16));
+    piece[24] = (uint8_t)(sum >> 8);
+    piece[25] = (uint8_t)sum;
+    if (pel_sim_inject(to, piece, 34 + len) != PEL_OK)
+        abort();
+}
+
+static bool cut(struct cores *cores, int host, const uint8_t *frame, size_t len)
+{
+    bool is_tcp4 =
+        len > 34 + 20 + 200 && frame[12] == 8 && frame[13] == 0 && frame[14] == 0x45 && frame[23] == 6;
+    if (!is_tcp4)
+        return true;
+    put_fragment(cores->wires[1 - host], frame, 0, 104, true);
+    put_fragment(cores->wires[1 - host], frame, 104, (uint32_t)len - 34 - 104, false);
+    cores->num_cut++;
+    return false;
+}
+
+static bool cut_of_a(void *arg, const uint8_t *frame, size_t len)
+{
+    return cut(arg, HOST_A, frame, len);
+}
+
+static bool cut_of_b(void *arg, const uint8_t *frame, size_t len)
+{
+    return cut(arg, HOST_B, frame, len);
+}
+
 static bool cores_open(struct cores *cores, const struct cores_config *config)
 {
-    struct pel_port *wires[NUM_HOSTS];
+    struct pel_port **wires = cores->wires;
     memset(cores, 0, sizeof *cores);
     cores->config = *config;
     cores->world.time = (struct pel_virtual_clock){.now_us = 1000000, .wall_s_at_zero = 1780272000};
@@ -229,6 +277,10 @@ static bool cores_open(struct cores *cores, const struct cores_config *config)
         .exact_buffers = true,
     };
     bool ok = pel_sim_wire_open(&wire, &cores->world.clock, &wires[HOST_A], &wires[HOST_B]) == PEL_OK;
+    if (ok && config->fragments) {
+        pel_sim_tap(wires[HOST_A], cut_of_a, cores);
+        pel_sim_tap(wires[HOST_B], cut_of_b, cores);
+    }
     for (int host = 0; ok && host < NUM_HOSTS; host++) {
         pel_generation_slot_init(&cores->world.slots[host]);
         ok = open_port(cores, host, wires[host]);
@@ -323,7 +375,8 @@ static void check_host(const struct cores *cores, int index)
     pel_steer_counts(host->port, &counts);
     PEL_EXPECT_EQ(counts.lost, 0);
     PEL_EXPECT(counts.copied > 0); /* everyone heard who the neighbour is */
-    PEL_EXPECT_EQ(counts.handed_over > 0, cores->config.spread != SPREAD_KNOWN);
+    PEL_EXPECT_EQ(counts.handed_over > 0, cores->config.spread != SPREAD_KNOWN || cores->config.fragments);
+    PEL_EXPECT_EQ(cores->num_cut > 100, cores->config.fragments);
 }
 
 static void run(const struct cores_config *config)
@@ -373,6 +426,15 @@ PEL_TEST(cores, ports_that_spread_as_they_please)
 PEL_TEST(cores, ports_of_one_queue)
 {
     run_seeds(SPREAD_NONE);
+}
+
+/* Fragments go by their addresses, the segment that they make to its flow. */
+PEL_TEST(cores, fragments_of_segments)
+{
+    for (enum spread spread = SPREAD_KNOWN; spread <= SPREAD_NONE; spread++) {
+        const struct cores_config config = {.seed = 9, .spread = spread, .num_engines = 3, .fragments = true};
+        run(&config);
+    }
 }
 
 PEL_TEST(cores, tls)
