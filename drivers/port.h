@@ -86,8 +86,8 @@ struct pel_port_ops {
     struct pel_pkt *(*pkt_alloc_large)(struct pel_port *port, uint16_t queue);
     /* Only with PEL_OFFLOAD_SCATTER. */
     struct pel_pkt *(*pkt_attach)(struct pel_pkt *of, uint16_t queue, uint8_t *data, uint32_t len);
-    /* Gives a packet to who owns queue `to`, as if it had come there; takes it. The thread of `from`. Only where
-     * pel_port.rss says that there are several; may be NULL. */
+    /* Gives a packet to who owns queue `to`, as if it had come there; takes it. The thread of `from`.
+     * Only where pel_port.rss says that there are several; may be NULL. */
     void (*hand_over)(struct pel_port *port, uint16_t from, uint16_t to, struct pel_pkt *pkt);
     void (*pkt_free)(struct pel_pkt *pkt);
     void (*stats)(struct pel_port *port, struct pel_port_stats *ret_stats);

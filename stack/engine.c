@@ -233,7 +233,8 @@ static void sleep_a_little(struct pel_engine *engine)
 void pel_engine_run(struct pel_engine *engine)
 {
     uint32_t num_idle = 0;
-    engine->thread = pthread_self();
+    if (!pthread_equal(engine->thread, pthread_self())) /* others may read it already */
+        engine->thread = pthread_self();
     while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
         num_idle = pel_engine_step(engine) ? 0 : num_idle + 1;
         if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Segments that came in fragments, where several instances share an address. Only the first fragment has the
- * ports, so that all are brought to the instance of their two addresses; what they make together may belong to
- * a connection of another one, and goes there as a frame of its own.
+ * Segments that came in fragments, where several instances share an address. Only the first fragment has
+ * the ports, so that all are brought to the instance of their two addresses; what they make together may
+ * belong to a connection of another one, and goes there as a frame of its own.
  */
 #include "stack/lwip/private.h"
 
