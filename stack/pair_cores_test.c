@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <pellucid/socket.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stack/engine.h"
 #include "stack/socket.h"
 #include "tests/harness/harness.h"
+#include "tests/scenario/rings.h"
 
 #define NUM_ENGINES 2
 #define NUM_THREADS 4
@@ -260,13 +262,35 @@ static void *serve(void *arg)
 
 /* ---- the tests ---- */
 
+static const char tls_policy[] =
+    "TTLSRule SERVER\n{\n LocalPortRange 7000-7001\n Direction Inbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef server\n}\n"
+    "TTLSRule CLIENT\n{\n RemotePortRange 7000-7001\n Direction Outbound\n TTLSGroupActionRef on\n"
+    " TTLSEnvironmentActionRef client\n}\n"
+    "TTLSGroupAction on\n{\n TTLSEnabled On\n}\n"
+    "TTLSEnvironmentAction server\n{\n HandshakeRole Server\n"
+    " TTLSKeyringParms\n {\n Keyring tester/server\n }\n}\n"
+    "TTLSEnvironmentAction client\n{\n HandshakeRole Client\n"
+    " TTLSKeyringParms\n {\n Keyring tester/client\n }\n}\n";
+
 struct bench {
     struct pel_pair *pair;
     struct echo echoes[NUM_ENGINES];
 };
 
-static bool bench_open(struct bench *bench)
+/* Writes the policy into the rings' directory, which goes at the end. */
+static const char *policy_file(char *ret_path, size_t cap)
 {
+    snprintf(ret_path, cap, "%s/policy", rings_dir());
+    FILE *file = fopen(ret_path, "w");
+    if (file == NULL || fputs(tls_policy, file) < 0 || fclose(file) != 0)
+        abort();
+    return ret_path;
+}
+
+static bool bench_open(struct bench *bench, bool tls)
+{
+    char path[128];
     struct pel_pair_options options = {.cores = {-1, -1},
                                        .num_engines = NUM_ENGINES,
                                        .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
@@ -274,6 +298,10 @@ static bool bench_open(struct bench *bench)
     const struct pel_sockets_config config = {.buffer_len = 8192, .clock = pel_clock_real()};
     struct pel_engine *engines[NUM_ENGINES];
     struct pel_error error = {.text = ""};
+    if (tls) {
+        options.policy_files[0] = options.policy_files[1] = policy_file(path, sizeof path);
+        options.keyring_dir = rings_dir();
+    }
     if (pel_pair_start(&options, &bench->pair, &error) != PEL_OK) {
         pel_test_fail(__FILE__, __LINE__, "%s", error.text);
         return false;
@@ -288,7 +316,7 @@ static bool bench_open(struct bench *bench)
 }
 
 struct opened {
-    uint64_t in, out;
+    uint64_t in, out, tls;
 };
 
 static void read_opened(struct pel_engine *engine, void *arg)
@@ -296,10 +324,11 @@ static void read_opened(struct pel_engine *engine, void *arg)
     struct opened *opened = arg;
     opened->in = engine->counters.stat[PEL_STAT_tcp_opened_in];
     opened->out = engine->counters.stat[PEL_STAT_tcp_opened_out];
+    opened->tls = engine->counters.stat[PEL_STAT_map_tls];
 }
 
 /* That every engine of both sides had its share of `num` connections, of those that came in or went out. */
-static void check_shares(struct bench *bench, int side, bool is_in, uint32_t num)
+static void check_shares(struct bench *bench, int side, bool is_in, uint32_t num, bool tls)
 {
     uint64_t sum = 0;
     for (int i = 0; i < NUM_ENGINES; i++) {
@@ -308,6 +337,7 @@ static void check_shares(struct bench *bench, int side, bool is_in, uint32_t num
         uint64_t share = is_in ? opened.in : opened.out;
         PEL_EXPECT(share > num / 8);
         sum += share;
+        PEL_EXPECT_EQ(opened.tls, tls ? share : 0);
     }
     PEL_EXPECT_EQ(sum, num);
 }
@@ -328,29 +358,35 @@ static void run_users(struct user users[NUM_THREADS], void *(*main)(void *arg), 
     }
 }
 
-PEL_TEST(pair_cores, sockets_connect_from_every_engine)
+static void check_connecting(bool tls)
 {
     struct user users[NUM_THREADS];
     struct bench bench = {0};
-    if (!bench_open(&bench))
+    if (!bench_open(&bench, tls))
         return;
     run_users(users, use, -1);
     for (int i = 0; i < NUM_THREADS; i++) {
         pthread_join(users[i].thread, NULL);
         PEL_EXPECT_EQ(users[i].num_good, NUM_EACH);
     }
-    check_shares(&bench, 0, false, NUM_THREADS * NUM_EACH);
-    check_shares(&bench, 1, true, NUM_THREADS * NUM_EACH);
+    check_shares(&bench, 0, false, NUM_THREADS * NUM_EACH, tls);
+    check_shares(&bench, 1, true, NUM_THREADS * NUM_EACH, tls);
     bench_close(&bench);
 }
 
-PEL_TEST(pair_cores, one_listening_socket_is_served_by_every_engine)
+PEL_TEST(pair_cores, sockets_connect_from_every_engine)
+{
+    check_connecting(false);
+    check_connecting(true);
+}
+
+static void check_listening(bool tls)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(SERVED_PORT)};
     uint32_t num_ended = 0, num_wrong = 0, num_good = 0;
     struct user users[NUM_THREADS];
     struct bench bench = {0};
-    if (!bench_open(&bench))
+    if (!bench_open(&bench, tls))
         return;
     int listener = pel_socket(AF_INET, SOCK_STREAM, 0);
     PEL_EXPECT_EQ(pel_bind(listener, (struct sockaddr *)&at, sizeof at), 0);
@@ -371,8 +407,14 @@ PEL_TEST(pair_cores, one_listening_socket_is_served_by_every_engine)
     }
     PEL_EXPECT_EQ(num_good, NUM_ENGINES * NUM_EACH);
     pel_close(listener);
-    check_shares(&bench, 0, true, NUM_ENGINES * NUM_EACH);
+    check_shares(&bench, 0, true, NUM_ENGINES * NUM_EACH, tls);
     bench_close(&bench);
+}
+
+PEL_TEST(pair_cores, one_listening_socket_is_served_by_every_engine)
+{
+    check_listening(false);
+    check_listening(true);
 }
 
 /* A datagram socket is bound on every engine: whichever the answer comes to, it reaches the socket. */
@@ -381,7 +423,7 @@ PEL_TEST(pair_cores, datagrams_come_back_on_any_engine)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ECHO_PORT)};
     struct timeval limit = {.tv_sec = 10};
     struct bench bench = {0};
-    if (!bench_open(&bench))
+    if (!bench_open(&bench, false))
         return;
     inet_pton(AF_INET, "10.7.0.2", &to.sin_addr);
     for (int i = 0; i < 40; i++) {
