@@ -81,6 +81,7 @@ PEL_TEST(sim_queues, what_is_no_ip_goes_to_the_first)
         PEL_EXPECT_EQ(pel_port_rx(w.b, queue, &pkt, 1), 0);
     PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), w.time.now_us); /* sorted, and waiting */
     PEL_EXPECT_EQ(test_receive(w.b), 4711);
+    test_wire_close(&w);
     config.num_queues = 9;
     PEL_EXPECT(!test_wire_open(&w, &config));
 }

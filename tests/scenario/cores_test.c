@@ -295,8 +295,11 @@ static bool cores_open(struct cores *cores, const struct cores_config *config)
 static void cores_close(struct cores *cores)
 {
     for (int host = 0; host < NUM_HOSTS; host++)
-        for (uint16_t engine = 0; engine < cores->config.num_engines; engine++)
+        for (uint16_t engine = 0; engine < cores->config.num_engines; engine++) {
+            pel_listener_close(cores->hosts[host].listeners[engine]);
+            pel_udp_socket_close(cores->hosts[host].udps[engine]);
             pel_engine_close(cores->hosts[host].engines[engine]);
+        }
     for (int host = 0; host < NUM_HOSTS; host++) {
         pel_port_close(cores->hosts[host].port);
         pel_generation_slot_fini(&cores->world.slots[host]);

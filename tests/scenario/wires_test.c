@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole hosts on DPDK's wires in memory, in real time: virtio-user with vhost in one process, with offloads and
- * frames far larger than the MTU; memif between two processes, with one engine and with two. Real connections,
- * every byte compared.
+ * Whole hosts on DPDK's wires in memory, in real time: virtio-user with vhost in one process, with
+ * offloads and frames far larger than the MTU; memif between two processes, with one engine and with two.
+ * Real connections, every byte compared.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,8 +148,10 @@ static const char *run(struct side *sides, int num, char ret_text[TEST_TEXT_LEN]
 static const char *close_side(struct side *side, char ret_text[TEST_TEXT_LEN])
 {
     struct pel_port_stats stats;
-    for (uint16_t i = 0; i < side->num_engines; i++)
+    for (uint16_t i = 0; i < side->num_engines; i++) {
+        pel_listener_close(side->listeners[i]);
         pel_engine_close(side->engines[i]);
+    }
     side->port->ops->stats(side->port, &stats);
     pel_generation_slot_fini(&side->slot);
     CHECK(stats.num_pkts_in_use == 0);
