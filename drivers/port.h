@@ -102,7 +102,8 @@ struct pel_port {
     char name[32];
     uint8_t mac[6];
     uint16_t num_queues;
-    bool any_thread_alloc;     /* pkt_alloc is for every thread, not only the queue's */
+    bool any_thread_alloc;     /* a queue may be shared: pkt_alloc is for every thread, and one may receive
+                                * while another sends */
     const struct pel_rss *rss; /* how flows are spread over the queues; NULL: not known, or one queue */
     uint32_t mtu;              /* IP packet bytes, 576 to 9216 */
     uint32_t offloads;         /* enum pel_offload, what the driver really does */

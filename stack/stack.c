@@ -328,9 +328,13 @@ static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr
     if (config->engine.count == 1)
         return PEL_OK;
     enum pel_err err = pel_steer_open(stack->port, (uint16_t)config->engine.count, NULL, &stack->port);
-    return err == PEL_OK ? err
-                         : pel_error_set(reterr, err, "port %s: cannot be shared by %u engines: %s", device,
-                                         config->engine.count, pel_err_text(err));
+    return err == PEL_OK
+               ? err
+               : pel_error_set(reterr, err,
+                               "port %s: the device has %u queues, which cannot be shared by %u engines: "
+                               "give it as many, or set engine.count to %u",
+                               device, stack->port->num_queues, config->engine.count,
+                               stack->port->num_queues);
 }
 
 static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *reterr)

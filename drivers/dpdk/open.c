@@ -284,6 +284,8 @@ static enum pel_err configure(struct opening *o)
     if (error != 0)
         return failed(o, error, "agree on the queues' lengths");
     struct pel_port *port = &o->dpdk->port;
+    /* af_xdp's driver (22.11) leaves frames unsent when one thread receives and another sends on a queue. */
+    port->any_thread_alloc = strcmp(o->info.driver_name, "net_af_xdp") != 0;
     port->num_queues = c->num_queues;
     port->mtu = c->mtu;
     port->offloads = granted;
@@ -451,7 +453,6 @@ enum pel_err pel_dpdk_port_open(const struct pel_dpdk_port_config *config, struc
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "port %s: out of memory", config->device);
     memset(o.dpdk, 0, sizeof *o.dpdk);
     o.dpdk->port.ops = &dpdk_port_ops;
-    o.dpdk->port.any_thread_alloc = true;
     o.dpdk->max_frame_len = o.config.mtu + RTE_ETHER_HDR_LEN;
     snprintf(o.dpdk->port.name, sizeof o.dpdk->port.name, "%.31s", o.name);
     enum pel_err err = make_device(&o);

@@ -119,7 +119,9 @@ def af_xdp_case(lab):
 
 def af_xdp_engines_case(lab):
     af_xdp_possible()
-    engines_case(lab, "net_af_xdp0,iface=veth1", 2)
+    with Veth(lab, 1500):
+        expect_failure(lab, lab.config("httpd", POLICY, device="net_af_xdp0,iface=veth1", more="engine:\n  count: 2\n"),
+                       "has 1 queues, which cannot be shared by 2 engines")
 
 
 def programs_case(lab, server, client, num_engines):
@@ -234,7 +236,7 @@ def cases(lab, reporter):
                          ("net_af_packet0,iface=veth1,qpairs=1", "af_packet with one queue")):
         reporter.case(f"httpd with two engines on {name}", lambda device=device: engines_case(lab, device, 2))
     reporter.case("httpd on af_xdp", lambda: af_xdp_case(lab))
-    reporter.case("httpd with two engines on af_xdp with one queue", lambda: af_xdp_engines_case(lab))
+    reporter.case("two engines on af_xdp with one queue are refused", lambda: af_xdp_engines_case(lab))
     memory_cases(lab, reporter.case)
     failure_cases(lab, reporter.case)
 
