@@ -125,6 +125,66 @@ PEL_TEST(steer, a_single_queue_serves_all)
     bench_close(&bench);
 }
 
+/* A port that says one thing and does another is found out, and its frames go to their engines all the
+ * same. */
+PEL_TEST(steer, a_port_that_does_not_do_as_it_says)
+{
+    uint8_t key[PEL_RSS_KEY_LEN];
+    struct pel_sim_wire_config config = {
+        .num_queues = NUM, .secret_rss = true, .rss_key = key, .queue_len = 8192, .exact_buffers = true};
+    struct bench bench = {0};
+    struct pel_rss said;
+    uint32_t num[NUM] = {0}, wrong = 0;
+    uint8_t frame[200];
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)(i * i * 41 + 7);
+    pel_rss_init(&said, pel_rss_symmetric_key, NUM, 128);
+    said.types = PEL_RSS_TCP4 | PEL_RSS_TCP6;
+    PEL_REQUIRE(test_wire_open(&bench.wire, &config));
+    bench.wire.b->rss = &said;
+    PEL_REQUIRE(pel_steer_open(bench.wire.b, NUM, NULL, &bench.b) == PEL_OK);
+    for (int i = 0; i < 5000; i++) {
+        uint32_t len = make_flow(frame, (uint16_t)(50000 + i % 500), i % 2 == 0);
+        send_bytes(&bench, frame, len);
+        if (i % 500 == 499)
+            receive_all(&bench, num, &wrong);
+    }
+    PEL_EXPECT_EQ(num[0] + num[1] + num[2], 5000);
+    PEL_EXPECT_EQ(wrong, 0);
+    bench_close(&bench);
+}
+
+/* One that does is believed after a while, and not asked any more. */
+PEL_TEST(steer, a_port_that_does_as_it_says_is_believed)
+{
+    struct pel_sim_wire_config config = {
+        .seed = 3, .num_queues = NUM, .queue_len = 8192, .exact_buffers = true};
+    struct bench bench = {0};
+    struct pel_rss *said;
+    uint32_t num[NUM] = {0}, wrong = 0;
+    uint8_t frame[200];
+    PEL_REQUIRE(bench_open(&bench, &config));
+    for (int i = 0; i < 8000; i++) {
+        uint32_t len = make_flow(frame, (uint16_t)(50000 + i % 500), true);
+        send_bytes(&bench, frame, len);
+        if (i % 500 == 499)
+            receive_all(&bench, num, &wrong);
+    }
+    PEL_EXPECT(num[0] > 1000 && num[1] > 1000 && num[2] > 1000 && wrong == 0);
+    /* Another table now, of which the port knows nothing: only who still looks would hand over. */
+    said = (struct pel_rss *)(uintptr_t)bench.b->rss;
+    for (uint32_t i = 0; i < said->reta_len; i++)
+        said->reta[i] = (uint16_t)((said->reta[i] + 1) % NUM);
+    uint32_t len = make_flow(frame, 50000, true);
+    send_bytes(&bench, frame, len);
+    len = make_flow(frame, 50000, false); /* IPv6 has not shown yet that it is right */
+    send_bytes(&bench, frame, len);
+    memset(num, 0, sizeof num);
+    receive_all(&bench, num, &wrong);
+    PEL_EXPECT_EQ(wrong, 1);
+    bench_close(&bench);
+}
+
 static void note_wake(void *arg)
 {
     ++*(uint32_t *)arg;

@@ -32,12 +32,14 @@ void dpdk_rss_ask(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, s
     bool has_table = info->reta_size > 0 && info->reta_size <= PEL_RSS_RETA_MAX &&
                      (info->reta_size & (info->reta_size - 1)) == 0;
     bool has_key = info->hash_key_size >= PEL_RSS_KEY_LEN && info->hash_key_size <= DPDK_MAX_RSS_KEY_LEN;
-    if (!has_table || !has_key || functions_of(info) == 0)
+    /* Some drivers do not say how long their keys are: they keep theirs, which is read back. */
+    if (!has_table || (!has_key && info->hash_key_size != 0) || functions_of(info) == 0)
         return;
     pel_random_bytes(dpdk->rss_key, sizeof dpdk->rss_key);
     conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf->rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){
-        .rss_key = dpdk->rss_key, .rss_key_len = info->hash_key_size, .rss_hf = functions_of(info)};
+    conf->rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){.rss_key = has_key ? dpdk->rss_key : NULL,
+                                                           .rss_key_len = info->hash_key_size,
+                                                           .rss_hf = functions_of(info)};
     dpdk->rss_asked = true;
 }
 
@@ -69,7 +71,8 @@ static bool read_table(uint16_t id, uint16_t num_queues, struct pel_rss *rss)
 bool dpdk_rss_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
 {
     uint8_t key[DPDK_MAX_RSS_KEY_LEN] = {0};
-    struct rte_eth_rss_conf conf = {.rss_key = key, .rss_key_len = info->hash_key_size};
+    struct rte_eth_rss_conf conf = {
+        .rss_key = key, .rss_key_len = info->hash_key_size != 0 ? info->hash_key_size : PEL_RSS_KEY_LEN};
     uint16_t num_queues = dpdk->port.num_queues;
     /* With ours set, and read back, whatever the device made of it. */
     if (!set_table(dpdk->id, info->reta_size, num_queues) ||
