@@ -69,6 +69,36 @@ static void expect_refused(struct engine *engine, const struct pel_aead_job *goo
     free(out);
 }
 
+/* The same from pieces of random lengths, right and with one bit wrong in the tag. */
+static void compare_pieces(struct engine *engine, const struct pel_aead_job *whole, const uint8_t *plain,
+                           struct pel_prng *prng)
+{
+    size_t len = whole->in_len - PEL_AEAD_TAG_LEN, at = 0, num = 0;
+    uint8_t tag[PEL_AEAD_TAG_LEN], *out = calloc(1, len + 1), *zeros = calloc(1, len + 1);
+    struct pel_piece pieces[40];
+    for (; at < len && num < 39; num++) {
+        size_t part_len = pel_prng_below(prng, 1 + (len - at) / (1 + pel_prng_below(prng, 6)));
+        pieces[num] = (struct pel_piece){whole->in + at, part_len};
+        at += part_len;
+    }
+    pieces[num++] = (struct pel_piece){whole->in + at, len - at};
+    memcpy(tag, whole->in + len, sizeof tag);
+    struct pel_aead_job job = *whole;
+    job.in = NULL;
+    job.in_len = 0;
+    job.pieces = pieces;
+    job.num_pieces = num;
+    job.tag = tag;
+    job.out = out;
+    PEL_EXPECT_ERR(engine->ops->open(engine->ctx, &job), PEL_OK);
+    PEL_EXPECT_MEM(out, plain, len);
+    tag[pel_prng_below(prng, sizeof tag)] ^= 1;
+    PEL_EXPECT_ERR(engine->ops->open(engine->ctx, &job), PEL_E_TLS_BAD_RECORD_MAC);
+    PEL_EXPECT_MEM(out, zeros, len);
+    free(out);
+    free(zeros);
+}
+
 /* One message of `len` bytes with a tail, sealed by both, opened by both. `shift`: addresses that are not
  * aligned. */
 static void compare(struct engine engines[2], size_t len, size_t tail_len, size_t shift,
@@ -101,6 +131,7 @@ static void compare(struct engine engines[2], size_t len, size_t tail_len, size_
         PEL_EXPECT_ERR(engines[i].ops->open(engines[i].ctx, &job), PEL_OK);
         PEL_EXPECT_MEM(opened + shift, plain + shift, len + tail_len);
         expect_refused(&engines[i], &job, sealed[0] + shift, sealed_len, prng);
+        compare_pieces(&engines[i], &job, plain + shift, prng);
         job.out = sealed[1] + shift; /* in place */
         memcpy(sealed[1], sealed[0], sealed_len + shift);
         job.in = sealed[1] + shift;
