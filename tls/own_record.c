@@ -405,23 +405,25 @@ static void own_fini(void *ctx)
 }
 
 static enum pel_err make_keys(struct pel_own_record *own, const struct pel_suite *suite,
-                              const struct pel_ipsecmb *lib, const struct pel_handover *handover)
+                              const struct pel_ipsecmb *lib, struct pel_key_cache *cache,
+                              const struct pel_handover *handover)
 {
-    PEL_TRY(pel_keys_init(&own->in, suite, lib, &handover->reading));
-    enum pel_err err = pel_keys_init(&own->out, suite, lib, &handover->writing);
+    PEL_TRY(pel_keys_init(&own->in, suite, lib, cache, &handover->reading));
+    enum pel_err err = pel_keys_init(&own->out, suite, lib, cache, &handover->writing);
     if (err != PEL_OK)
         pel_keys_fini(&own->in);
     return err;
 }
 
-static enum pel_err own_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher)
+static enum pel_err own_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                             struct pel_key_cache *cache, uint16_t cipher)
 {
     struct pel_own_record *own = ctx;
     struct pel_handover handover;
     const struct pel_suite *suite = pel_suite_find(cipher);
     assert(suite != NULL);
     PEL_TRY(pel_handover_take(hs, suite->secret_len, suite->key_len, suite->iv_len, &handover));
-    enum pel_err err = make_keys(own, suite, env->ipsecmb, &handover);
+    enum pel_err err = make_keys(own, suite, env->ipsecmb, cache, &handover);
     explicit_bzero(&handover, sizeof handover);
     if (err != PEL_OK)
         return err;

@@ -31,6 +31,7 @@
 #define PEL_RECORD_MAX_PIECES     64u
 
 struct pel_hs;
+struct pel_key_cache;
 struct pel_tls_env;
 
 /* What a record was. */
@@ -49,10 +50,11 @@ struct pel_record_ops {
     const char *name; /* "boringssl" */
     size_t ctx_len;   /* bytes of context that the session allocates, zeroed */
 
-    /* init takes over from a finished handshake of `env` (borrowed for the context's life) that agreed on
-     * the suite `cipher`. On success the engine owns `hs`; on failure the session still does. Errors:
-     * NO_MEMORY, TLS_INTERNAL. */
-    enum pel_err (*init)(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher);
+    /* init takes over from a finished handshake of `env` (borrowed for the context's life, as `cache`, which
+     * may be NULL) that agreed on the suite `cipher`. On success the engine owns `hs`; on failure the session
+     * still does. Errors: NO_MEMORY, TLS_INTERNAL. */
+    enum pel_err (*init)(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                         struct pel_key_cache *cache, uint16_t cipher);
 
     /* fini wipes the keys and frees what the context owns. */
     void (*fini)(void *ctx);

@@ -95,6 +95,11 @@ int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
+/* pel_tls_set_key_cache has the session keep its expanded keys in the thread's cache (tls/key_cache.h;
+ * borrowed, must outlive it); before the handshake is done, else it changes nothing. */
+struct pel_key_cache;
+void pel_tls_set_key_cache(struct pel_tls *tls, struct pel_key_cache *cache);
+
 /* pel_tls_free wipes and frees the session at any moment. NULL is harmless. */
 void pel_tls_free(struct pel_tls *tls);
 

@@ -16,9 +16,10 @@ struct context {
     struct pel_hs *hs;
 };
 
-static enum pel_err record_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher)
+static enum pel_err record_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                                struct pel_key_cache *cache, uint16_t cipher)
 {
-    (void)env, (void)cipher;
+    (void)env, (void)cache, (void)cipher;
     struct context *context = ctx;
     hs->out_limit = OUT_MAX_LEN > hs->out->len + 2048 ? OUT_MAX_LEN : hs->out->len + OUT_MAX_LEN;
     context->hs = hs;
