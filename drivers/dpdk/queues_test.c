@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Several queues: how a device that can be told spreads flows, and devices that have fewer than asked for. */
- * asked for. */
 #include <rte_ethdev.h>
 #include <stdio.h>
 
