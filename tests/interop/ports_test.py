@@ -8,6 +8,7 @@ import socket
 import sys
 
 from lab import GROUP, Skip, expect, inbound, main, outbound
+from servers_test import PING
 
 POLICY = GROUP + inbound("HTTPS", 443, "web")
 
@@ -94,7 +95,9 @@ def engines_case(lab, device, num_engines):
             for i in range(16):
                 with open(f"{lab.path('part')}.{i}", "rb") as got:
                     expect(got.read() == first, f"the bytes of connection {i} differ")
+            lab.run("python3", "-c", PING)
             engines = lab.control("stats")["engines"]
+            expect(lab.stat("icmp_echo_in") == 2, "echo requests must be answered once")
             expect(len(engines) == num_engines, f"{engines}")
             for engine in engines:
                 expect(engine["tcp_opened_in"] > 0, f"an engine had no connection: {engines}")
