@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/steer.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "drivers/sim/test_wire.h"
 #include "drivers/test_frame.h"
 
@@ -258,5 +261,91 @@ PEL_TEST(steer, a_full_ring_loses_and_counts)
     /* Those that still lie in a ring go back when the port closes. */
     send_bytes(&bench, frame, len);
     PEL_EXPECT_EQ(pel_port_rx(bench.b, 0, pkts, 64), 0);
+    bench_close(&bench);
+}
+
+/* Two threads send, two receive from a port that spreads in secret: most frames change hands. Every
+ * flow's frames come to one engine, in their order. */
+#define NUM_FLOWS 64u
+#define NUM_EACH  20000u
+
+struct thread {
+    struct bench *bench;
+    pthread_t thread;
+    uint16_t queue;
+    uint32_t num, num_wrong, next[NUM_FLOWS];
+    uint32_t *num_all;
+};
+
+/* Each sender has every second flow. */
+static void *send_all(void *arg)
+{
+    struct thread *me = arg;
+    uint8_t frame[200];
+    while (me->num < NUM_EACH) {
+        struct pel_pkt *pkt = pel_port_pkt_alloc(me->bench->wire.a, me->queue);
+        uint32_t flow = 2 * (me->num % (NUM_FLOWS / 2)) + me->queue, number = me->num / (NUM_FLOWS / 2);
+        if (pkt == NULL) {
+            sched_yield();
+            continue;
+        }
+        pkt->len = make_flow(frame, (uint16_t)(50000 + flow), true);
+        memcpy(pkt->data, frame, pkt->len);
+        memcpy(pkt->data + 54, &number, sizeof number);
+        while (pel_port_tx(me->bench->wire.a, me->queue, &pkt, 1) == 0)
+            sched_yield();
+        me->num++;
+    }
+    return NULL;
+}
+
+static void *receive_some(void *arg)
+{
+    struct thread *me = arg;
+    struct pel_pkt *pkts[32];
+    struct pel_steer_counts counts;
+    do {
+        uint32_t got = pel_port_rx(me->bench->b, me->queue, pkts, 32);
+        for (uint32_t i = 0; i < got; i++) {
+            struct pel_rss_frame frame;
+            uint32_t number, flow = ((uint32_t)pkts[i]->data[36] << 8 | pkts[i]->data[37]) - 50000;
+            pel_rss_parse(pkts[i]->data, pkts[i]->len, &frame);
+            memcpy(&number, pkts[i]->data + 54, sizeof number);
+            me->num_wrong += pel_rss_frame_queue(me->bench->b->rss, &frame) != me->queue ||
+                             number < me->next[flow % NUM_FLOWS];
+            me->next[flow % NUM_FLOWS] = number + 1;
+            pel_pkt_free(pkts[i]);
+        }
+        me->num += got;
+        __atomic_fetch_add(me->num_all, got, __ATOMIC_RELAXED);
+        if (got == 0)
+            sched_yield();
+        pel_steer_counts(me->bench->b, &counts);
+    } while (__atomic_load_n(me->num_all, __ATOMIC_RELAXED) + counts.lost < 2 * NUM_EACH);
+    return NULL;
+}
+
+PEL_TEST(steer, threads)
+{
+    struct pel_sim_wire_config config = {.seed = 5, .num_queues = 2, .secret_rss = true, .queue_len = 256};
+    const struct pel_clock clock = pel_clock_real();
+    struct bench bench = {0};
+    struct thread threads[4];
+    uint32_t num_all = 0;
+    PEL_REQUIRE(pel_sim_wire_open(&config, &clock, &bench.wire.a, &bench.wire.b) == PEL_OK);
+    PEL_REQUIRE(pel_steer_open(bench.wire.b, 2, pel_rss_symmetric_key, &bench.b) == PEL_OK);
+    for (uint16_t i = 0; i < 4; i++) {
+        threads[i] = (struct thread){.bench = &bench, .queue = i % 2, .num_all = &num_all};
+        PEL_REQUIRE(pthread_create(&threads[i].thread, NULL, i < 2 ? send_all : receive_some, &threads[i]) ==
+                    0);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i].thread, NULL);
+    struct pel_steer_counts counts;
+    pel_steer_counts(bench.b, &counts);
+    PEL_EXPECT_EQ(num_all + counts.lost, 2 * NUM_EACH);
+    PEL_EXPECT_EQ(threads[2].num_wrong + threads[3].num_wrong, 0);
+    PEL_EXPECT(threads[2].num > NUM_EACH / 4 && threads[3].num > NUM_EACH / 4);
+    PEL_EXPECT(counts.handed_over > NUM_EACH / 4);
     bench_close(&bench);
 }
