@@ -204,6 +204,8 @@ static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *c
                          struct pel_error *reterr)
 {
     PEL_TRY(pel_env_lists(config, &env->ours, reterr));
+    if (env->role == PEL_TLS_CLIENT && (env->sessions = pel_sessions_new()) == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     PEL_TRY(pel_ipsecmb_new(&env->ipsecmb, reterr));
     PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
     PEL_TRY(load_certs(env, config, reterr));
@@ -244,6 +246,7 @@ void pel_tls_env_unref(struct pel_tls_env *env)
 {
     if (env == NULL || __atomic_sub_fetch(&env->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    pel_sessions_free(env->sessions);
     pel_ctx_free(env->ctx);
     pel_ipsecmb_free(env->ipsecmb);
     free(env);

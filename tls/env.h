@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An environment from the inside: what tls.h's functions check and keep. Immutable once pel_tls_env_new
- * has returned it, so sessions of many threads read it without locks; only the reference count is written.
+ * has returned it, so sessions of many threads read it without locks; only the reference count is written,
+ * and a client's cache of sessions, which has a lock of its own.
  */
 #ifndef PEL_TLS_ENV_H
 #define PEL_TLS_ENV_H
@@ -9,6 +10,7 @@
 #include "tls/context.h"
 #include "tls/ipsecmb/ipsecmb.h"
 #include "tls/offer.h"
+#include "tls/sessions.h"
 #include "tls/tls.h"
 
 struct pel_tls_env {
@@ -20,7 +22,8 @@ struct pel_tls_env {
     int64_t cert_expiry_s;
     struct pel_ctx *ctx;
     struct pel_ipsecmb *ipsecmb;
-    bool library_records; /* BoringSSL's record layer for every suite: set by tests alone */
+    struct pel_sessions *sessions; /* a client's, to resume; a server has none */
+    bool library_records;          /* BoringSSL's record layer for every suite: set by tests alone */
 };
 
 /* pel_env_lists checks the versions, suites and groups of `config` against each other and writes them into

@@ -5,7 +5,8 @@
  *
  * The handshake has flushed a server's tickets before it says that it is done (tls/handshake.h): they use up
  * sequence numbers. After pel_handover_take nothing may be read or written through the library, or a nonce
- * would be used twice: the caller frees the handshake at once.
+ * would be used twice: the caller frees the handshake at once, or closes it for all but a ticket
+ * (pel_hs_await_ticket).
  */
 #ifndef PEL_TLS_HANDOVER_H
 #define PEL_TLS_HANDOVER_H

@@ -36,6 +36,15 @@ void pel_hs_free(struct pel_hs *hs);
 PEL_MUST_USE enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,
                                       struct pel_error *reterr);
 
+/* pel_hs_await_ticket keeps a finished handshake of a TLS 1.3 client, whose keys have been taken, for
+ * pel_hs_take_ticket alone: the library can write nothing any more, no alert either. False: no ticket can
+ * come, the caller frees the handshake. */
+bool pel_hs_await_ticket(struct pel_hs *hs);
+
+/* pel_hs_take_ticket keeps the session of a NewSessionTicket (the message with its header) in the
+ * environment's cache. One that the library cannot use is dropped: no harm to the connection. */
+void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len);
+
 /* pel_hs_alert appends a fatal alert in the protection of the moment to the output; nothing when it
  * cannot. */
 void pel_hs_alert(struct pel_hs *hs, uint8_t description);

@@ -121,14 +121,40 @@ enum pel_err pel_own_update(struct pel_own_record *own, bool request, struct pel
     return pel_keys_update(&own->out);
 }
 
+/* From here on tickets are dropped: an idle connection needs no object of the library. */
+static void stop_waiting(struct pel_own_record *own)
+{
+    if (own->hs == NULL)
+        return;
+    pel_hs_free(own->hs);
+    own->hs = NULL;
+    pel_buffer_fini(&own->ticket);
+}
+
+/* A ticket that finds no room is not kept: a full handshake costs less than a connection. */
+static void collect(struct pel_own_record *own, const uint8_t *bytes, size_t len)
+{
+    if (pel_buffer_append(&own->ticket, bytes, len, PEL_TICKET_MAX_LEN) != PEL_OK)
+        stop_waiting(own);
+}
+
+static void take_ticket(struct pel_own_record *own)
+{
+    if (own->hs != NULL)
+        pel_hs_take_ticket(own->hs, pel_buffer_at(&own->ticket), own->ticket.len);
+    stop_waiting(own);
+}
+
 /* One whole post-handshake message has come; `left_len` bytes of its record follow it. */
 static enum pel_err take_message(struct pel_own_record *own, size_t left_len, struct pel_buffer *out,
                                  struct pel_error *reterr)
 {
     struct pel_post_message message = own->message;
     own->message = (struct pel_post_message){0};
-    if (message.header[0] != KEY_UPDATE)
-        return PEL_OK; /* a ticket, which nobody keeps */
+    if (message.header[0] != KEY_UPDATE) {
+        take_ticket(own);
+        return PEL_OK;
+    }
     /* RFC 8446 section 5.1: "Handshake messages MUST NOT span key changes." */
     if (left_len > 0)
         return refuse(own, UNEXPECTED_MESSAGE, out, reterr, PEL_E_TLS_PROTOCOL,
@@ -165,6 +191,8 @@ static enum pel_err take_message_header(struct pel_own_record *own, struct pel_b
     if (!fits)
         return refuse(own, DECODE_ERROR, out, reterr, PEL_E_TLS_PROTOCOL,
                       "a message after the handshake has a length that it cannot have");
+    if (ticket && own->hs != NULL)
+        collect(own, message->header, sizeof message->header);
     return PEL_OK;
 }
 
@@ -183,6 +211,8 @@ static enum pel_err take_messages(struct pel_own_record *own, const uint8_t *byt
             part_len = len < message->left_len ? len : message->left_len;
             message->last = bytes[part_len - 1];
             message->left_len -= (uint32_t)part_len;
+            if (own->ticket.len > 0)
+                collect(own, bytes, part_len);
         }
         bytes += part_len;
         len -= part_len;
@@ -252,6 +282,8 @@ static enum pel_err take_content(struct pel_own_record *own, uint8_t type, const
     if (own->message.header_len > 0 && type != PEL_CONTENT_HANDSHAKE)
         return refuse(own, UNEXPECTED_MESSAGE, out, reterr, PEL_E_TLS_PROTOCOL,
                       "another record within a handshake message");
+    if (type != PEL_CONTENT_HANDSHAKE)
+        stop_waiting(own);
     switch (type) {
     case PEL_CONTENT_APPLICATION_DATA:
         *ret_opened = (struct pel_record_opened){.kind = PEL_RECORD_DATA, .len = len};
@@ -400,6 +432,7 @@ static enum pel_err own_alert(void *ctx, uint8_t description, struct pel_buffer 
 static void own_fini(void *ctx)
 {
     struct pel_own_record *own = ctx;
+    stop_waiting(own);
     pel_keys_fini(&own->in);
     pel_keys_fini(&own->out);
 }
@@ -429,7 +462,11 @@ static enum pel_err own_init(void *ctx, struct pel_hs *hs, const struct pel_tls_
         return err;
     own->server = env->role == PEL_TLS_SERVER;
     own->max_records = suite->max_records;
-    pel_hs_free(hs); /* from here on nothing else may seal with these keys */
+    /* From here on nothing else may seal with these keys. */
+    if (pel_hs_await_ticket(hs))
+        own->hs = hs;
+    else
+        pel_hs_free(hs);
     return PEL_OK;
 }
 

@@ -2,18 +2,23 @@
 /*
  * Our record layer: TLS 1.3 and TLS 1.2 records of AEAD suites, with keys that have left the TLS library.
  * It checks in the order of RFC 8446 sections 5.1 to 5.4: type, version, length, protection, padding, inner
- * type; then takes alerts and post-handshake messages: KeyUpdate (answered), NewSessionTicket (dropped: there
- * is no client cache of sessions), all others refused; renegotiation is refused.
+ * type; then takes alerts and post-handshake messages: KeyUpdate (answered), NewSessionTicket, all others
+ * refused; renegotiation is refused. A client keeps the session of its first ticket (tls/sessions.h), if it
+ * comes before any data and has at most PEL_TICKET_MAX_LEN bytes; for that it holds the handshake object.
+ * From then on it holds no object of the library and drops tickets.
  *
  * Failure: the fatal alert is in the output, sealed, and the error says what the record was. It seals nothing
  * after a close_notify or a fatal alert. It holds no clear text and no part of a record: of a message that
- * comes in pieces only its header.
+ * comes in pieces only its header, and the ticket that is to be kept.
  */
 #ifndef PEL_TLS_OWN_RECORD_H
 #define PEL_TLS_OWN_RECORD_H
 
+#include "tls/handshake.h"
 #include "tls/keys.h"
 #include "tls/record.h"
+
+#define PEL_TICKET_MAX_LEN 16384u /* of the message, with its header */
 
 /* A handshake message after the handshake, as far as it has come. */
 struct pel_post_message {
@@ -29,6 +34,8 @@ struct pel_own_record {
     bool must_update;     /* the peer has asked for our next key */
     uint64_t max_records; /* under one key of ours; the suite's, but for tests */
     struct pel_post_message message;
+    struct pel_hs *hs;        /* a client that waits for its first ticket; else NULL */
+    struct pel_buffer ticket; /* that ticket, as far as it has come */
     struct pel_keys in, out;
 };
 

@@ -94,6 +94,7 @@ static bool make_all(void)
            make_cert("server", "p256", "ca", PEL_KEY_P256, false, 0, 0) &&
            make_cert("server", "rsa", "ca", PEL_KEY_RSA2048, false, 0, 0) &&
            make_cert("server", "expired", "ca", PEL_KEY_P256, false, -7200, -3600) &&
+           make_cert("brief_server", "short", "ca", PEL_KEY_P256, false, -60, 3600) &&
            make_cert("server", "future", "ca", PEL_KEY_P256, false, 86400, 2 * 86400) &&
            make_cert("client", "me", "ca", PEL_KEY_P256, true, 0, 0) &&
            make_cert("client", "mersa", "ca", PEL_KEY_RSA2048, true, 0, 0) &&

@@ -64,13 +64,13 @@ static bool attach_bio(struct pel_hs *hs)
  * alone. */
 static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
 {
-    char name[256];
+    char *name = hs->name;
     struct pel_ip ip;
     size_t len = strlen(server_name);
     X509_VERIFY_PARAM *param = SSL_get0_param(hs->ssl);
     if (len > 1 && server_name[len - 1] == '.')
         len--; /* the root's dot is no part of a certificate's name */
-    if (len == 0 || len >= sizeof name)
+    if (len == 0 || len >= sizeof hs->name)
         return PEL_E_ARG;
     memcpy(name, server_name, len);
     name[len] = '\0';
@@ -82,6 +82,15 @@ static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
     if (!SSL_set_tlsext_host_name(hs->ssl, name))
         return PEL_E_ARG;
     return X509_VERIFY_PARAM_set1_host(param, name, len) ? PEL_OK : PEL_E_NO_MEMORY;
+}
+
+/* What is left of the time that the session may be resumed in is the library's to check. */
+static enum pel_err offer_session(struct pel_hs *hs)
+{
+    SSL_SESSION *session = pel_sessions_take(hs->env->sessions, hs->name);
+    bool fine = session == NULL || SSL_set_session(hs->ssl, session);
+    SSL_SESSION_free(session);
+    return fine ? PEL_OK : PEL_E_NO_MEMORY;
 }
 
 static enum pel_err set_up(struct pel_hs *hs, const char *server_name)
@@ -96,7 +105,9 @@ static enum pel_err set_up(struct pel_hs *hs, const char *server_name)
         return PEL_OK;
     }
     SSL_set_connect_state(hs->ssl);
-    return server_name != NULL ? set_server_name(hs, server_name) : PEL_OK;
+    if (server_name != NULL)
+        PEL_TRY(set_server_name(hs, server_name));
+    return offer_session(hs);
 }
 
 enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name, struct pel_buffer *out,
@@ -151,7 +162,28 @@ static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
     hs->done = true;
     free(hs->offer);
     hs->offer = NULL;
+    if (hs->env->role == PEL_TLS_CLIENT && SSL_version(hs->ssl) < TLS1_3_VERSION)
+        pel_sessions_put(hs->env->sessions, hs->name, SSL_get1_session(hs->ssl));
     return flush_tickets(hs, reterr);
+}
+
+bool pel_hs_await_ticket(struct pel_hs *hs)
+{
+    if (hs->env->role != PEL_TLS_CLIENT || SSL_version(hs->ssl) != TLS1_3_VERSION)
+        return false;
+    hs->out_limit = 0;
+    SSL_set_quiet_shutdown(hs->ssl, 1);
+    bool closed = SSL_shutdown(hs->ssl) == 1;
+    ERR_clear_error();
+    return closed;
+}
+
+void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len)
+{
+    ERR_clear_error();
+    pel_sessions_put(hs->env->sessions, hs->name,
+                     SSL_process_tls13_new_session_ticket(hs->ssl, message, len));
+    ERR_clear_error();
 }
 
 enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SSL_CTX_set_pel_tls13_ciphers, which our patch adds to BoringSSL: what it accepts, and that no session is
- * resumed with a suite that is not, or no longer, listed. Our own clients do not resume, so that these are
- * BoringSSL's own.
+ * resumed with a suite that is not, or no longer, listed. The lists of our own environments do not change, so
+ * that the clients are BoringSSL's own.
  */
 #include "tests/harness/harness.h"
 #include "tls/boringssl/vendor.h"

@@ -15,6 +15,7 @@
 #include "tls/context.h"
 #include "tls/env.h"
 #include "tls/handshake.h"
+#include "tls/sessions.h"
 
 #define PEL_CTX_MAX_CHAIN 16
 
@@ -48,12 +49,20 @@ struct pel_hs {
     struct pel_tls_offer *offer; /* server: the client's hello, until the handshake is done */
     bool name_checked;
     bool done;
+    char name[256]; /* client: what the server's certificate must be for; "": only of a known authority */
 };
 
 /* pel_library_error empties the error queue: NO_MEMORY when an allocation failed anywhere in it, or when
  * nothing is in it (the library says nothing else of want of memory), else `otherwise`. `ret_reason` is
  * the last reason, static. */
 enum pel_err pel_library_error(enum pel_err otherwise, const char **ret_reason);
+
+/* pel_sessions_take takes the newest session of `name` out of the cache, NULL when there is none: the caller
+ * frees it. The library itself does not offer one that has ended. Any thread. */
+SSL_SESSION *pel_sessions_take(struct pel_sessions *sessions, const char *name);
+
+/* pel_sessions_put keeps a session, or frees one that cannot be resumed; NULL is harmless. Any thread. */
+void pel_sessions_put(struct pel_sessions *sessions, const char *name, SSL_SESSION *session);
 
 /* pel_pem_certs parses every certificate of `pem`, at least one. The caller frees each and the stack. Errors:
  * KEYRING_CERT_MALFORMED, NO_MEMORY. */
