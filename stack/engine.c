@@ -51,8 +51,7 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
     engine->config = *config;
     engine->config.ip.counters = &engine->counters;
     engine->clock = config->ip.clock;
-    engine->config.ip.clock =
-        (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
+    engine->config.ip.clock = (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
     engine->now_us = read_clock(engine);
     engine->thread = pthread_self();
     engine->next_conn_id = 1;
@@ -205,8 +204,8 @@ static void check_deadlines(struct pel_engine *engine)
     if (engine->now_us < engine->next_deadline_check_us)
         return;
     engine->next_deadline_check_us = engine->now_us + DEADLINE_CHECK_US;
-    for (struct pel_conn *conn = engine->conns; conn != NULL; conn = engine->cursor) {
-        engine->cursor = conn->next;
+    for (struct pel_conn *conn = engine->timed; conn != NULL; conn = engine->cursor) {
+        engine->cursor = conn->timed_next;
         if (conn->deadline_us <= engine->now_us)
             pel_conn_check_deadline(conn);
     }
