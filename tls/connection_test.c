@@ -251,6 +251,35 @@ PEL_TEST(connection, key_updates)
     kit_pair_fini(&pair);
 }
 
+/* RFC 8446 section 4.6.3: the answer is due before the next application data, so that an end "which receives
+ * multiple KeyUpdates while it is silent" responds "with a single update". */
+PEL_TEST(connection, key_updates_of_a_silent_end_are_answered_once)
+{
+    struct kit_pair pair;
+    uint8_t byte = 'x';
+    size_t n = 0, len = 0;
+    PEL_REQUIRE(make_secure(&pair, PEL_TLS_V1_3));
+    PEL_EXPECT_ERR(pel_tls_write(pair.server, &byte, 1, &n), PEL_OK);
+    (void)pel_tls_out_peek(pair.server, &len);
+    const size_t data_len = len; /* of a record of one byte; a KeyUpdate's has four more */
+    kit_settle(&pair);
+    for (int i = 0; i < 5; i++) {
+        PEL_REQUIRE(testpeer_key_update(pair.client, true));
+        kit_move(&pair, pair.client, pair.server, &pair.server_err);
+        (void)pel_tls_out_peek(pair.server, &len);
+        PEL_EXPECT_EQ(len, 0);
+    }
+    PEL_EXPECT_ERR(pel_tls_write(pair.server, &byte, 1, &n), PEL_OK);
+    (void)pel_tls_out_peek(pair.server, &len);
+    PEL_EXPECT_EQ(len, 2 * data_len + 4);
+    kit_settle(&pair);
+    PEL_EXPECT_ERR(pair.client_err, PEL_OK);
+    for (size_t got_len = 0; got_len < 2; got_len += n)
+        PEL_REQUIRE_OK(pel_tls_read(pair.client, &byte, 1, &n));
+    PEL_EXPECT(kit_transfer(&pair, pair.server, pair.client, 100, 5));
+    kit_pair_fini(&pair);
+}
+
 /* A peer that asks and never reads must not make the output grow. */
 PEL_TEST(connection, key_updates_of_a_peer_that_does_not_read)
 {
