@@ -260,8 +260,8 @@ PEL_TEST(own_record, empty_records_and_harmless_alerts_are_bounded)
     }
 }
 
-/* Tickets, and pieces of messages, are not empty: they have a limit of their own, which a peer that sends a byte a
- * record can live with; and they do not count beside empty records. */
+/* Tickets, and pieces of messages, are not empty: they have a limit of their own, which a peer that sends a
+ * byte a record can live with; and they do not count beside empty records. */
 PEL_TEST(own_record, pieces_and_tickets_are_bounded_apart)
 {
     uint8_t ticket[4 + TICKET_LEN] = {4, 0, 0, TICKET_LEN};
