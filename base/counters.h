@@ -18,6 +18,7 @@
 #define PEL_STAT_LIST(X)                                                                                     \
     X(rx_packets, "frames received")                                                                         \
     X(rx_bytes, "bytes of frames received")                                                                  \
+    X(rx_coalesced, "received TCP segments that were joined to the one before")                              \
     X(tx_packets, "frames sent")                                                                             \
     X(tx_bytes, "bytes of frames sent")                                                                      \
     X(tcp_opened_in, "TCP connections accepted")                                                             \
@@ -38,6 +39,7 @@
     X(tls_resumed, "TLS handshakes that resumed a session")                                                  \
     X(tls_records_in, "TLS records opened")                                                                  \
     X(tls_records_out, "TLS records sealed")                                                                 \
+    X(tls_keys_expanded, "TLS keys expanded because the cache did not have them")                            \
     X(tls_bytes_in, "application bytes opened")                                                              \
     X(tls_bytes_out, "application bytes sealed")                                                             \
     X(clear_bytes_in, "application bytes received in clear")                                                 \
