@@ -15,12 +15,16 @@
 struct link {
     int fd;
     struct pel_tls *tls;
-    bool single; /* move single bytes in and out of the session */
-    bool held;   /* what the session wants sent waits */
+    bool single;   /* move single bytes in and out of the session */
+    bool straight; /* open records where they came, and seal them where they leave from, whenever the session
+                      can */
+    bool held;     /* what the session wants sent waits */
     bool fin;
     enum pel_err err;
     uint8_t in[20000];
     size_t in_at, in_len;
+    uint8_t room[PEL_TLS_ROOM_LEN]; /* what was opened straight, and is not read yet */
+    size_t room_at, room_len;
 };
 
 /* link_open connects to the runner's port on the loopback. */
