@@ -21,7 +21,7 @@
 #include "tls/key_cache.h"
 
 #define PEL_ENGINE_RX_BURST      64
-#define PEL_ENGINE_SCRATCH_LEN   (16384 + 256)
+#define PEL_ENGINE_SCRATCH_LEN   PEL_TLS_ROOM_LEN
 #define PEL_ENGINE_NO_RULE_PORTS 64
 #define PEL_ENGINE_RECENT        64
 
@@ -80,6 +80,7 @@ struct pel_engine {
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
     bool closing; /* no new connections, and no new work for ever */
+    struct pel_clock clock; /* what time it is; config.ip.clock: when the loop began */
     struct pel_key_cache *key_cache;
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
 
