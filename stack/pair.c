@@ -145,8 +145,8 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
         .queue_len = WIRE_QUEUE_LEN,
         .max_packets = POOL_PACKETS,
         /* Memory does not spoil frames: as virtio does, nobody makes or checks sums. */
-        .offloads =
-            PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM,
+        .offloads = PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_RX_IP_CSUM |
+                    PEL_OFFLOAD_RX_L4_CSUM | (options->segment_offload != 0 ? PEL_OFFLOAD_TSO : 0u),
     };
     enum pel_err err = pel_sim_wire_open(&wire, &clock, &pair->ports[0], &pair->ports[1]);
     if (err != PEL_OK)
@@ -193,6 +193,7 @@ void pel_pair_usage(const struct pel_pair *pair, int side, struct pel_pair_usage
     if (pthread_getcpuclockid(of->thread, &clock) == 0)
         clock_gettime(clock, &used);
     ret_usage->cpu_us = (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
+    ret_usage->busy_us = __atomic_load_n(&of->engine->busy_us, __ATOMIC_RELAXED);
     ret_usage->busy_loops = __atomic_load_n(&of->engine->busy_loops, __ATOMIC_RELAXED);
     ret_usage->idle_loops = __atomic_load_n(&of->engine->idle_loops, __ATOMIC_RELAXED);
 }

@@ -28,11 +28,13 @@ struct pel_pair_options {
     uint32_t mtu;                /* 1280 to 9216; 0: 1500 */
     uint32_t window_len;         /* TCP window and send buffer, 16 KiB to 4 MiB; 0: 1 MiB */
     int busy_poll;               /* not 0: the engines never sleep */
+    int segment_offload;         /* not 0: the wire takes TCP segments of up to 64 KB whole, as virtio does */
 };
 
 /* What an engine has used so far. */
 struct pel_pair_usage {
-    uint64_t cpu_us;     /* CPU time of its thread */
+    uint64_t cpu_us;     /* CPU time of its thread; with busy_poll its core's whole time */
+    uint64_t busy_us;    /* time in loops that found work, measured by the clock that the loop reads anyway */
     uint64_t busy_loops; /* loops that found work */
     uint64_t idle_loops;
 };
