@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many bytes a second one connection moves: the server sends, or with --up the client. With --list N,N,...
- * once for each size of message, in one connection, for --rounds rounds through the list.
+ * How many bytes a second one connection moves: the server sends, or with --up the client. With --list
+ * N,N,... once for each size of message, in one connection, for --rounds rounds through the list.
  */
 #include <pellucid/engine.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the programs of the bench that run on our stack share: options, a pair of engines with a wire in memory
- * between them (side 1 serves, side 0 is the client), listening, connecting, and the accounting of CPU time.
+ * What the programs of the bench that run on our stack share: options, a pair of engines with a wire in
+ * memory between them (side 1 serves, side 0 is the client), listening, connecting, and the accounting of
+ * CPU time.
  *
  *     load_open -> load_listen -> load_call_client(... load_connect ...) -> load_wait_open
  *               -> load_span_begin ... load_span_end -> load_close

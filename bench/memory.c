@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an idle connection costs: the growth of the process while --connections connections are opened and each
- * is asked once. Both ends of each are in this process. The engines' threads allocate from arenas of their
- * own, whose growth tells the ends apart as far as the allocator's heaps go.
+ * What an idle connection costs: the growth of the process while --connections connections are opened and
+ * each is asked once. Both ends of each are in this process. The engines' threads allocate from arenas of
+ * their own, whose growth tells the ends apart as far as the allocator's heaps go.
  */
 #include <malloc.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of 1 KB over --connections connections (64), each asking again as soon as it is answered: the rate,
- * and what the server's core spends on a request.
+ * Requests of 1 KB over --connections connections (64), each asking again as soon as it is answered: the
+ * rate, and what the server's core spends on a request.
  */
 #include "bench/answer.h"
 #include "bench/ask.h"
