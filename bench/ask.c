@@ -104,7 +104,7 @@ static void on_open(void *arg, struct pel_conn *conn)
     struct asker *asker = arg;
     (void)conn;
     load_add(&asker->askers->num_open, 1);
-    open_some(pel_pair_engine(asker->askers->load->pair, 0), asker->askers);
+    open_some(load_engine(asker->askers->load, 0), asker->askers);
 }
 
 bool askers_open(struct askers *askers, uint32_t num)

@@ -70,7 +70,7 @@ static size_t on_done(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
     (void)len;
     load_add(&handshakes.num_done, 1);
     pel_conn_abort(conn);
-    open_one(pel_pair_engine(handshakes.load.pair, 0));
+    open_one(load_engine(&handshakes.load, 0));
     return 0;
 }
 

@@ -17,7 +17,8 @@
 static void usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s [--seconds S] [--warm-up S] [--connections N] [--in-flight N] [--rounds N] [--list "
+            "usage: %s [--seconds S] [--warm-up S] [--connections N] [--in-flight N] [--rounds N] [--engines "
+            "N] [--list "
             "N,N,...]\n"
             "       [--up] [--mtu N] [--window N] [--segment-offload] [--sleepy] [--keyrings DIR]\n"
             "       [--client-policy FILE] [--server-policy FILE]\n",
@@ -37,21 +38,14 @@ static void read_list(const char *text, struct load_options *options)
 static void read_options(int argc, char **argv, struct load_options *options)
 {
     static const struct option longs[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"warm-up", required_argument, NULL, 'w'},
-        {"connections", required_argument, NULL, 'c'},
-        {"in-flight", required_argument, NULL, 'f'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"list", required_argument, NULL, 'l'},
-        {"up", no_argument, NULL, 'u'},
-        {"mtu", required_argument, NULL, 'm'},
-        {"window", required_argument, NULL, 'W'},
-        {"segment-offload", no_argument, NULL, 'o'},
-        {"sleepy", no_argument, NULL, 'S'},
-        {"keyrings", required_argument, NULL, 'k'},
-        {"client-policy", required_argument, NULL, 'A'},
-        {"server-policy", required_argument, NULL, 'B'},
-        {NULL, 0, NULL, 0},
+        {"seconds", required_argument, NULL, 's'},       {"warm-up", required_argument, NULL, 'w'},
+        {"connections", required_argument, NULL, 'c'},   {"in-flight", required_argument, NULL, 'f'},
+        {"rounds", required_argument, NULL, 'r'},        {"engines", required_argument, NULL, 'e'},
+        {"list", required_argument, NULL, 'l'},          {"up", no_argument, NULL, 'u'},
+        {"mtu", required_argument, NULL, 'm'},           {"window", required_argument, NULL, 'W'},
+        {"segment-offload", no_argument, NULL, 'o'},     {"sleepy", no_argument, NULL, 'S'},
+        {"keyrings", required_argument, NULL, 'k'},      {"client-policy", required_argument, NULL, 'A'},
+        {"server-policy", required_argument, NULL, 'B'}, {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -61,6 +55,7 @@ static void read_options(int argc, char **argv, struct load_options *options)
         case 'c': options->num_conns = (uint32_t)atoi(optarg); break;
         case 'f': options->in_flight = (uint32_t)atoi(optarg); break;
         case 'r': options->num_rounds = (uint32_t)atoi(optarg); break;
+        case 'e': options->num_engines = (uint32_t)atoi(optarg); break;
         case 'l': read_list(optarg, options); break;
         case 'u': options->up = true; break;
         case 'm': options->pair.mtu = (uint32_t)atoi(optarg); break;
@@ -77,23 +72,33 @@ static void read_options(int argc, char **argv, struct load_options *options)
         usage(argv[0]);
 }
 
-void load_open(struct load *load, int argc, char **argv)
+void load_read(struct load *load, int argc, char **argv)
 {
-    struct pel_error error = {0};
     struct load_options *options = &load->options;
     options->pair.cores[0] = 1; /* the client; the server has core 0 */
     options->pair.busy_poll = 1;
-    options->seconds = options->seconds > 0 ? options->seconds : 1;
+    options->seconds = 1;
     options->warm_up_s = 0.3;
     options->num_conns = options->num_conns > 0 ? options->num_conns : 1;
     options->num_rounds = 1;
     read_options(argc, argv, options);
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
         options->pair.cores[0] = options->pair.cores[1] = -1;
-    if (pel_pair_start(&options->pair, &load->pair, &error) != PEL_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], error.text);
-        exit(1);
-    }
+}
+
+void load_start(struct load *load)
+{
+    struct pel_error error = {0};
+    if (pel_pair_start(&load->options.pair, &load->pair, &error) == PEL_OK)
+        return;
+    fprintf(stderr, "bench: %s\n", error.text);
+    exit(1);
+}
+
+void load_open(struct load *load, int argc, char **argv)
+{
+    load_read(load, argc, argv);
+    load_start(load);
 }
 
 /* ---- connections ---- */
@@ -157,9 +162,14 @@ void load_failed(struct load *load, enum pel_err err)
         fprintf(stderr, "bench: a connection ended: %s\n", pel_err_text(err));
 }
 
+struct pel_engine *load_engine(const struct load *load, int side)
+{
+    return pel_pair_engine(load->pair, side);
+}
+
 void load_call(struct load *load, int side, void (*fn)(struct pel_engine *engine, void *arg), void *arg)
 {
-    pel_engine_call(pel_pair_engine(load->pair, side), fn, arg);
+    pel_engine_call(load_engine(load, side), fn, arg);
 }
 
 bool load_wait(struct load *load, const uint64_t *number, uint64_t goal)

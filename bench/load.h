@@ -28,6 +28,7 @@ struct load_options {
     uint32_t num_conns;
     uint32_t in_flight;
     uint32_t num_rounds;
+    uint32_t num_engines;          /* that serve: bench/cores.c */
     uint64_t list[LOAD_MAX_LISTS]; /* --list: message lengths, or stages */
     uint32_t num_list;
     bool up; /* the client sends */
@@ -50,8 +51,10 @@ struct load_span {
     double seconds; /* after load_span_end */
 };
 
-/* load_open reads the options over the defaults in `load->options` and starts the pair; ends the program with
- * a text when it cannot. */
+/* load_read reads the options over the defaults in `load->options`; load_start starts the pair; load_open is
+ * both. They end the program with a text when they cannot. */
+void load_read(struct load *load, int argc, char **argv);
+void load_start(struct load *load);
 void load_open(struct load *load, int argc, char **argv);
 
 /* load_close stops everything and returns the program's exit status. */
@@ -64,6 +67,9 @@ void load_listen(struct load *load, pel_accept_fn *on_accept, void *arg);
  * engine. NULL: it failed, was said, and counted. */
 struct pel_conn *load_connect(struct load *load, struct pel_engine *engine, uint32_t number,
                               const struct pel_conn_events *events, void *arg);
+
+/* load_engine returns the engine of a side: 0 the client's, 1 the server's. */
+struct pel_engine *load_engine(const struct load *load, int side);
 
 /* load_call runs `fn` on the engine of `side` and waits for it. */
 void load_call(struct load *load, int side, void (*fn)(struct pel_engine *engine, void *arg), void *arg);

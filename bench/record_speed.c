@@ -186,6 +186,8 @@ int record_speed_main(int argc, char **argv, const struct record_engine *engines
             for (num_list = 0, rest = optarg; num_list < MAX_LIST && *rest != '\0'; rest += *rest == ',')
                 list[num_list++] = strtoul(rest, &rest, 10);
     }
+    if (seconds <= 0)
+        die("--seconds is more than 0");
     printf("{\"results\": [\n");
     for (size_t k = 0; k < num_list * num; k++) {
         size_t len = list[k / num];

@@ -64,7 +64,7 @@ class Answer:
     def write(self, bench):
         path = os.path.join(bench.out, self.question)
         with open(f"{path}.json", "w") as out:
-            json.dump(self.as_json(bench), out, indent=1)
+            json.dump(self.as_json(bench), out, indent=1, allow_nan=False)
             out.write("\n")
         subtitle = f"median and range of {bench.rounds} rounds of {bench.seconds:g} s · {machine.one_line()} · {bench.revision}"
         with open(f"{path}.svg", "w") as out:

@@ -50,7 +50,7 @@ class Bench:
     def __init__(self, root, build):
         self.root = root
         self.build = os.path.abspath(build)
-        self.out = f"{self.build}/bench"
+        self.out = os.environ.get("PEL_BENCH_OUT", f"{self.build}/bench")
         self.rounds = int(os.environ.get("PEL_BENCH_ROUNDS", "5"))
         self.seconds = float(os.environ.get("PEL_BENCH_SECONDS", "1"))
         self.small = os.environ.get("PEL_BENCH_SMALL", "") not in ("", "0")

@@ -47,8 +47,11 @@ static void start(struct attempt *attempt)
         SSL_set_app_data(attempt->ssl, attempt) != 1)
         kernel_die("session");
     SSL_set_tlsext_host_name(attempt->ssl, "bench.test");
-    if (client.session != NULL && SSL_set_session(attempt->ssl, client.session) != 1)
+    /* A copy: OpenSSL lets a TLS 1.3 session be offered once. */
+    SSL_SESSION *session = client.session != NULL ? SSL_SESSION_dup(client.session) : NULL;
+    if (session != NULL && SSL_set_session(attempt->ssl, session) != 1)
         kernel_die("session to resume");
+    SSL_SESSION_free(session);
     SSL_set_connect_state(attempt->ssl);
     if (epoll_ctl(client.epoll, EPOLL_CTL_ADD, attempt->fd, &event) != 0)
         kernel_die("epoll");
