@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a second engine adds: requests of 1 KB as in rps, with --engines N serving engines, engine number i on
- * core i. Its client's engine is on the same core and takes turns with it, since a machine of two cores has no
- * core to spare for it: so the engines sleep when they have nothing to do.
+ * core i. The engine of its client is on the same core and takes turns with it, since a machine of two cores
+ * has none to spare for clients: so the engines sleep when they have nothing to do.
  *
  * Each serving engine has a wire and a client of its own: what it shares with the others is the process.
  */
