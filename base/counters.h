@@ -18,6 +18,7 @@
 #define PEL_STAT_LIST(X)                                                                                     \
     X(rx_packets, "frames received")                                                                         \
     X(rx_bytes, "bytes of frames received")                                                                  \
+    X(rx_coalesced, "received TCP segments that were joined to the one before")                              \
     X(tx_packets, "frames sent")                                                                             \
     X(tx_bytes, "bytes of frames sent")                                                                      \
     X(tcp_opened_in, "TCP connections accepted")                                                             \

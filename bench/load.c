@@ -20,7 +20,7 @@ static void usage(const char *name)
             "usage: %s [--seconds S] [--warm-up S] [--connections N] [--in-flight N] [--rounds N] [--engines "
             "N] [--list "
             "N,N,...]\n"
-            "       [--up] [--mtu N] [--window N] [--segment-offload] [--sleepy] [--keyrings DIR]\n"
+            "       [--up] [--mtu N] [--window N] [--no-segment-offload] [--sleepy] [--keyrings DIR]\n"
             "       [--client-policy FILE] [--server-policy FILE]\n",
             name);
     exit(2);
@@ -43,7 +43,7 @@ static void read_options(int argc, char **argv, struct load_options *options)
         {"rounds", required_argument, NULL, 'r'},        {"engines", required_argument, NULL, 'e'},
         {"list", required_argument, NULL, 'l'},          {"up", no_argument, NULL, 'u'},
         {"mtu", required_argument, NULL, 'm'},           {"window", required_argument, NULL, 'W'},
-        {"segment-offload", no_argument, NULL, 'o'},     {"sleepy", no_argument, NULL, 'S'},
+        {"no-segment-offload", no_argument, NULL, 'o'},     {"sleepy", no_argument, NULL, 'S'},
         {"keyrings", required_argument, NULL, 'k'},      {"client-policy", required_argument, NULL, 'A'},
         {"server-policy", required_argument, NULL, 'B'}, {NULL, 0, NULL, 0},
     };
@@ -60,7 +60,7 @@ static void read_options(int argc, char **argv, struct load_options *options)
         case 'u': options->up = true; break;
         case 'm': options->pair.mtu = (uint32_t)atoi(optarg); break;
         case 'W': options->pair.window_len = (uint32_t)atoi(optarg); break;
-        case 'o': options->pair.segment_offload = 1; break;
+        case 'o': options->pair.no_segment_offload = 1; break;
         case 'S': options->pair.busy_poll = 0; break;
         case 'k': options->pair.keyring_dir = optarg; break;
         case 'A': options->pair.policy_files[0] = optarg; break;

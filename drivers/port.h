@@ -7,6 +7,10 @@
  * stay where the driver put them (zero copy). Transmit: the stack takes an empty packet with
  * pel_port_pkt_alloc, writes a frame, and hands it to pel_port_tx, which owns what it accepts.
  *
+ * A frame may be a chain of packets (`more`): its headers in the first, the rest anywhere. Where the port
+ * takes such frames (PEL_OFFLOAD_SCATTER) a sender keeps its bytes in a large packet of its own and sends
+ * pieces of it (pel_port_pkt_attach) behind fresh headers, as often as it must, without a copy.
+ *
  * Failure: out of buffers is a NULL from pkt_alloc and a counter; a full transmit queue is a short count from
  * tx. Offloads are negotiated when the port is opened: `offloads` says what the driver really does, the stack
  * does the rest.
@@ -30,6 +34,7 @@ enum pel_offload {
     PEL_OFFLOAD_TX_L4_CSUM = 8,
     PEL_OFFLOAD_TSO = 16,
     PEL_OFFLOAD_RSS = 32,
+    PEL_OFFLOAD_SCATTER = 64, /* frames to send may be chains, and received ones may come so */
 };
 
 enum pel_pkt_flags {
@@ -47,10 +52,11 @@ enum pel_pkt_flags {
 
 struct pel_port;
 
-/* One frame. Owner: whoever got it last; exactly one thread. */
+/* One frame, or a piece of one. Owner: whoever got it last; exactly one thread. The flags and what belongs to
+ * them are those of the frame's first piece. */
 struct pel_pkt {
-    uint8_t *data;     /* first byte of the Ethernet header */
-    uint32_t len;      /* bytes of the frame */
+    uint8_t *data;     /* first byte of the Ethernet header, or of the piece */
+    uint32_t len;      /* bytes of the piece */
     uint32_t room_len; /* bytes that may be written from `data` on */
     uint16_t flags;    /* enum pel_pkt_flags */
     uint16_t tso_mss;  /* with PEL_PKT_TX_TSO */
@@ -59,6 +65,7 @@ struct pel_pkt {
     uint16_t l4_len;
     uint16_t queue;        /* the queue it was allocated from or received on */
     struct pel_port *port; /* whose buffer it is */
+    struct pel_pkt *more;  /* the frame's next piece; NULL: this is the last */
     struct pel_pkt *next;  /* for the owner's lists; the driver leaves it NULL */
     /* For the owner: the stack keeps its buffer header here. */
     uint8_t user[PEL_PKT_USER_LEN] __attribute__((aligned(16)));
@@ -75,6 +82,9 @@ struct pel_port_ops {
     uint32_t (*rx)(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts, uint32_t max);
     uint32_t (*tx)(struct pel_port *port, uint16_t queue, struct pel_pkt **pkts, uint32_t num);
     struct pel_pkt *(*pkt_alloc)(struct pel_port *port, uint16_t queue);
+    struct pel_pkt *(*pkt_alloc_large)(struct pel_port *port, uint16_t queue);
+    /* Only with PEL_OFFLOAD_SCATTER. */
+    struct pel_pkt *(*pkt_attach)(struct pel_pkt *of, uint16_t queue, uint8_t *data, uint32_t len);
     void (*pkt_free)(struct pel_pkt *pkt);
     void (*stats)(struct pel_port *port, struct pel_port_stats *ret_stats);
     /* The next moment at which rx may have something though no event tells (a simulated wire's next
@@ -110,14 +120,38 @@ static inline uint32_t pel_port_tx(struct pel_port *port, uint16_t queue, struct
 }
 
 /* pel_port_pkt_alloc returns an empty packet (len 0, flags 0) with room for a frame of the port's MTU and
- * Ethernet header (of tso_max_len where that is more), or NULL when the pool is empty. The queue's thread
- * only. */
+ * Ethernet header, or NULL when the pool is empty. The queue's thread only. */
 static inline struct pel_pkt *pel_port_pkt_alloc(struct pel_port *port, uint16_t queue)
 {
     return port->ops->pkt_alloc(port, queue);
 }
 
-/* pel_pkt_free gives a packet back to its port's pool. NULL is harmless. Any thread that owns it. */
+/* pel_port_pkt_alloc_large is the same with room for tso_max_len bytes, on a port with PEL_OFFLOAD_TSO. */
+static inline struct pel_pkt *pel_port_pkt_alloc_large(struct pel_port *port, uint16_t queue)
+{
+    return port->ops->pkt_alloc_large(port, queue);
+}
+
+/* pel_pkt_attach returns a packet that shows `len` bytes at `data`, which lie in the room of `of`, or NULL
+ * when the pool is empty. The bytes stay valid until both packets are freed, in whatever order; nobody may
+ * write to them meanwhile but where no piece shows. `of` is not itself one that was attached. The queue's
+ * thread only. */
+static inline struct pel_pkt *pel_pkt_attach(struct pel_pkt *of, uint16_t queue, uint8_t *data, uint32_t len)
+{
+    return of->port->ops->pkt_attach(of, queue, data, len);
+}
+
+/* pel_pkt_frame_len returns the length of the whole frame that begins with `pkt`. */
+static inline uint32_t pel_pkt_frame_len(const struct pel_pkt *pkt)
+{
+    uint32_t len = 0;
+    for (; pkt != NULL; pkt = pkt->more)
+        len += pkt->len;
+    return len;
+}
+
+/* pel_pkt_free gives a packet, with all that follows it in its frame, back to its port's pool. NULL is
+ * harmless. Any thread that owns it. */
 static inline void pel_pkt_free(struct pel_pkt *pkt)
 {
     if (pkt != NULL)

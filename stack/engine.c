@@ -176,8 +176,8 @@ static bool receive(struct pel_engine *engine)
 {
     struct pel_pkt *pkts[PEL_ENGINE_RX_BURST];
     uint32_t num = pel_port_rx(engine->config.ip.port, engine->config.ip.queue, pkts, PEL_ENGINE_RX_BURST);
-    for (uint32_t i = 0; i < num; i++)
-        pel_ip_input(engine->ip, pkts[i]);
+    if (num > 0)
+        pel_ip_input(engine->ip, pkts, num);
     return num > 0;
 }
 

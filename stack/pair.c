@@ -146,7 +146,8 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
         .max_packets = POOL_PACKETS,
         /* Memory does not spoil frames: as virtio does, nobody makes or checks sums. */
         .offloads = PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_RX_IP_CSUM |
-                    PEL_OFFLOAD_RX_L4_CSUM | (options->segment_offload != 0 ? PEL_OFFLOAD_TSO : 0u),
+                    PEL_OFFLOAD_RX_L4_CSUM |
+                    (options->no_segment_offload ? 0 : PEL_OFFLOAD_TSO | PEL_OFFLOAD_SCATTER),
     };
     enum pel_err err = pel_sim_wire_open(&wire, &clock, &pair->ports[0], &pair->ports[1]);
     if (err != PEL_OK)

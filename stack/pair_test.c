@@ -187,9 +187,9 @@ PEL_TEST(pair, two_engines_on_two_cores_talk)
     talk_over(&options);
 }
 
-PEL_TEST(pair, they_talk_over_a_wire_that_takes_large_segments)
+PEL_TEST(pair, they_talk_over_a_wire_without_large_segments)
 {
-    static const struct pel_pair_options options = {.cores = {0, 1}, .segment_offload = 1};
+    static const struct pel_pair_options options = {.cores = {0, 1}, .no_segment_offload = 1};
     talk_over(&options);
 }
 

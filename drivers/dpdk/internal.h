@@ -35,7 +35,7 @@ struct dpdk_port {
     bool started;
     uint32_t max_frame_len; /* without TSO */
     struct rte_mempool *rx_pool;
-    struct rte_mempool *tx_pool; /* rx_pool itself when packets for sending are no larger */
+    struct rte_mempool *tx_pool; /* of large packets; rx_pool itself when those are no larger */
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
     struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
 };

@@ -27,7 +27,7 @@
 #define DEVICE_LEN             256
 #define AF_PACKET_HEADER_LEN   66u
 #define AF_PACKET_FRAME_ALIGN  128u
-#define AF_PACKET_BLOCK_FRAMES 32u /* times the alignment: a page */
+#define AF_PACKET_BLOCK_FRAMES 32u   /* times the alignment: a page */
 #define MIN_RX_BUFFER_LEN      2048u /* drivers want at least this */
 
 /* What a port is opened with. */
@@ -233,6 +233,15 @@ static uint32_t choose_offloads(const struct opening *o, struct rte_eth_conf *co
     return granted;
 }
 
+static void choose_scatter(const struct opening *o, struct rte_eth_conf *conf, uint32_t *granted)
+{
+    bool wanted = (o->config.offloads & PEL_OFFLOAD_SCATTER) != 0;
+    if (!wanted || (o->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0)
+        return;
+    conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    *granted |= PEL_OFFLOAD_SCATTER;
+}
+
 static void choose_rss(const struct opening *o, struct rte_eth_conf *conf, uint32_t *granted)
 {
     uint64_t functions =
@@ -249,6 +258,7 @@ static enum pel_err configure(struct opening *o)
     const struct pel_dpdk_port_config *c = &o->config;
     struct rte_eth_conf conf = {.rxmode.mtu = dpdk_limits_mtu(&o->info, c->mtu) ? RTE_ETHER_MTU : c->mtu};
     uint32_t granted = choose_offloads(o, &conf);
+    choose_scatter(o, &conf, &granted);
     choose_rss(o, &conf, &granted);
     if (c->num_queues > o->info.max_rx_queues || c->num_queues > o->info.max_tx_queues)
         return pel_error_set(o->reterr, PEL_E_PORT_OPEN,
@@ -297,7 +307,7 @@ static enum pel_err make_pools(struct opening *o)
     if (c->large_receive)
         rx_len = DPDK_MAX_FRAME_LEN;
     bool one_pool = dpdk->port.tso_max_len <= rx_len;
-    uint32_t num_rx = c->num_packets + in_queues + (one_pool ? tx_in_queues : 0);
+    uint32_t num_rx = c->num_packets + in_queues + tx_in_queues;
     dpdk->rx_pool = make_pool(o, 'r', num_rx, rx_len + RTE_PKTMBUF_HEADROOM);
     if (dpdk->rx_pool == NULL)
         return failed(o, rte_errno, "make the packet pool");

@@ -161,7 +161,7 @@ PEL_TEST(dpdk_pair, memif_carries_frames_to_another_process_and_back)
 /* A frame of 60,000 bytes comes over whole, its checksum unfinished but marked as good. */
 static const char *check_large(struct pel_port *from, struct pel_port *to, char ret_text[TEST_TEXT_LEN])
 {
-    struct pel_pkt *pkt = pel_port_pkt_alloc(from, 0);
+    struct pel_pkt *pkt = pel_port_pkt_alloc_large(from, 0);
     CHECK(pkt != NULL && pkt->room_len >= 60054);
     test_build_tcp(pkt, true, 60000);
     pkt->flags |= PEL_PKT_TX_TSO;
@@ -253,7 +253,7 @@ static const char *tap_offloads(char ret_text[TEST_TEXT_LEN])
     CHECK(fd >= 0);
     for (int tso = 0; tso < 2; tso++) {
         uint32_t payload_len = tso ? 20000 : 1001;
-        struct pel_pkt *pkt = pel_port_pkt_alloc(port, 0);
+        struct pel_pkt *pkt = pel_port_pkt_alloc_large(port, 0);
         CHECK(pkt != NULL);
         test_build_tcp(pkt, true, payload_len);
         pkt->flags |= tso ? PEL_PKT_TX_TSO : 0;
@@ -282,7 +282,7 @@ static const char *impossible_offloads(char ret_text[TEST_TEXT_LEN])
     CHECK_NULL(test_dpdk_start(ret_text));
     CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
     for (int i = 0; i < 4; i++) {
-        struct pel_pkt *pkt = pel_port_pkt_alloc(port, 0);
+        struct pel_pkt *pkt = pel_port_pkt_alloc_large(port, 0);
         CHECK(pkt != NULL);
         test_build_tcp(pkt, true, 2000);
         pkt->flags |= PEL_PKT_TX_TSO;

@@ -14,6 +14,9 @@
 
 #define MAX_BURST 64u
 
+/* No frame that the stack reads has longer ones: Ethernet, IPv6 with options, TCP with options. */
+#define MAX_HEADERS_LEN 128u
+
 #define TX_FLAGS (PEL_PKT_TX_IP_CSUM | PEL_PKT_TX_L4_CSUM | PEL_PKT_TX_TSO)
 
 _Static_assert(sizeof(struct rte_mbuf) % 64 == 0, "the packet behind an mbuf is aligned");
@@ -61,11 +64,10 @@ uint32_t dpdk_port_pkts_out(const struct dpdk_port *dpdk)
     return (uint32_t)sum;
 }
 
-static struct pel_pkt *dpdk_pkt_alloc(struct pel_port *port, uint16_t queue)
+static struct pel_pkt *alloc(struct dpdk_port *dpdk, struct rte_mempool *pool, uint16_t queue)
 {
-    struct dpdk_port *dpdk = of(port);
     dpdk_enter_thread();
-    struct rte_mbuf *m = rte_pktmbuf_alloc(dpdk->tx_pool);
+    struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
     if (m == NULL) {
         count_alloc_failed(dpdk);
         return NULL;
@@ -78,16 +80,46 @@ static struct pel_pkt *dpdk_pkt_alloc(struct pel_port *port, uint16_t queue)
     pkt->tso_mss = 0;
     pkt->l2_len = pkt->l3_len = pkt->l4_len = 0;
     pkt->queue = queue;
-    pkt->port = port;
-    pkt->next = NULL;
+    pkt->port = &dpdk->port;
+    pkt->next = pkt->more = NULL;
     count_out(dpdk, 1);
+    return pkt;
+}
+
+static struct pel_pkt *dpdk_pkt_alloc(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), of(port)->rx_pool, queue);
+}
+
+static struct pel_pkt *dpdk_pkt_alloc_large(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), of(port)->tx_pool, queue);
+}
+
+static struct pel_pkt *dpdk_pkt_attach(struct pel_pkt *base, uint16_t queue, uint8_t *data, uint32_t len)
+{
+    struct dpdk_port *dpdk = of(base->port);
+    struct pel_pkt *pkt = alloc(dpdk, dpdk->rx_pool, queue);
+    assert(RTE_MBUF_DIRECT(mbuf_of(base)));
+    if (pkt == NULL)
+        return NULL;
+    rte_pktmbuf_attach(mbuf_of(pkt), mbuf_of(base));
+    pkt->data = data;
+    pkt->len = len;
+    pkt->room_len = 0;
     return pkt;
 }
 
 static void dpdk_pkt_free(struct pel_pkt *pkt)
 {
-    count_out(of(pkt->port), -1);
-    rte_pktmbuf_free(mbuf_of(pkt));
+    while (pkt != NULL) {
+        struct pel_pkt *more = pkt->more;
+        count_out(of(pkt->port), -1);
+        mbuf_of(pkt)->next = NULL;
+        mbuf_of(pkt)->nb_segs = 1;
+        rte_pktmbuf_free(mbuf_of(pkt));
+        pkt = more;
+    }
 }
 
 /* "None" is what virtio says of a frame that came over memory with its checksum unfinished: the bytes are
@@ -113,7 +145,8 @@ static struct rte_mempool *pool_for(const struct dpdk_port *dpdk, uint32_t len)
     return len + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(dpdk->tx_pool) ? dpdk->tx_pool : NULL;
 }
 
-/* One piece out of several, for the stack knows no chains. Takes `m`; NULL when it was lost. */
+/* One piece out of several, for a stack that does not want chains, or whose headers would not lie in the
+ * first piece. Takes `m`; NULL when it was lost. */
 static struct rte_mbuf *linearise(struct dpdk_port *dpdk, struct dpdk_queue_counts *count, struct rte_mbuf *m)
 {
     uint32_t len = m->pkt_len;
@@ -142,8 +175,27 @@ static struct pel_pkt *receive(struct pel_port *port, uint16_t queue, struct rte
     pkt->l2_len = pkt->l3_len = pkt->l4_len = 0;
     pkt->queue = queue;
     pkt->port = port;
-    pkt->next = NULL;
+    pkt->next = pkt->more = NULL;
     return pkt;
+}
+
+/* A received frame with its pieces; adds to the number that the stack has. */
+static struct pel_pkt *receive_frame(struct pel_port *port, uint16_t queue, struct rte_mbuf *m,
+                                     uint32_t *ret_num)
+{
+    struct pel_pkt *first = receive(port, queue, m), *last = first;
+    ++*ret_num;
+    for (m = m->next; m != NULL; m = m->next, ++*ret_num) {
+        last->more = receive(port, queue, m);
+        last = last->more;
+    }
+    return first;
+}
+
+static bool comes_as_it_is(const struct dpdk_port *dpdk, const struct rte_mbuf *m)
+{
+    return m->nb_segs == 1 ||
+           ((dpdk->port.offloads & PEL_OFFLOAD_SCATTER) != 0 && m->data_len >= MAX_HEADERS_LEN);
 }
 
 static uint32_t dpdk_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts, uint32_t max)
@@ -152,22 +204,22 @@ static uint32_t dpdk_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **
     struct dpdk_queue_counts *count = &dpdk->queues[queue];
     struct rte_mbuf *burst[MAX_BURST];
     uint64_t bytes_len = 0;
-    uint32_t num_pkts = 0;
+    uint32_t num_frames = 0, num_pkts = 0;
     dpdk_enter_thread();
     uint16_t num = rte_eth_rx_burst(dpdk->id, queue, burst, (uint16_t)(max < MAX_BURST ? max : MAX_BURST));
     if (num == 0)
         return 0;
     for (uint16_t i = 0; i < num; i++) {
-        struct rte_mbuf *m = burst[i]->nb_segs == 1 ? burst[i] : linearise(dpdk, count, burst[i]);
+        struct rte_mbuf *m = comes_as_it_is(dpdk, burst[i]) ? burst[i] : linearise(dpdk, count, burst[i]);
         if (m == NULL)
             continue;
-        ret_pkts[num_pkts] = receive(port, queue, m);
-        bytes_len += ret_pkts[num_pkts++]->len;
+        bytes_len += m->pkt_len;
+        ret_pkts[num_frames++] = receive_frame(port, queue, m, &num_pkts);
     }
     count_out(dpdk, num_pkts);
-    pel_count_add(&count->rx_packets, num_pkts);
+    pel_count_add(&count->rx_packets, num_frames);
     pel_count_add(&count->rx_bytes, bytes_len);
-    return num_pkts;
+    return num_frames;
 }
 
 /* The stack leaves the pseudo header's sum of the whole; for TSO DPDK wants it without the length. */
@@ -211,24 +263,36 @@ static bool ask_offloads(struct rte_mbuf *m, const struct pel_pkt *pkt)
     return is_tcp || !is_tso;
 }
 
-/* Makes the mbuf say what the packet says. False for a frame that cannot be sent. */
+static void put_piece(struct rte_mbuf *m, const struct pel_pkt *pkt)
+{
+    m->data_off = (uint16_t)(pkt->data - (uint8_t *)m->buf_addr);
+    m->data_len = (uint16_t)pkt->len;
+    m->next = pkt->more != NULL ? mbuf_of(pkt->more) : NULL;
+    m->nb_segs = 1;
+}
+
+/* Makes the mbufs say what the packets say. False for a frame that cannot be sent. */
 static bool prepare(const struct dpdk_port *dpdk, struct rte_mbuf *m, const struct pel_pkt *pkt)
 {
     uint32_t limit = (pkt->flags & PEL_PKT_TX_TSO) != 0 ? dpdk->port.tso_max_len : dpdk->max_frame_len;
-    if (pkt->len == 0 || pkt->len > limit)
+    uint32_t len = pel_pkt_frame_len(pkt);
+    if (pkt->len == 0 || len > limit ||
+        (pkt->more != NULL && (dpdk->port.offloads & PEL_OFFLOAD_SCATTER) == 0))
         return false;
-    m->data_off = (uint16_t)(pkt->data - (uint8_t *)m->buf_addr);
-    m->data_len = (uint16_t)pkt->len;
-    m->pkt_len = pkt->len;
+    put_piece(m, pkt);
+    m->pkt_len = len;
     m->ol_flags = 0;
+    for (struct pel_pkt *piece = pkt->more; piece != NULL; piece = piece->more) {
+        put_piece(mbuf_of(piece), piece);
+        m->nb_segs++;
+    }
     return (pkt->flags & TX_FLAGS) == 0 || ask_offloads(m, pkt);
 }
 
-static void drop(struct dpdk_port *dpdk, struct dpdk_queue_counts *count, struct rte_mbuf *m)
+static void drop(struct dpdk_queue_counts *count, struct rte_mbuf *m)
 {
     pel_count_add(&count->tx_errors, 1);
-    count_out(dpdk, -1);
-    rte_pktmbuf_free(m);
+    dpdk_pkt_free(pkt_of(m));
 }
 
 /* Hands prepared frames to the device; returns how many were taken. The device's own check comes first: it
@@ -239,24 +303,29 @@ static uint32_t send_burst(struct dpdk_port *dpdk, uint16_t queue, struct rte_mb
     struct dpdk_queue_counts *count = &dpdk->queues[queue];
     uint32_t done = 0;
     uint64_t lens[MAX_BURST], bytes_len = 0;
+    int64_t nums[MAX_BURST], num_pieces = 0;
     while (done < num) {
         uint16_t left = (uint16_t)(num - done);
         uint16_t ready = has_offloads ? rte_eth_tx_prepare(dpdk->id, queue, burst + done, left) : left;
-        for (uint16_t i = 0; i < ready; i++)
+        for (uint16_t i = 0; i < ready; i++) {
             lens[i] = burst[done + i]->pkt_len;
+            nums[i] = burst[done + i]->nb_segs;
+        }
         uint16_t sent = ready > 0 ? rte_eth_tx_burst(dpdk->id, queue, burst + done, ready) : 0;
-        for (uint16_t i = 0; i < sent; i++)
+        for (uint16_t i = 0; i < sent; i++) {
             bytes_len += lens[i];
+            num_pieces += nums[i];
+        }
         done += sent;
-        count_out(dpdk, -(int64_t)sent);
         pel_count_add(&count->tx_packets, sent);
         if (sent < ready)
             break;
         if (ready < left) {
             pel_count_add(&count->tx_bad_offload, 1);
-            drop(dpdk, count, burst[done++]);
+            drop(count, burst[done++]);
         }
     }
+    count_out(dpdk, -num_pieces);
     pel_count_add(&count->tx_bytes, bytes_len);
     return done;
 }
@@ -264,11 +333,11 @@ static uint32_t send_burst(struct dpdk_port *dpdk, uint16_t queue, struct rte_mb
 /* A packet of another port becomes this port's before it is sent or refused: each counts what is out. */
 static void adopt(struct dpdk_port *dpdk, struct pel_pkt *pkt)
 {
-    if (pkt->port == &dpdk->port)
-        return;
-    count_out(of(pkt->port), -1);
-    count_out(dpdk, 1);
-    pkt->port = &dpdk->port;
+    for (; pkt != NULL && pkt->port != &dpdk->port; pkt = pkt->more) {
+        count_out(of(pkt->port), -1);
+        count_out(dpdk, 1);
+        pkt->port = &dpdk->port;
+    }
 }
 
 static uint32_t tx_burst(struct dpdk_port *dpdk, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
@@ -285,7 +354,7 @@ static uint32_t tx_burst(struct dpdk_port *dpdk, uint16_t queue, struct pel_pkt 
     uint32_t done = send_burst(dpdk, queue, burst, len, has_offloads);
     if (done < len || len == num)
         return done;
-    drop(dpdk, &dpdk->queues[queue], mbuf_of(pkts[len]));
+    drop(&dpdk->queues[queue], mbuf_of(pkts[len]));
     return done + 1;
 }
 
@@ -371,6 +440,8 @@ const struct pel_port_ops dpdk_port_ops = {
     .rx = dpdk_rx,
     .tx = dpdk_tx,
     .pkt_alloc = dpdk_pkt_alloc,
+    .pkt_alloc_large = dpdk_pkt_alloc_large,
+    .pkt_attach = dpdk_pkt_attach,
     .pkt_free = dpdk_pkt_free,
     .stats = dpdk_stats,
     .close = dpdk_close,

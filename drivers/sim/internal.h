@@ -15,12 +15,19 @@
 #define SIM_MAX_HELD   16
 #define SIM_FREE_BATCH 32
 
+/* A port's pools: packets for a frame of the MTU, those for the largest frame, and those without bytes of
+ * their own, which show some of another's. */
+enum sim_kind { SIM_SMALL, SIM_LARGE, SIM_VIEW, SIM_KINDS };
+
 /* A packet of a pool. `bytes` is its own buffer of the pool's room, or with exact_buffers, while it holds a
- * received frame, `exact` is that frame's heap buffer. */
+ * received frame, `exact` is that frame's heap buffer. `num_refs`: its owner and the views of it. */
 struct sim_pkt {
     struct pel_pkt pkt;
     uint8_t *bytes;
     uint8_t *exact;
+    enum sim_kind kind;
+    uint32_t num_refs;
+    struct sim_pkt *base; /* of a view: whose bytes it shows */
     struct sim_pkt *next_free;
     struct sim_pkt *next_made;
 };
@@ -28,6 +35,7 @@ struct sim_pkt {
 /* Packets of one port. The owner thread allocates; any thread frees: the owner onto `free`, others onto
  * `returned`. */
 struct sim_pool {
+    enum sim_kind kind;
     uint32_t room_len;
     uint32_t max_packets;
     uint32_t num_made;
@@ -38,7 +46,7 @@ struct sim_pool {
     uint32_t num_returned;
 };
 
-void sim_pool_init(struct sim_pool *pool, uint32_t room_len, uint32_t max_packets);
+void sim_pool_init(struct sim_pool *pool, enum sim_kind kind, uint32_t room_len, uint32_t max_packets);
 
 /* Frees all packets, whoever has them. */
 void sim_pool_fini(struct sim_pool *pool);

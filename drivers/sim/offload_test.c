@@ -63,7 +63,7 @@ static void check_cut(bool v4, uint32_t payload_len, uint16_t mss)
     struct pel_pkt *pkt, *got[64];
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
-    PEL_REQUIRE((pkt = pel_port_pkt_alloc(w.a, 0)) != NULL);
+    PEL_REQUIRE((pkt = pel_port_pkt_alloc_large(w.a, 0)) != NULL);
     test_build_tcp(pkt, v4, payload_len);
     pkt->flags |= PEL_PKT_TX_TSO;
     pkt->tso_mss = mss;
@@ -104,7 +104,7 @@ PEL_TEST(sim_offload, virtio_passes_large_frames_as_good)
         struct test_wire w;
         PEL_REQUIRE(test_wire_open(&w, &config));
         PEL_EXPECT_EQ(pel_sim_is_direct(w.a), !exact[i]);
-        struct pel_pkt *pkt = pel_port_pkt_alloc(w.a, 0);
+        struct pel_pkt *pkt = pel_port_pkt_alloc_large(w.a, 0);
         PEL_REQUIRE(pkt != NULL && pkt->room_len == 65535);
         test_build_tcp(pkt, true, 60000);
         pkt->flags |= PEL_PKT_TX_TSO;

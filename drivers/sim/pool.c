@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-void sim_pool_init(struct sim_pool *pool, uint32_t room_len, uint32_t max_packets)
+void sim_pool_init(struct sim_pool *pool, enum sim_kind kind, uint32_t room_len, uint32_t max_packets)
 {
     memset(pool, 0, sizeof *pool);
+    pool->kind = kind;
     pool->room_len = room_len;
     pool->max_packets = max_packets;
 }
@@ -31,8 +32,8 @@ static struct sim_pkt *make(struct sim_pool *pool)
     if (p == NULL)
         return NULL;
     memset(p, 0, sizeof *p);
-    p->bytes = malloc(pool->room_len);
-    if (p->bytes == NULL) {
+    p->kind = pool->kind;
+    if (pool->room_len > 0 && (p->bytes = malloc(pool->room_len)) == NULL) {
         free(p);
         return NULL;
     }
@@ -63,7 +64,8 @@ static void reset(struct sim_pool *pool, struct sim_pkt *p)
     p->pkt.tso_mss = 0;
     p->pkt.l2_len = p->pkt.l3_len = p->pkt.l4_len = 0;
     p->pkt.queue = 0;
-    p->pkt.next = NULL;
+    p->pkt.next = p->pkt.more = NULL;
+    __atomic_store_n(&p->num_refs, 1, __ATOMIC_RELAXED);
 }
 
 struct sim_pkt *sim_pool_take(struct sim_pool *pool)

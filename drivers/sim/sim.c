@@ -15,7 +15,22 @@
 #define MAX_COUNT           (1u << 24)
 #define PPM                 1000000u
 
+/* One large packet for so many small ones, but never fewer than MIN_LARGE. */
+#define SMALL_A_LARGE 16u
+#define MIN_LARGE     64u
+
+#define OFFLOADS                                                                                             \
+    (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM |     \
+     PEL_OFFLOAD_TSO | PEL_OFFLOAD_SCATTER)
+
 struct sim_wire;
+
+/* Packets of one of the peer's pools that were freed here, to go back together. */
+struct sim_batch {
+    struct sim_pkt *first;
+    struct sim_pkt *last;
+    uint32_t num;
+};
 
 struct sim_port {
     struct pel_port port; /* first: a struct pel_port of this driver is a struct sim_port */
@@ -23,12 +38,9 @@ struct sim_port {
     struct sim_port *peer;
     struct sim_line *out;
     struct sim_line *in;
-    struct sim_pool pool;
+    struct sim_pool pools[SIM_KINDS];
     const void *owner; /* the thread that uses the port, as the address of its `self` */
-    /* Packets of the peer's pool that were freed here, to go back together. */
-    struct sim_pkt *batch_first;
-    struct sim_pkt *batch_last;
-    uint32_t num_batch;
+    struct sim_batch batches[SIM_KINDS];
     uint64_t fail_after; /* pkt_alloc calls that still succeed, then num_fail that do not */
     uint64_t num_fail;
     pel_sim_tap_fn *tap;
@@ -62,42 +74,65 @@ static void enter(struct sim_port *sim)
         __atomic_store_n(&sim->owner, &self, __ATOMIC_RELAXED);
 }
 
-static void flush_batch(struct sim_port *sim)
+static void flush_batch(struct sim_port *sim, enum sim_kind kind)
 {
-    if (sim->num_batch == 0)
+    struct sim_batch *batch = &sim->batches[kind];
+    if (batch->num == 0)
         return;
-    sim_pool_return(&sim->peer->pool, sim->batch_first, sim->batch_last, sim->num_batch);
-    sim->batch_first = sim->batch_last = NULL;
-    __atomic_store_n(&sim->num_batch, 0, __ATOMIC_RELAXED);
+    sim_pool_return(&sim->peer->pools[kind], batch->first, batch->last, batch->num);
+    batch->first = batch->last = NULL;
+    __atomic_store_n(&batch->num, 0, __ATOMIC_RELAXED);
+}
+
+static void flush_batches(struct sim_port *sim)
+{
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        flush_batch(sim, kind);
 }
 
 /* The peer's packet, freed by our thread: one atomic operation for many. Small pools cannot do without the
  * few that would wait here. */
 static void free_peers(struct sim_port *sim, struct sim_pkt *p)
 {
-    p->next_free = sim->batch_first;
-    sim->batch_first = p;
-    if (sim->batch_last == NULL)
-        sim->batch_last = p;
-    __atomic_store_n(&sim->num_batch, sim->num_batch + 1, __ATOMIC_RELAXED);
-    if (sim->num_batch >= SIM_FREE_BATCH || sim->peer->pool.max_packets < 16 * SIM_FREE_BATCH)
-        flush_batch(sim);
+    struct sim_batch *batch = &sim->batches[p->kind];
+    p->next_free = batch->first;
+    batch->first = p;
+    if (batch->last == NULL)
+        batch->last = p;
+    __atomic_store_n(&batch->num, batch->num + 1, __ATOMIC_RELAXED);
+    if (batch->num >= SIM_FREE_BATCH || sim->peer->pools[p->kind].max_packets < 16 * SIM_FREE_BATCH)
+        flush_batch(sim, p->kind);
 }
 
-static void sim_pkt_free(struct pel_pkt *pkt)
+/* One reference less; with the last the packet goes back to its pool. */
+static void unref(struct sim_pkt *p)
 {
-    struct sim_pkt *p = (struct sim_pkt *)pkt;
-    struct sim_port *home = of(pkt->port);
+    struct sim_port *home = of(p->pkt.port);
+    if (__atomic_load_n(&p->num_refs, __ATOMIC_ACQUIRE) > 1 &&
+        __atomic_sub_fetch(&p->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
     if (p->exact != NULL) {
         free(p->exact);
         p->exact = NULL;
     }
     if (__atomic_load_n(&home->owner, __ATOMIC_RELAXED) == &self)
-        sim_pool_give(&home->pool, p);
+        sim_pool_give(&home->pools[p->kind], p);
     else if (__atomic_load_n(&home->peer->owner, __ATOMIC_RELAXED) == &self)
         free_peers(home->peer, p);
     else
-        sim_pool_return(&home->pool, p, p, 1);
+        sim_pool_return(&home->pools[p->kind], p, p, 1);
+}
+
+static void sim_pkt_free(struct pel_pkt *pkt)
+{
+    while (pkt != NULL) {
+        struct sim_pkt *p = (struct sim_pkt *)pkt, *base = p->base;
+        pkt = pkt->more;
+        p->base = NULL;
+        unref(p);
+        if (base != NULL)
+            unref(base);
+    }
 }
 
 static bool alloc_shall_fail(struct sim_port *sim)
@@ -112,15 +147,38 @@ static bool alloc_shall_fail(struct sim_port *sim)
     return true;
 }
 
-static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
+static struct pel_pkt *alloc(struct sim_port *sim, enum sim_kind kind)
 {
-    struct sim_port *sim = of(port);
     enter(sim);
-    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&sim->pool);
+    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&sim->pools[kind]);
     if (p == NULL)
         return NULL;
-    p->pkt.port = port;
+    p->pkt.port = &sim->port;
     return &p->pkt;
+}
+
+static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), SIM_SMALL);
+}
+
+static struct pel_pkt *sim_pkt_alloc_large(struct pel_port *port, uint16_t queue)
+{
+    return alloc(of(port), SIM_LARGE);
+}
+
+static struct pel_pkt *sim_pkt_attach(struct pel_pkt *whole, uint16_t queue, uint8_t *data, uint32_t len)
+{
+    struct sim_pkt *base = (struct sim_pkt *)whole;
+    struct pel_pkt *pkt = alloc(of(whole->port), SIM_VIEW);
+    assert(base->base == NULL);
+    if (pkt == NULL)
+        return NULL;
+    __atomic_add_fetch(&base->num_refs, 1, __ATOMIC_RELAXED);
+    ((struct sim_pkt *)pkt)->base = base;
+    pkt->data = data;
+    pkt->len = len;
+    return pkt;
 }
 
 /* What the receiver is told of a frame that comes over as it was sent. */
@@ -149,8 +207,10 @@ static struct sim_pkt *rx_direct(struct sim_port *sim)
  * bytes. */
 static struct sim_pkt *pack(struct sim_port *sim, const struct sim_frame *frame)
 {
-    bool fits = sim->wire->exact_buffers || frame->len <= sim->pool.room_len;
-    struct sim_pkt *p = fits ? sim_pool_take(&sim->pool) : NULL;
+    enum sim_kind kind =
+        sim->wire->exact_buffers || frame->len <= sim->pools[SIM_SMALL].room_len ? SIM_SMALL : SIM_LARGE;
+    bool fits = sim->wire->exact_buffers || frame->len <= sim->pools[kind].room_len;
+    struct sim_pkt *p = fits ? sim_pool_take(&sim->pools[kind]) : NULL;
     if (p == NULL) {
         pel_count_add(fits ? &sim->count.rx_no_buffers : &sim->count.rx_missed, 1);
         free(frame->bytes);
@@ -185,12 +245,28 @@ static uint32_t sim_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **r
         if ((p = pack(sim, &frame)) != NULL)
             ret_pkts[num++] = &p->pkt;
     for (uint32_t i = 0; i < num; i++)
-        bytes_len += ret_pkts[i]->len;
+        bytes_len += pel_pkt_frame_len(ret_pkts[i]);
     pel_count_add(&sim->count.rx_packets, num);
     pel_count_add(&sim->count.rx_bytes, bytes_len);
     if (num == 0)
-        flush_batch(sim);
+        flush_batches(sim);
     return num;
+}
+
+/* A frame of pieces as one piece, in memory of its own, for whoever has to look into it. */
+static bool flatten(const struct pel_pkt *pkt, struct pel_pkt *ret_flat)
+{
+    *ret_flat = *pkt;
+    ret_flat->more = NULL;
+    ret_flat->data = malloc(pel_pkt_frame_len(pkt));
+    ret_flat->len = 0;
+    if (ret_flat->data == NULL)
+        return false;
+    for (; pkt != NULL; pkt = pkt->more) {
+        memcpy(ret_flat->data + ret_flat->len, pkt->data, pkt->len);
+        ret_flat->len += pkt->len;
+    }
+    return true;
 }
 
 static uint8_t *copy_of(const uint8_t *bytes, uint32_t len)
@@ -239,8 +315,10 @@ static bool is_sendable(const struct sim_port *sim, const struct pel_pkt *pkt)
 {
     bool tso = (pkt->flags & PEL_PKT_TX_TSO) != 0;
     uint32_t limit = tso ? sim->port.tso_max_len : sim->port.mtu + ETH_LEN;
-    uint32_t offloads = sim->port.offloads;
-    if (pkt->len == 0 || pkt->len > limit || (tso && (offloads & PEL_OFFLOAD_TSO) == 0))
+    uint32_t offloads = sim->port.offloads, len = pel_pkt_frame_len(pkt);
+    if (pkt->more != NULL && (offloads & PEL_OFFLOAD_SCATTER) == 0)
+        return false;
+    if (pkt->len == 0 || len > limit || (tso && (offloads & PEL_OFFLOAD_TSO) == 0))
         return false;
     if ((pkt->flags & PEL_PKT_TX_IP_CSUM) != 0 && (offloads & PEL_OFFLOAD_TX_IP_CSUM) == 0)
         return false;
@@ -250,14 +328,29 @@ static bool is_sendable(const struct sim_port *sim, const struct pel_pkt *pkt)
 static uint32_t num_pieces(const struct pel_pkt *pkt)
 {
     bool cut = (pkt->flags & PEL_PKT_TX_TSO) != 0 && pkt->tso_mss > 0;
-    return cut ? pkt->len / pkt->tso_mss + 1 : 1;
+    return cut ? pel_pkt_frame_len(pkt) / pkt->tso_mss + 1 : 1;
+}
+
+/* The test's tap and the queued wire read frames as one piece. False: there is no memory, the frame is lost.
+ */
+static bool send_flat(struct sim_port *sim, const struct pel_pkt *pkt, uint64_t now_us, bool *ret_carry)
+{
+    struct pel_pkt flat;
+    if (pkt->more != NULL && !flatten(pkt, &flat))
+        return false;
+    const struct pel_pkt *whole = pkt->more != NULL ? &flat : pkt;
+    *ret_carry = sim->tap == NULL || sim->tap(sim->tap_arg, whole->data, whole->len);
+    bool sent = sim->wire->direct || !*ret_carry || send_copy(sim, whole, now_us);
+    if (whole == &flat)
+        free(flat.data);
+    return sent;
 }
 
 /* Sends one frame and takes its packet. False, and the packet stays the caller's, when the wire is full. */
 static bool tx_one(struct sim_port *sim, struct pel_pkt *pkt, uint64_t now_us)
 {
-    uint32_t len = pkt->len;
-    bool direct = sim->wire->direct;
+    uint32_t len = pel_pkt_frame_len(pkt);
+    bool direct = sim->wire->direct, carry = true;
     if (!direct && !sim_line_has_room(sim->out, num_pieces(pkt)) && num_pieces(pkt) <= sim->out->cap_heap)
         return false;
     if (!is_sendable(sim, pkt) || num_pieces(pkt) > sim->out->cap_heap) {
@@ -265,11 +358,10 @@ static bool tx_one(struct sim_port *sim, struct pel_pkt *pkt, uint64_t now_us)
         sim_pkt_free(pkt);
         return true;
     }
-    bool carry = sim->tap == NULL || sim->tap(sim->tap_arg, pkt->data, pkt->len);
-    if (carry && direct && !sim_line_push(sim->out, (struct sim_pkt *)pkt))
+    bool sent = (direct && sim->tap == NULL) || send_flat(sim, pkt, now_us, &carry);
+    if (sent && carry && direct && !sim_line_push(sim->out, (struct sim_pkt *)pkt))
         return false;
-    bool sent = !carry || direct || send_copy(sim, pkt, now_us);
-    if (!carry || !direct)
+    if (!sent || !carry || !direct)
         sim_pkt_free(pkt);
     pel_count_add(sent ? &sim->count.tx_packets : &sim->count.tx_errors, 1);
     pel_count_add(&sim->count.tx_bytes, sent ? len : 0);
@@ -298,8 +390,10 @@ static void sim_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
     ret_stats->tx_packets = __atomic_load_n(&count->tx_packets, __ATOMIC_RELAXED);
     ret_stats->tx_bytes = __atomic_load_n(&count->tx_bytes, __ATOMIC_RELAXED);
     ret_stats->tx_errors = __atomic_load_n(&count->tx_errors, __ATOMIC_RELAXED);
-    ret_stats->num_pkts_in_use =
-        sim_pool_in_use(&sim->pool) - __atomic_load_n(&sim->peer->num_batch, __ATOMIC_RELAXED);
+    ret_stats->num_pkts_in_use = 0;
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        ret_stats->num_pkts_in_use += sim_pool_in_use(&sim->pools[kind]) -
+                                      __atomic_load_n(&sim->peer->batches[kind].num, __ATOMIC_RELAXED);
 }
 
 static uint64_t sim_next_event_us(struct pel_port *port)
@@ -321,8 +415,10 @@ static void wire_free(struct sim_wire *wire)
 {
     sim_line_fini(&wire->a_to_b);
     sim_line_fini(&wire->b_to_a);
-    sim_pool_fini(&wire->a.pool);
-    sim_pool_fini(&wire->b.pool);
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++) {
+        sim_pool_fini(&wire->a.pools[kind]);
+        sim_pool_fini(&wire->b.pools[kind]);
+    }
     free(wire);
 }
 
@@ -331,7 +427,7 @@ static void sim_close(struct pel_port *port)
     struct sim_port *sim = of(port);
     struct sim_wire *wire = sim->wire;
     struct pel_port_stats stats;
-    flush_batch(sim);
+    flush_batches(sim);
     /* A packet of this pool may still be on the wire or with the other port: the second to close cleans up
      * for both. */
     if (__atomic_sub_fetch(&wire->num_open, 1, __ATOMIC_ACQ_REL) > 0)
@@ -353,6 +449,8 @@ static const struct pel_port_ops sim_ops = {
     .rx = sim_rx,
     .tx = sim_tx,
     .pkt_alloc = sim_pkt_alloc,
+    .pkt_alloc_large = sim_pkt_alloc_large,
+    .pkt_attach = sim_pkt_attach,
     .pkt_free = sim_pkt_free,
     .stats = sim_stats,
     .next_event_us = sim_next_event_us,
@@ -385,7 +483,7 @@ static enum pel_err complete_config(struct pel_sim_wire_config *config)
     if (config->mtu < MIN_MTU || config->mtu > MAX_MTU || config->tso_max_len > MAX_FRAME_LEN)
         return PEL_E_ARG;
     if (config->queue_len > MAX_COUNT || config->max_packets > MAX_COUNT ||
-        config->offloads >= PEL_OFFLOAD_RSS)
+        (config->offloads & ~OFFLOADS) != 0)
         return PEL_E_ARG;
     return impair_is_valid(&config->a_to_b) && impair_is_valid(&config->b_to_a) ? PEL_OK : PEL_E_ARG;
 }
@@ -407,8 +505,12 @@ static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *co
     sim->peer = end == 'a' ? &wire->b : &wire->a;
     sim->out = end == 'a' ? &wire->a_to_b : &wire->b_to_a;
     sim->in = end == 'a' ? &wire->b_to_a : &wire->a_to_b;
-    sim_pool_init(&sim->pool, config->tso_max_len > frame_len ? config->tso_max_len : frame_len,
-                  config->max_packets);
+    uint32_t num_large = config->max_packets / SMALL_A_LARGE;
+    sim_pool_init(&sim->pools[SIM_SMALL], SIM_SMALL, frame_len, config->max_packets);
+    sim_pool_init(&sim->pools[SIM_VIEW], SIM_VIEW, 0, config->max_packets);
+    if (config->tso_max_len > 0)
+        sim_pool_init(&sim->pools[SIM_LARGE], SIM_LARGE, config->tso_max_len,
+                      num_large > MIN_LARGE ? num_large : MIN_LARGE);
 }
 
 enum pel_err pel_sim_wire_open(const struct pel_sim_wire_config *config, const struct pel_clock *clock,
@@ -485,5 +587,5 @@ void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num)
 
 void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets)
 {
-    of(port)->pool.max_packets = max_packets;
+    of(port)->pools[SIM_SMALL].max_packets = max_packets;
 }

@@ -44,7 +44,7 @@ struct pel_sim_wire_config {
     struct pel_sim_impair b_to_a;
     uint32_t mtu;         /* 576 to 9216 (1500) */
     uint32_t queue_len;   /* frames under way each way (1024) */
-    uint32_t max_packets; /* of each port's pool (4096) */
+    uint32_t max_packets; /* of each port's pool (4096); and a 16th of that, large ones */
     bool exact_buffers;   /* received frames lie in heap buffers of exactly their size, for ASan */
 
     /* Offloads that both ports claim (enum pel_offload; not RSS). By itself the wire does as virtio does: a
@@ -53,7 +53,7 @@ struct pel_sim_wire_config {
      * checks and marks. */
     uint32_t offloads;
     bool real_offloads;
-    uint32_t tso_max_len; /* with PEL_OFFLOAD_TSO, the largest frame (65535); also the room of every packet */
+    uint32_t tso_max_len; /* with PEL_OFFLOAD_TSO, the largest frame (65535); the room of large packets */
 };
 
 /* pel_sim_wire_open makes a wire and its two ports; the caller owns both and closes each with pel_port_close.

@@ -307,3 +307,40 @@ PEL_TEST(sim, two_threads_queued)
     check_two_threads(
         &(struct pel_sim_wire_config){.queue_len = 256, .exact_buffers = true, .max_packets = 1024});
 }
+
+/* A frame whose headers and bytes lie apart: the bytes stay the sender's, and are shown twice. */
+PEL_TEST(sim, frames_in_pieces_share_the_senders_bytes)
+{
+    for (int direct = 0; direct < 2; direct++) {
+        struct pel_sim_wire_config config = {.offloads = PEL_OFFLOAD_TSO | PEL_OFFLOAD_SCATTER,
+                                             .latency_us = direct ? 0 : 1};
+        struct pel_port_stats stats;
+        struct pel_pkt *whole, *pkt, *got[3];
+        struct test_wire w;
+        PEL_REQUIRE(test_wire_open(&w, &config));
+        PEL_REQUIRE((whole = pel_port_pkt_alloc_large(w.a, 0)) != NULL && whole->room_len == 65535);
+        memset(whole->data, 0x5a, 1000);
+        for (int i = 0; i < 2; i++) {
+            PEL_REQUIRE((pkt = pel_port_pkt_alloc(w.a, 0)) != NULL);
+            pkt->len = 60;
+            memset(pkt->data, i, 60);
+            PEL_REQUIRE((pkt->more = pel_pkt_attach(whole, 0, whole->data + i, 900)) != NULL);
+            PEL_EXPECT_EQ(pel_pkt_frame_len(pkt), 960);
+            PEL_REQUIRE(pel_port_tx(w.a, 0, &pkt, 1) == 1);
+        }
+        pel_pkt_free(whole);
+        w.time.now_us = 10;
+        PEL_REQUIRE(pel_port_rx(w.b, 0, got, 3) == 2);
+        for (int i = 0; i < 2; i++) {
+            PEL_EXPECT_EQ(pel_pkt_frame_len(got[i]), 960);
+            PEL_EXPECT_EQ(got[i]->more != NULL, direct == 1);
+            PEL_EXPECT_EQ(got[i]->data[59], i);
+            PEL_EXPECT_EQ(direct ? got[i]->more->data[899] : got[i]->data[959], 0x5a);
+        }
+        w.a->ops->stats(w.a, &stats);
+        PEL_EXPECT_EQ(stats.num_pkts_in_use, direct ? 5 : 0); /* two headers, two pieces, the bytes */
+        pel_pkt_free(got[0]);
+        pel_pkt_free(got[1]);
+        test_wire_close(&w);
+    }
+}

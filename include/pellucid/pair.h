@@ -28,7 +28,7 @@ struct pel_pair_options {
     uint32_t mtu;                /* 1280 to 9216; 0: 1500 */
     uint32_t window_len;         /* TCP window and send buffer, 16 KiB to 4 MiB; 0: 1 MiB */
     int busy_poll;               /* not 0: the engines never sleep */
-    int segment_offload;         /* not 0: the wire takes TCP segments of up to 64 KB whole, as virtio does */
+    int no_segment_offload;      /* not 0: the wire carries no frame above the MTU */
 };
 
 /* What an engine has used so far. */

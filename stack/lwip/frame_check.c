@@ -27,6 +27,7 @@ struct packet {
     const struct pel_frame_rules *rules;
     struct pel_frame_info *info;
     struct pel_reader r;
+    const uint8_t *frame;
     const uint8_t *addrs; /* source and destination, side by side */
     size_t addr_len;      /* of one */
     uint8_t hop_limit;
@@ -78,6 +79,10 @@ static enum pel_err check_tcp(struct packet *p)
     bool port_0 = (tcp[0] | tcp[1]) == 0 || (tcp[2] | tcp[3]) == 0;
     if (has_both || has_none || port_0)
         return PEL_E_TCP_MALFORMED;
+    p->info->is_tcp = true;
+    p->info->tcp_at = (uint16_t)(tcp - p->frame);
+    p->info->data_at = (uint16_t)(p->info->tcp_at + header_len);
+    p->info->data_len = (uint32_t)(len - header_len + p->rules->tail_len);
     return p->rules->l4_csum_good || l4_sum_is_good(p, tcp, len, IP_TCP) ? PEL_OK : PEL_E_FRAME_CHECKSUM;
 }
 
@@ -145,6 +150,8 @@ static enum pel_err check_icmp6(struct packet *p)
 static enum pel_err check_l4(struct packet *p, uint8_t protocol)
 {
     bool is_ip6 = p->addr_len == 16;
+    if (p->rules->tail_len > 0 && (protocol != IP_TCP || p->info->is_fragment || !p->rules->l4_csum_good))
+        return PEL_E_IP_MALFORMED;
     if (protocol == IP_TCP)
         return p->info->is_fragment ? PEL_OK : check_tcp(p);
     if (protocol == IP_UDP)
@@ -170,7 +177,10 @@ static enum pel_err check_ip4(struct packet *p)
     size_t have_len = p->r.left_len;
     if (have_len < 20)
         return PEL_E_FRAME_TOO_SHORT;
-    size_t total_len = (size_t)ip[2] << 8 | ip[3];
+    size_t total_len = (size_t)ip[2] << 8 | ip[3], tail_len = p->rules->tail_len;
+    if (tail_len > 0 && total_len != have_len + tail_len)
+        return PEL_E_IP_MALFORMED;
+    total_len -= tail_len;
     if (ip[0] != 0x45 || total_len < 20 || total_len > have_len || ip[12] == 127 || ip[16] == 127)
         return PEL_E_IP_MALFORMED;
     if (!p->rules->ip_csum_good && sum_of(ip, 20) != 0xffff)
@@ -223,7 +233,10 @@ static enum pel_err check_ip6(struct packet *p)
     size_t have_len = p->r.left_len;
     if (have_len < 40)
         return PEL_E_FRAME_TOO_SHORT;
-    size_t payload_len = (size_t)ip[4] << 8 | ip[5];
+    size_t payload_len = (size_t)ip[4] << 8 | ip[5], tail_len = p->rules->tail_len;
+    if (tail_len > 0 && payload_len != have_len - 40 + tail_len)
+        return PEL_E_IP_MALFORMED;
+    payload_len -= tail_len;
     if (ip[0] >> 4 != 6 || payload_len == 0 || payload_len > have_len - 40 || ip[8] == 0xff)
         return PEL_E_IP_MALFORMED;
     p->addrs = ip + 8;
@@ -242,14 +255,16 @@ static enum pel_err check_ip6(struct packet *p)
     }
     if (protocol == IP6_NONE)
         return PEL_E_FRAME_ETHERTYPE;
-    return check_l4(p, protocol);
+    enum pel_err err = check_l4(p, protocol);
+    p->info->is_tcp &= protocol == ip[6];
+    return err;
 }
 
 enum pel_err pel_frame_check(const struct pel_frame_rules *rules, const uint8_t *bytes, size_t len,
                              struct pel_frame_info *ret_info)
 {
     struct pel_frame_info info = {0};
-    struct packet p = {.rules = rules, .info = &info, .r = pel_reader_of(bytes, len)};
+    struct packet p = {.rules = rules, .info = &info, .frame = bytes, .r = pel_reader_of(bytes, len)};
     const uint8_t *to = pel_read_bytes(&p.r, 6);
     pel_read_bytes(&p.r, 6);
     uint16_t type = pel_read_u16(&p.r);

@@ -21,11 +21,17 @@ struct pel_frame_rules {
     bool ip_csum_good;    /* the port has checked the IPv4 header */
     bool l4_csum_good;    /* the port has checked TCP or UDP */
     bool router_messages; /* router advertisements are taken (autoconfiguration) */
+    size_t tail_len;      /* bytes of the frame that lie elsewhere, behind those shown: only for TCP whose
+                           * checksum the port has checked */
 };
 
 struct pel_frame_info {
     bool is_fragment;
     bool is_echo_request;
+    bool is_tcp;      /* whole, in a packet without extension headers: */
+    uint16_t tcp_at;  /* where its header begins in the frame */
+    uint16_t data_at; /* and its data */
+    uint32_t data_len;
 };
 
 /* pel_frame_check returns PEL_OK for a frame that may go on, and fills `ret_info`. Errors: FRAME_TOO_SHORT,

@@ -146,8 +146,7 @@ static void thread_loop(struct thread_side *side)
     while (atomic_load(side->num_done) < 2 && pel_clock_now_us(&clock) < end_us) {
         struct pel_pkt *pkts[LAB_BURST];
         uint32_t num = pel_port_rx(side->host.port, 0, pkts, LAB_BURST);
-        for (uint32_t i = 0; i < num; i++)
-            pel_ip_input(side->host.ip, pkts[i]);
+        pel_ip_input(side->host.ip, pkts, num);
         pel_ip_poll(side->host.ip);
         bool is_over = side->conn.num_errors > 0 ||
                        (side->conn.received_len == THREAD_LEN && side->conn.acked_len == THREAD_LEN);

@@ -65,8 +65,9 @@ PEL_MUST_USE enum pel_err pel_ip_open(const struct pel_ipstack_config *config, s
  * instance's callbacks. NULL is harmless. */
 void pel_ip_close(struct pel_ipstack *ip);
 
-/* pel_ip_input takes ownership of a received frame. Malformed ones are counted by name and freed. */
-void pel_ip_input(struct pel_ipstack *ip, struct pel_pkt *pkt);
+/* pel_ip_input takes ownership of a burst of received frames, in their order. Malformed ones are counted by
+ * name and freed; TCP segments that continue each other are taken as one. */
+void pel_ip_input(struct pel_ipstack *ip, struct pel_pkt **pkts, uint32_t num);
 
 /* pel_ip_poll runs the timers that are due, and flushes frames to the port. Call it once a loop. */
 void pel_ip_poll(struct pel_ipstack *ip);
@@ -147,16 +148,30 @@ void pel_tcp_unlisten(struct pel_tcp_listener *listener);
 /* pel_tcp_set_events hands the connection to (another) owner. */
 void pel_tcp_set_events(struct pel_tcp *tcp, const struct pel_tcp_events *events, void *arg);
 
-/* pel_tcp_send_room returns how many bytes pel_tcp_write would take now. */
+/* pel_tcp_send_room returns how many bytes pel_tcp_write would take now: what the send buffer has left, which
+ * grows with the congestion window up to tcp_window_len. */
 size_t pel_tcp_send_room(const struct pel_tcp *tcp);
+
+/* pel_tcp_mss returns how many bytes a segment on the wire holds at most, 0 when the connection is no more;
+ * pel_tcp_segment_max how many pel_tcp_reserve gives at most. */
+size_t pel_tcp_mss(const struct pel_tcp *tcp);
+size_t pel_tcp_segment_max(const struct pel_ipstack *ip);
+
+/* pel_tcp_reserve shows `ret_room`, where the caller writes the next `len` bytes of the stream itself; they
+ * are the stream's once pel_tcp_commit has been called, before any other function of the connection, with how
+ * many of them count, and leave with pel_tcp_flush. Errors: AGAIN (more than pel_tcp_send_room), ARG (more
+ * than pel_tcp_segment_max), STATE, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_tcp_reserve(struct pel_tcp *tcp, size_t len, uint8_t **ret_room);
+void pel_tcp_commit(struct pel_tcp *tcp, size_t len);
 
 /* pel_tcp_write queues a copy of up to `len` bytes; `ret_len` says how many. AGAIN when none fit. `more`
  * says that more follows at once (no PSH, may be held back for a full segment until pel_tcp_flush). */
 PEL_MUST_USE enum pel_err pel_tcp_write(struct pel_tcp *tcp, const uint8_t *bytes, size_t len, bool more,
                                         size_t *ret_len);
 
-/* pel_tcp_flush sends what windows allow. */
-void pel_tcp_flush(struct pel_tcp *tcp);
+/* pel_tcp_flush sends what windows allow. NO_MEMORY: committed bytes wait still, and go by themselves
+ * as soon as there is some. */
+enum pel_err pel_tcp_flush(struct pel_tcp *tcp);
 
 /* pel_tcp_received opens the receive window again by `len` bytes that the owner has taken from its chains. */
 void pel_tcp_received(struct pel_tcp *tcp, size_t len);

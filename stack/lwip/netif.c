@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between lwIP's interface and the port. Received frames pass the gate (frame_check.h) and are shown to
- * lwIP where they lie: the buffer's header is in the packet's own `user` bytes. Frames to send are copied
- * once, into a packet of the port, and collected into bursts.
+ * From the port to lwIP. Received frames pass the gate (frame_check.h) and are shown to lwIP where they lie:
+ * the buffer's header is in the packet's own `user` bytes. Those of a burst that continue each other become
+ * one segment (coalesce.h).
  */
 #include "stack/lwip/frame_check.h"
 #include "stack/lwip/private.h"
@@ -18,9 +18,9 @@ _Static_assert(sizeof(struct pbuf_custom) <= PEL_PKT_USER_LEN, "a buffer's heade
 #define CHECK_AFTER_REASSEMBLY                                                                               \
     (NETIF_CHECKSUM_CHECK_UDP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_ICMP |                       \
      NETIF_CHECKSUM_CHECK_ICMP6)
+/* TCP's are transmit.c's, after it has cut. */
 #define GENERATE                                                                                             \
-    (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_UDP | NETIF_CHECKSUM_GEN_TCP | NETIF_CHECKSUM_GEN_ICMP |     \
-     NETIF_CHECKSUM_GEN_ICMP6)
+    (NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_UDP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_GEN_ICMP6)
 
 /* ---- receive ---- */
 
@@ -37,119 +37,127 @@ static void set_rx_checks(struct netif *netif, bool are_on)
     NETIF_SET_CHECKSUM_CTRL(netif, (u16_t)(are_on ? flags | CHECK_AFTER_REASSEMBLY : flags));
 }
 
-void pel_ip_input(struct pel_ipstack *ip, struct pel_pkt *pkt)
+static void give_to_lwip(struct pel_ipstack *ip, struct pbuf *p, bool is_fragment)
 {
-    struct pel_frame_info info;
+    if (is_fragment)
+        set_rx_checks(&ip->netif, true);
+    if (ethernet_input(p, &ip->netif) != ERR_OK)
+        pbuf_free(p);
+    if (is_fragment)
+        set_rx_checks(&ip->netif, false);
+}
+
+static void give_held(struct pel_ipstack *ip)
+{
+    struct pbuf *p = pel_coalesce_take(&ip->coalescer);
+    if (p != NULL)
+        give_to_lwip(ip, p, false);
+}
+
+/* Shows a piece to lwIP where it lies. */
+static struct pbuf *wrap(struct pel_pkt *pkt)
+{
+    struct pbuf_custom *custom = (struct pbuf_custom *)(void *)pkt->user;
+    memset(custom, 0, sizeof(*custom));
+    custom->custom_free_function = free_packet;
+    pkt->more = NULL;
+    return pbuf_alloced_custom(PBUF_RAW, (u16_t)pkt->len, PBUF_REF, custom, pkt->data, (u16_t)pkt->len);
+}
+
+static struct pbuf *wrap_all(struct pel_pkt *pkt)
+{
+    struct pel_pkt *more = pkt->more;
+    struct pbuf *p = wrap(pkt);
+    while (more != NULL) {
+        struct pel_pkt *piece = more;
+        more = piece->more;
+        pbuf_cat(p, wrap(piece));
+    }
+    return p;
+}
+
+/* Only whole TCP segments that the port has checked may come in pieces: the other frames are small and rare.
+ */
+static bool may_stay_in_pieces(const struct pel_pkt *pkt)
+{
+    uint32_t protocol_at = pkt->len < 54 ? 0 : pkt->data[14] >> 4 == 4 ? 23 : 20;
+    return protocol_at != 0 && pkt->data[protocol_at] == IP_PROTO_TCP &&
+           (pkt->flags & PEL_PKT_RX_L4_CSUM_GOOD) != 0;
+}
+
+static struct pbuf *flatten(struct pel_pkt *pkt, uint32_t len)
+{
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
+    uint32_t at = 0;
+    for (struct pel_pkt *piece = pkt; p != NULL && piece != NULL; piece = piece->more) {
+        memcpy((uint8_t *)p->payload + at, piece->data, piece->len);
+        at += piece->len;
+    }
+    return p;
+}
+
+/* The gate. Fills `ret_p` with what may go on; otherwise the caller still has the packet. */
+static enum pel_err admit(struct pel_ipstack *ip, struct pel_pkt *pkt, struct pel_frame_info *ret_info,
+                          struct pbuf **ret_p)
+{
+    uint32_t len = pel_pkt_frame_len(pkt);
+    struct pbuf *flat = NULL;
     struct pel_frame_rules rules = {
         .mac = ip->config.port->mac,
         .ip_csum_good = (pkt->flags & PEL_PKT_RX_IP_CSUM_GOOD) != 0,
         .l4_csum_good = (pkt->flags & PEL_PKT_RX_L4_CSUM_GOOD) != 0,
         .router_messages = ip->config.autoconf6,
+        .tail_len = len - pkt->len,
     };
-    pel_count_stat(ip->counters, PEL_STAT_rx_packets, 1);
-    pel_count_stat(ip->counters, PEL_STAT_rx_bytes, pkt->len);
-    enum pel_err err = PEL_OK;
+    pel_count_stat(ip->counters, PEL_STAT_rx_bytes, len);
     if ((pkt->flags & PEL_PKT_RX_CSUM_BAD) != 0)
-        err = PEL_E_FRAME_CHECKSUM;
-    else if (pkt->len > 65535)
-        err = PEL_E_FRAME_TOO_LONG;
-    else
-        err = pel_frame_check(&rules, pkt->data, pkt->len, &info);
-    if (pel_count_err(ip->counters, err) != PEL_OK) {
+        return PEL_E_FRAME_CHECKSUM;
+    if (len > 65535)
+        return PEL_E_FRAME_TOO_LONG;
+    if (pkt->more != NULL && !may_stay_in_pieces(pkt)) {
+        if ((flat = flatten(pkt, len)) == NULL)
+            return PEL_E_NO_MEMORY;
+        rules.tail_len = 0;
+    }
+    const uint8_t *bytes = flat != NULL ? flat->payload : pkt->data;
+    enum pel_err err = pel_frame_check(&rules, bytes, flat != NULL ? len : pkt->len, ret_info);
+    if (err != PEL_OK && flat != NULL)
+        pbuf_free(flat);
+    if (err != PEL_OK)
+        return err;
+    *ret_p = flat != NULL ? flat : wrap_all(pkt);
+    if (flat != NULL)
+        pel_pkt_free(pkt);
+    return PEL_OK;
+}
+
+static void input(struct pel_ipstack *ip, struct pel_pkt *pkt)
+{
+    struct pel_frame_info info;
+    struct pbuf *p = NULL;
+    pel_count_stat(ip->counters, PEL_STAT_rx_packets, 1);
+    if (pel_count_err(ip->counters, admit(ip, pkt, &info, &p)) != PEL_OK) {
         pel_pkt_free(pkt);
         return;
     }
     if (info.is_echo_request)
         pel_count_stat(ip->counters, PEL_STAT_icmp_echo_in, 1);
-
-    struct pel_lwip_state *before = pel_ip_enter(ip);
-    struct pbuf_custom *custom = (struct pbuf_custom *)(void *)pkt->user;
-    memset(custom, 0, sizeof(*custom));
-    custom->custom_free_function = free_packet;
-    struct pbuf *p =
-        pbuf_alloced_custom(PBUF_RAW, (u16_t)pkt->len, PBUF_REF, custom, pkt->data, (u16_t)pkt->len);
-    set_rx_checks(&ip->netif, info.is_fragment);
-    if (ethernet_input(p, &ip->netif) != ERR_OK)
-        pbuf_free(p);
-    set_rx_checks(&ip->netif, false);
-    pel_ip_leave(before);
-}
-
-/* ---- transmit ---- */
-
-void pel_netif_flush(struct pel_ipstack *ip)
-{
-    uint32_t done = 0;
-    while (done < ip->num_tx) {
-        uint32_t num = ip->num_tx - done < PEL_TX_BURST ? ip->num_tx - done : PEL_TX_BURST;
-        uint32_t taken = pel_port_tx(ip->config.port, ip->config.queue, ip->tx + done, num);
-        done += taken;
-        if (taken < num)
-            break;
-    }
-    pel_count_stat(ip->counters, PEL_STAT_tx_packets, done);
-    memmove(ip->tx, ip->tx + done, (ip->num_tx - done) * sizeof(ip->tx[0]));
-    ip->num_tx -= done;
-    ip->tx_full_us = ip->num_tx > 0 ? pel_ip_now_us(ip) : 0;
-}
-
-void pel_netif_drop_tx(struct pel_ipstack *ip)
-{
-    for (uint32_t i = 0; i < ip->num_tx; i++)
-        pel_pkt_free(ip->tx[i]);
-    ip->num_tx = 0;
-}
-
-/* Leaves the TCP checksum to the port: puts the pseudo header's sum in place, as the port expects it. */
-static void request_tcp_checksum(struct pel_pkt *pkt)
-{
-    uint8_t *ip = pkt->data + SIZEOF_ETH_HDR;
-    bool is_ip4 = ip[0] >> 4 == 4;
-    bool is_tcp = is_ip4 ? ip[9] == IP_PROTO_TCP && ((ip[6] & 0x3f) | ip[7]) == 0 : ip[6] == IP_PROTO_TCP;
-    uint32_t ip_len = is_ip4 ? 20 : 40;
-    if (!is_tcp || pkt->len < SIZEOF_ETH_HDR + ip_len + 20)
+    if (pel_coalesce_add(&ip->coalescer, p, &info)) {
+        pel_count_stat(ip->counters, PEL_STAT_rx_coalesced, 1);
         return;
-    uint32_t l4_total_len = pkt->len - SIZEOF_ETH_HDR - ip_len;
-    uint32_t sum = pel_lwip_chksum(is_ip4 ? ip + 12 : ip + 8, is_ip4 ? 8 : 32);
-    sum += lwip_htons(IP_PROTO_TCP) + (uint32_t)lwip_htons(l4_total_len);
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    uint16_t folded = (uint16_t)sum;
-    memcpy(ip + ip_len + 16, &folded, 2);
-    pkt->l2_len = SIZEOF_ETH_HDR;
-    pkt->l3_len = (uint16_t)ip_len;
-    pkt->l4_len = (uint16_t)((ip[ip_len + 12] >> 4) * 4);
-    pkt->flags |= PEL_PKT_TX_L4_CSUM;
+    }
+    give_held(ip);
+    if (!pel_coalesce_begin(&ip->coalescer, p, &info))
+        give_to_lwip(ip, p, info.is_fragment);
 }
 
-/* ERR_MEM makes TCP keep the segment and try again later. */
-static err_t link_output(struct netif *netif, struct pbuf *p)
+void pel_ip_input(struct pel_ipstack *ip, struct pel_pkt **pkts, uint32_t num)
 {
-    struct pel_ipstack *ip = (struct pel_ipstack *)netif->state;
-    if (ip->num_tx == PEL_TX_MAX)
-        pel_netif_flush(ip);
-    if (ip->num_tx == PEL_TX_MAX) {
-        pel_count_err(ip->counters, PEL_E_TX_QUEUE_FULL);
-        return ERR_MEM;
-    }
-    struct pel_pkt *pkt = pel_port_pkt_alloc(ip->config.port, ip->config.queue);
-    if (pkt == NULL) {
-        pel_count_err(ip->counters, PEL_E_NO_PACKET_BUFFERS);
-        return ERR_MEM;
-    }
-    if (p->tot_len > pkt->room_len) {
-        pel_count_err(ip->counters, PEL_E_FRAME_TOO_LONG);
-        pel_pkt_free(pkt);
-        return ERR_BUF;
-    }
-    pkt->len = pbuf_copy_partial(p, pkt->data, p->tot_len, 0);
-    if ((ip->config.port->offloads & PEL_OFFLOAD_TX_L4_CSUM) != 0)
-        request_tcp_checksum(pkt);
-    pel_count_stat(ip->counters, PEL_STAT_tx_bytes, pkt->len);
-    ip->tx[ip->num_tx++] = pkt;
-    if (ip->num_tx % PEL_TX_BURST == 0)
-        pel_netif_flush(ip);
-    return ERR_OK;
+    struct pel_lwip_state *before = pel_ip_enter(ip);
+    for (uint32_t i = 0; i < num; i++)
+        input(ip, pkts[i]);
+    give_held(ip);
+    pel_ip_leave(before);
 }
 
 err_t pel_netif_init(struct netif *netif)
@@ -161,11 +169,10 @@ err_t pel_netif_init(struct netif *netif)
     netif->hwaddr_len = 6;
     memcpy(netif->hwaddr, ip->config.port->mac, 6);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6;
-    netif->linkoutput = link_output;
+    netif->linkoutput = pel_link_output;
     netif->output = etharp_output;
     netif->output_ip6 = ethip6_output;
-    bool port_does_tcp = (ip->config.port->offloads & PEL_OFFLOAD_TX_L4_CSUM) != 0;
-    NETIF_SET_CHECKSUM_CTRL(netif, (u16_t)(port_does_tcp ? GENERATE & ~NETIF_CHECKSUM_GEN_TCP : GENERATE));
+    NETIF_SET_CHECKSUM_CTRL(netif, GENERATE);
     netif_set_ip6_autoconfig_enabled(netif, ip->config.autoconf6);
     return ERR_OK;
 }

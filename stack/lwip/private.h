@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/lwip/coalesce.h"
 #include "stack/lwip/demux.h"
 #include "stack/lwip/lwip.h"
 
@@ -24,7 +25,7 @@
 #define PEL_TX_RETRY_US 50
 
 /* The timers that an instance runs; rows of timers.c. */
-#define PEL_NUM_TIMERS 8
+#define PEL_NUM_TIMERS 9
 
 /* A running callback of a connection, so that an abort from within is told to lwIP. Lives on the stack. */
 struct pel_tcp_call {
@@ -45,6 +46,7 @@ struct pel_ipstack {
     uint64_t due_us[PEL_NUM_TIMERS];
     ip6_addr_t gateway6;
 
+    struct pel_coalescer coalescer;
     struct pel_pkt *tx[PEL_TX_MAX];
     uint32_t num_tx;
     uint64_t tx_full_us; /* when the port last took less than it was given; 0: it took all */
@@ -55,6 +57,7 @@ struct pel_ipstack {
     struct pel_udp *udps;
     struct pel_tcp_call *calls;
     bool in_tcp_timer;
+    bool has_stuck; /* a connection's written bytes wait for memory */
 
     uint64_t challenge_second;
     uint32_t challenges_left;
@@ -67,6 +70,9 @@ struct pel_tcp {
     void *arg;
     struct pel_endpoint local, remote;
     bool connected;
+    /* Bytes that the owner has written in place (send.c), `open_len` of room for `open_cap`; NULL: none. */
+    struct pbuf *open;
+    uint32_t open_len, open_cap;
     size_t unread_len; /* shown by on_receive, not yet acknowledged by pel_tcp_received */
     struct pel_tcp *next, *prev;
 };
@@ -131,11 +137,27 @@ PEL_MUST_USE enum pel_err pel_ip_configure(struct pel_ipstack *ip, struct pel_er
 /* pel_netif_init is lwIP's netif_init_fn. */
 err_t pel_netif_init(struct netif *netif);
 
+/* ---- transmit.c ---- */
+
+/* pel_link_output is lwIP's netif_linkoutput_fn. */
+err_t pel_link_output(struct netif *netif, struct pbuf *p);
+
 /* pel_netif_flush hands waiting frames to the port; what it does not take waits on. */
 void pel_netif_flush(struct pel_ipstack *ip);
 
 /* pel_netif_drop_tx frees the waiting frames. */
 void pel_netif_drop_tx(struct pel_ipstack *ip);
+
+/* ---- send.c ---- */
+
+/* pel_tx_packet_of returns the port's packet in which the bytes of `p` lie; NULL: they lie in none. */
+struct pel_pkt *pel_tx_packet_of(struct pbuf *p);
+
+/* pel_tcp_drop_open forgets what was written in place and is no segment yet. */
+void pel_tcp_drop_open(struct pel_tcp *tcp);
+
+/* pel_tcp_retry_stuck is a timer: tries again where there was no memory for what was written in place. */
+void pel_tcp_retry_stuck(void);
 
 /* ---- buf.c ---- */
 

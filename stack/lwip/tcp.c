@@ -73,6 +73,7 @@ static err_t connected_event(void *arg, struct tcp_pcb *pcb, err_t err)
 static void detach(struct pel_tcp *tcp)
 {
     struct pel_ipstack *ip = tcp->ip;
+    pel_tcp_drop_open(tcp);
     for (struct pel_tcp_call *call = ip->calls; call != NULL; call = call->up)
         if (call->tcp == tcp)
             call->tcp = NULL;
@@ -243,6 +244,10 @@ void pel_tcp_abort(struct pel_tcp *tcp)
 void pel_tcp_close(struct pel_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
+    if (pel_tcp_flush(tcp) != PEL_OK) { /* what was written is lost: that is no end that looks clean */
+        pel_tcp_abort(tcp);
+        return;
+    }
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
     detach(tcp);
     /* lwIP resets when the window is not whole, which it takes for unread bytes; a FIN that came in the
@@ -268,67 +273,6 @@ void pel_tcp_drop_all(struct pel_ipstack *ip)
 
 /* ---- data ---- */
 
-static bool may_send(const struct tcp_pcb *pcb)
-{
-    return pcb != NULL && (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) &&
-           (pcb->flags & TF_CLOSEPEND) == 0;
-}
-
-size_t pel_tcp_send_room(const struct pel_tcp *tcp)
-{
-    const struct tcp_pcb *pcb = tcp->pcb;
-    return may_send(pcb) && pcb->snd_queuelen < TCP_SND_QUEUELEN - 2 ? pcb->snd_buf : 0;
-}
-
-/* One call of lwIP's: what it refuses for its queue's length alone must not look like a lack of memory. */
-static enum pel_err write_chunk(struct tcp_pcb *pcb, const uint8_t *bytes, size_t len, bool more)
-{
-    err_t err =
-        tcp_write(pcb, bytes, (u16_t)len, (u8_t)(TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0)));
-    if (err == ERR_OK)
-        return PEL_OK;
-    size_t num_segments = len / pcb->mss + 2;
-    bool is_long = pcb->snd_queuelen + 2 * num_segments >= TCP_SND_QUEUELEN;
-    return is_long ? PEL_E_AGAIN : PEL_E_NO_MEMORY;
-}
-
-enum pel_err pel_tcp_write(struct pel_tcp *tcp, const uint8_t *bytes, size_t len, bool more, size_t *ret_len)
-{
-    struct tcp_pcb *pcb = tcp->pcb;
-    if (!may_send(pcb))
-        return PEL_E_STATE;
-    struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
-    enum pel_err err = PEL_OK;
-    size_t done = 0;
-    while (done < len && err == PEL_OK) {
-        size_t chunk = len - done < CHUNK_MAX ? len - done : CHUNK_MAX;
-        if (chunk > pcb->snd_buf)
-            chunk = pcb->snd_buf;
-        if (chunk == 0) {
-            err = PEL_E_AGAIN;
-            break;
-        }
-        err = write_chunk(pcb, bytes + done, chunk, more || done + chunk < len);
-        if (err == PEL_OK)
-            done += chunk;
-    }
-    if (done > 0 && !more)
-        tcp_output(pcb);
-    pel_ip_leave(before);
-    if (done == 0 && len > 0)
-        return err == PEL_E_AGAIN ? err : pel_count_err(tcp->ip->counters, err);
-    *ret_len = done;
-    return PEL_OK;
-}
-
-void pel_tcp_flush(struct pel_tcp *tcp)
-{
-    struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
-    if (tcp->pcb != NULL && tcp->pcb->state != TIME_WAIT)
-        tcp_output(tcp->pcb);
-    pel_ip_leave(before);
-}
-
 void pel_tcp_received(struct pel_tcp *tcp, size_t len)
 {
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
@@ -341,19 +285,12 @@ void pel_tcp_received(struct pel_tcp *tcp, size_t len)
     pel_ip_leave(before);
 }
 
-size_t pel_tcp_unacked_len(const struct pel_tcp *tcp)
-{
-    const struct tcp_pcb *pcb = tcp->pcb;
-    if (pcb == NULL || pcb->state == TIME_WAIT)
-        return 0;
-    return tcp->ip->config.tcp_window_len - pcb->snd_buf;
-}
-
 enum pel_err pel_tcp_shutdown(struct pel_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     if (pcb == NULL || (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
         return PEL_OK; /* it is done already */
+    PEL_TRY(pel_tcp_flush(tcp));
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
     err_t err = tcp_shutdown(pcb, 0, 1);
     pel_ip_leave(before);

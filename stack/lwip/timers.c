@@ -19,6 +19,9 @@ struct timer_row {
 /* After a pause of the whole process a timer makes up for so many turns; the rest are left out. */
 #define CATCH_UP_MAX 20
 
+/* How soon a connection without memory for what its owner has written tries again. */
+#define STUCK_INTERVAL_MS 20
+
 static bool always(const struct pel_ipstack *ip)
 {
     return true;
@@ -39,6 +42,11 @@ static bool has_reassembly(const struct pel_ipstack *ip)
     return ip->lwip.ip4_frag_reassdatagrams != NULL || ip->lwip.ip6_frag_reassdatagrams != NULL;
 }
 
+static bool has_stuck(const struct pel_ipstack *ip)
+{
+    return ip->has_stuck;
+}
+
 static const struct timer_row timer_rows[PEL_NUM_TIMERS] = {
     {tcp_tmr, TCP_TMR_INTERVAL, has_tcp},
     {ip_reass_tmr, IP_TMR_INTERVAL, has_reassembly},
@@ -48,6 +56,7 @@ static const struct timer_row timer_rows[PEL_NUM_TIMERS] = {
     {mld6_tmr, MLD6_TMR_INTERVAL, always},
     {dhcp_fine_tmr, DHCP_FINE_TIMER_MSECS, has_dhcp},
     {dhcp_coarse_tmr, DHCP_COARSE_TIMER_MSECS, has_dhcp},
+    {pel_tcp_retry_stuck, STUCK_INTERVAL_MS, has_stuck},
 };
 
 void pel_timers_start(struct pel_ipstack *ip)

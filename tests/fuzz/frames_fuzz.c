@@ -143,7 +143,7 @@ static void give(struct host *host, const uint8_t *bytes, size_t len)
     struct pel_pkt *pkt = pkt_of(host, len);
     memcpy(pkt->data, bytes, len);
     pkt->len = (uint32_t)len;
-    pel_ip_input(host->ip, pkt);
+    pel_ip_input(host->ip, &pkt, 1);
     pel_ip_poll(host->ip);
 }
 

@@ -11,7 +11,7 @@ KERNEL_PLAIN = ("--chunk", "262144", "--read", "262144")
 
 def pellucid(bench, *options, tls):
     def measure(side):
-        result = bench.pellucid(side, "bulk", "--segment-offload", *options, tls=tls)["results"][0]
+        result = bench.pellucid(side, "bulk", *options, tls=tls)["results"][0]
         return {"gbytes_per_s": result["gbytes_per_s"], "server_cpu_share": result["server"]["cpu_s"] / result["seconds"],
                 "server_busy_share": result["server"]["busy_s"] / result["seconds"]}
     return measure

@@ -29,6 +29,12 @@ void pel_lwip_backlog_full(void);
 void pel_lwip_retransmit(void);
 #define LWIP_HOOK_RETRANSMIT() pel_lwip_retransmit()
 
+/* pel_lwip_pbuf_rest returns the last `len` bytes of a segment, which begin at `offset`: shared with it or
+ * copied. NULL: no memory. */
+struct pbuf;
+struct pbuf *pel_lwip_pbuf_rest(struct pbuf *p, u16_t offset, u16_t len);
+#define LWIP_HOOK_PBUF_REST pel_lwip_pbuf_rest
+
 /* The demultiplexer (stack/lwip/demux.h): connections, TIME-WAIT included, and listeners. */
 struct tcp_pcb;
 struct tcp_pcb_listen;
