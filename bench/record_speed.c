@@ -53,7 +53,7 @@ struct hands {
 
 static bool do_one(const struct job *job, const struct hands *hands, uint64_t number)
 {
-    struct slot *slot = &job->slots[number % SLOTS];
+    struct slot *slot = job->slots == NULL ? NULL : &job->slots[number % SLOTS];
     bool done;
     switch (job->work) {
     case SEAL: return job->engine->seal(hands->ctx, number, hands->text, job->len + 1, hands->sealed);

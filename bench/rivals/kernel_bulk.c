@@ -147,7 +147,8 @@ int kernel_bulk(const struct kernel_options *options)
     bytes = __atomic_load_n(&receiver->bytes, __ATOMIC_RELAXED) - bytes;
     double seconds = (double)(kernel_now_ns() - begin_ns) / 1e9;
     cpu_s = kernel_thread_cpu_s(ends[1].thread) - cpu_s;
-    shutdown(fds[0], SHUT_RDWR);
+    for (int i = 0; i < 2; i++) /* both: a writer that waits for room would wait on */
+        shutdown(fds[i], SHUT_RDWR);
     for (int i = 0; i < 2; i++) {
         pthread_join(ends[i].thread, NULL);
         close(fds[i]);
