@@ -39,6 +39,7 @@
     X(tls_resumed, "TLS handshakes that resumed a session")                                                  \
     X(tls_records_in, "TLS records opened")                                                                  \
     X(tls_records_out, "TLS records sealed")                                                                 \
+    X(tls_keys_expanded, "TLS keys expanded because the cache did not have them")                            \
     X(tls_bytes_in, "application bytes opened")                                                              \
     X(tls_bytes_out, "application bytes sealed")                                                             \
     X(clear_bytes_in, "application bytes received in clear")                                                 \

@@ -17,6 +17,12 @@
 /* Without memory to hand bytes over, and with nothing under way whose acknowledgement would call us again. */
 #define RETRY_US 20000
 
+/* The first WARM_LEN bytes go in records of one segment, again after COLD_AFTER_US without any. */
+#define WARM_LEN       65536u
+#define COLD_AFTER_US  1000000u
+/* With less room than this in the send buffer a longer record waits, rather than become so short. */
+#define RECORD_MIN_LEN 4096u
+
 #define ROW(state, to, row_flags)                                                                            \
     [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
 #define TO(state) PEL_SM_TO(PEL_CONN_##state)
@@ -211,7 +217,7 @@ void pel_conn_pump_out(struct pel_conn *conn)
     if (err == PEL_E_NO_MEMORY && (is_open(conn) || pel_conn_is(conn, PEL_CONN_HANDSHAKE)))
         conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + RETRY_US);
     if (conn->tcp != NULL)
-        pel_tcp_flush(conn->tcp);
+        (void)pel_tcp_flush(conn->tcp); /* TCP tries again by itself */
     after_output(conn);
 }
 
@@ -282,11 +288,60 @@ bool pel_conn_is_mapped(const struct pel_conn *conn)
     return conn->mapped;
 }
 
+/* How many bytes the next record shall hold: what fits one segment at the beginning and after a pause, so
+ * that the peer can open it as soon as that has come; as many as a record can hold once the stream flows. */
+static size_t record_len(struct pel_conn *conn, size_t len)
+{
+    uint64_t now_us = conn->engine->now_us;
+    size_t max_len = PEL_TLS_RECORD_LEN, mss = pel_tcp_mss(conn->tcp);
+    size_t around_len = pel_tls_sealed_len(conn->tls, 1) - 1;
+    if (now_us - conn->wrote_us > COLD_AFTER_US)
+        conn->warm_len = 0;
+    conn->wrote_us = now_us;
+    if (conn->warm_len < WARM_LEN && mss > around_len)
+        max_len = mss - around_len < max_len ? mss - around_len : max_len;
+    return len < max_len ? len : max_len;
+}
+
+/* Without memory the owner waits as if there were no room, and is told after a while: nothing may be under
+ * way whose acknowledgement would. */
+static enum pel_err or_later(struct pel_conn *conn, enum pel_err err)
+{
+    if (err != PEL_E_NO_MEMORY)
+        return err;
+    conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + RETRY_US);
+    return PEL_E_AGAIN;
+}
+
+/* Seals one record straight into what TCP will send. */
+static enum pel_err seal_down(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
+{
+    size_t part_len = record_len(conn, len), room_len = pel_tcp_send_room(conn->tcp);
+    size_t sealed_len = pel_tls_sealed_len(conn->tls, part_len), around_len = sealed_len - part_len;
+    uint8_t *record = NULL;
+    if (sealed_len > room_len) {
+        if (room_len < RECORD_MIN_LEN)
+            return PEL_E_AGAIN;
+        part_len = room_len - around_len;
+        sealed_len = room_len;
+    }
+    PEL_TRY(or_later(conn, pel_tcp_reserve(conn->tcp, sealed_len, &record)));
+    PEL_TRY(pel_tls_seal(conn->tls, bytes, part_len, record));
+    pel_tcp_commit(conn->tcp, sealed_len);
+    conn->warm_len += conn->warm_len < WARM_LEN ? (uint32_t)part_len : 0;
+    *ret_len = part_len;
+    return PEL_OK;
+}
+
 static enum pel_err write_down(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
 {
     if (conn->tls == NULL)
-        return pel_tcp_write(conn->tcp, bytes, len, false, ret_len);
-    return pel_tls_write(conn->tls, bytes, len, ret_len);
+        return or_later(conn, pel_tcp_write(conn->tcp, bytes, len, false, ret_len));
+    if (pel_tls_sealed_len(conn->tls, 1) > 0)
+        return seal_down(conn, bytes, len, ret_len);
+    PEL_TRY(pel_tls_write(conn->tls, bytes, len, ret_len));
+    pel_conn_pump_out(conn);
+    return PEL_OK;
 }
 
 enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
@@ -307,8 +362,8 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
         if (err != PEL_OK)
             break;
         total_len += taken_len;
-        pel_conn_pump_out(conn);
     }
+    pel_conn_pump_out(conn);
     conn->bytes_out += total_len;
     if (conn->tls == NULL)
         pel_count_stat(&conn->engine->counters, PEL_STAT_clear_bytes_out, total_len);

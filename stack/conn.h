@@ -50,8 +50,10 @@ struct pel_conn {
     size_t shown_len; /* of these: what on_data is being shown right now */
 
     uint64_t id, opened_us, deadline_us;
-    uint64_t given_up_us; /* when it became ENDING */
+    uint64_t given_up_us;         /* when it became ENDING */
     uint64_t bytes_in, bytes_out; /* application bytes */
+    uint64_t wrote_us;            /* when bytes were last sealed */
+    uint32_t warm_len;            /* how many since the connection began or was idle */
     struct pel_endpoint local, remote;
     enum pel_err error;
     uint16_t depth; /* calls into it that are under way: it is freed when the outermost returns */
@@ -111,6 +113,9 @@ void pel_conn_pump_out(struct pel_conn *conn);
  * none); take drops the first `len` and opens TCP's window by as much; settle, once nobody wants more now,
  * copies them out of packets when the engine keeps too many of those; drop_waiting frees them all. */
 void pel_conn_put_waiting(struct pel_conn *conn, struct pel_buf *buf);
+/* waiting_pieces shows up to `max` pieces, no more than hold `wanted_len` bytes; returns their number. */
+size_t pel_conn_waiting_pieces(const struct pel_conn *conn, struct pel_piece *ret_pieces, size_t max,
+                               size_t wanted_len);
 size_t pel_conn_waiting_len(const struct pel_conn *conn);
 const uint8_t *pel_conn_waiting(const struct pel_conn *conn, size_t *ret_len);
 void pel_conn_take(struct pel_conn *conn, size_t len);

@@ -5,6 +5,10 @@
 
 #include "stack/conn.h"
 
+/* A record is opened from so many packets at most, and is so long at most (tls/record.h). */
+#define PIECES_MAX     64
+#define RECORD_MAX_LEN (5u + 16384u + 2048u)
+
 /* ---- to the owner ---- */
 
 /* Shows `len` bytes of clear text to the owner; returns how many were taken. */
@@ -101,17 +105,23 @@ static void return_scratch(struct pel_engine *engine, uint8_t *scratch)
     free(scratch);
 }
 
+/* Shows `len` bytes at `bytes`, which are not the connection's to keep. */
+static enum pel_err show_or_keep(struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    size_t taken_len = show(conn, bytes, len);
+    if (taken_len < len && conn->events != NULL && !keep(conn, bytes + taken_len, len - taken_len))
+        return pel_count_err(&conn->engine->counters, PEL_E_NO_MEMORY);
+    return PEL_OK;
+}
+
 static enum pel_err show_through(struct pel_conn *conn, uint8_t *scratch)
 {
     enum pel_err err = PEL_OK;
     while (err == PEL_OK && showing(conn)) {
         size_t len = 0;
         err = pel_tls_read(conn->tls, scratch, PEL_ENGINE_SCRATCH_LEN, &len);
-        if (err != PEL_OK)
-            break;
-        size_t taken_len = show(conn, scratch, len);
-        if (taken_len < len && conn->events != NULL && !keep(conn, scratch + taken_len, len - taken_len))
-            err = pel_count_err(&conn->engine->counters, PEL_E_NO_MEMORY);
+        if (err == PEL_OK)
+            err = show_or_keep(conn, scratch, len);
     }
     return err;
 }
@@ -161,9 +171,60 @@ static bool feed(struct pel_conn *conn)
     return used_len > 0;
 }
 
+/* Opens the record that is first in line from where it lies. AGAIN: it is not whole yet. */
+static enum pel_err open_first(struct pel_conn *conn, uint8_t *scratch)
+{
+    struct pel_piece pieces[PIECES_MAX];
+    size_t num = pel_conn_waiting_pieces(conn, pieces, PIECES_MAX, RECORD_MAX_LEN), used_len = 0, len = 0;
+    enum pel_err err = pel_tls_open(conn->tls, pieces, num, scratch, PEL_ENGINE_SCRATCH_LEN, &used_len, &len);
+    if (err != PEL_OK)
+        return err;
+    pel_conn_take(conn, used_len);
+    return len > 0 ? show_or_keep(conn, scratch, len) : PEL_OK;
+}
+
 static bool has_tls_work(const struct pel_conn *conn)
 {
     return conn->tls != NULL && (pel_conn_is(conn, PEL_CONN_HANDSHAKE) || pel_conn_is(conn, PEL_CONN_SECURE));
+}
+
+/* Opens what is whole. Returns whether anything was. */
+static bool open_straight(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    enum pel_err err = PEL_OK;
+    bool any = false;
+    uint8_t *scratch = borrow_scratch(engine);
+    if (scratch == NULL) {
+        pel_conn_fail(conn, pel_count_err(&engine->counters, PEL_E_NO_MEMORY));
+        return false;
+    }
+    while (showing(conn) && has_tls_work(conn) && pel_tls_is_straight(conn->tls) &&
+           (err = open_first(conn, scratch)) == PEL_OK)
+        any = true;
+    return_scratch(engine, scratch);
+    if (err != PEL_OK && err != PEL_E_AGAIN)
+        pel_conn_fail(conn, err);
+    return any;
+}
+
+/* A part of a record may wait in its packets for the rest, unless the rest could not come: the peer has
+ * finished, or the part fills the window, or is in more pieces than a record may be. */
+static bool must_stage(const struct pel_conn *conn)
+{
+    size_t len = pel_conn_waiting_len(conn);
+    return conn->fin_received || len >= conn->engine->config.ip.tcp_window_len / 4 ||
+           conn->num_waiting >= PIECES_MAX;
+}
+
+/* Moves received bytes into TLS, and up. Returns whether any moved. */
+static bool take_in(struct pel_conn *conn)
+{
+    if (!pel_conn_is(conn, PEL_CONN_SECURE) || !pel_tls_is_straight(conn->tls))
+        return feed(conn);
+    if (open_straight(conn))
+        return true;
+    return has_tls_work(conn) && showing(conn) && must_stage(conn) && feed(conn);
 }
 
 static void feed_fin(struct pel_conn *conn)
@@ -181,7 +242,7 @@ static void pump_tls(struct pel_conn *conn)
     enum pel_err err;
     do {
         err = show_opened(conn);
-    } while (has_tls_work(conn) && !conn->held && (err == PEL_OK || err == PEL_E_AGAIN) && feed(conn));
+    } while (has_tls_work(conn) && !conn->held && (err == PEL_OK || err == PEL_E_AGAIN) && take_in(conn));
     if (has_tls_work(conn))
         feed_fin(conn);
     if (has_tls_work(conn) && !conn->held)

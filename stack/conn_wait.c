@@ -49,6 +49,16 @@ const uint8_t *pel_conn_waiting(const struct pel_conn *conn, size_t *ret_len)
     return pel_buf_peek(conn->rx, 0, ret_len);
 }
 
+size_t pel_conn_waiting_pieces(const struct pel_conn *conn, struct pel_piece *ret_pieces, size_t max,
+                               size_t wanted_len)
+{
+    size_t num = 0, len = conn->copy_len - conn->copy_at, total_len = len;
+    if (len > 0)
+        ret_pieces[num++] = (struct pel_piece){conn->copy + conn->copy_at, len};
+    return num + pel_buf_pieces(conn->rx, ret_pieces + num, max - num,
+                                wanted_len > total_len ? wanted_len - total_len : 0);
+}
+
 void pel_conn_take(struct pel_conn *conn, size_t len)
 {
     size_t of_copy_len = conn->copy_len - conn->copy_at;

@@ -16,6 +16,9 @@
 
 /* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port
  * can wake it. */
+/* Both directions of so many connections that are at work at once: 400 kB an engine. */
+#define KEYS_CACHED 256
+
 #define SPIN_LOOPS   2000
 #define SLEEP_MAX_US 200
 
@@ -40,10 +43,11 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
     engine->next_conn_id = 1;
     engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     engine->scratch = malloc(PEL_ENGINE_SCRATCH_LEN);
+    engine->key_cache = pel_key_cache_new(KEYS_CACHED, &engine->counters);
     enum pel_err err = PEL_OK;
     if (engine->wake_fd < 0)
         err = pel_error_set(reterr, PEL_E_IO, "engine %u: eventfd: %s", config->index, strerror(errno));
-    else if (engine->scratch == NULL)
+    else if (engine->scratch == NULL || engine->key_cache == NULL)
         err = pel_error_set(reterr, PEL_E_NO_MEMORY, "engine %u: out of memory", config->index);
     else
         err = pel_ip_open(&engine->config.ip, &engine->ip, reterr);
@@ -72,6 +76,7 @@ void pel_engine_close(struct pel_engine *engine)
     if (engine->wake_fd >= 0)
         close(engine->wake_fd);
     free(engine->scratch);
+    pel_key_cache_free(engine->key_cache);
     free(engine);
 }
 

@@ -18,6 +18,7 @@
 #include "base/counters.h"
 #include "stack/generation.h"
 #include "stack/lwip/lwip.h"
+#include "tls/key_cache.h"
 
 #define PEL_ENGINE_RX_BURST      64
 #define PEL_ENGINE_SCRATCH_LEN   (16384 + 256)
@@ -80,6 +81,7 @@ struct pel_engine {
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
     bool closing; /* no new connections, and no new work for ever */
+    struct pel_key_cache *key_cache;
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
 
     /* written by the owner, read by others */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pieces.h"
 
 #define PEL_AEAD_TAG_LEN     16u
 #define PEL_AEAD_NONCE_LEN   12u
@@ -31,9 +32,14 @@ struct pel_aead_job {
     size_t aad_len;
     const uint8_t *in; /* to open: with the tag at its end */
     size_t in_len;
+    /* To open what does not lie in one piece: with `tag` set, `pieces` are the sealed bytes without it, and
+     * take the place of `in`. */
+    const struct pel_piece *pieces;
+    size_t num_pieces;
+    const uint8_t *tag;  /* PEL_AEAD_TAG_LEN bytes; NULL: at the end of `in` */
     const uint8_t *tail; /* to seal: follows `in` in the clear text; not in place */
     size_t tail_len;
-    uint8_t *out; /* to seal: in_len + tail_len + tag; to open: in_len - tag */
+    uint8_t *out; /* to seal: in_len + tail_len + tag; to open: what was sealed, without the tag */
 };
 
 struct pel_aead_ops {

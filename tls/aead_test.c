@@ -69,6 +69,36 @@ static void expect_refused(struct engine *engine, const struct pel_aead_job *goo
     free(out);
 }
 
+/* The same from pieces of random lengths, right and with one bit wrong in the tag. */
+static void compare_pieces(struct engine *engine, const struct pel_aead_job *whole, const uint8_t *plain,
+                           struct pel_prng *prng)
+{
+    size_t len = whole->in_len - PEL_AEAD_TAG_LEN, at = 0, num = 0;
+    uint8_t tag[PEL_AEAD_TAG_LEN], *out = calloc(1, len + 1), *zeros = calloc(1, len + 1);
+    struct pel_piece pieces[40];
+    for (; at < len && num < 39; num++) {
+        size_t part_len = pel_prng_below(prng, 1 + (len - at) / (1 + pel_prng_below(prng, 6)));
+        pieces[num] = (struct pel_piece){whole->in + at, part_len};
+        at += part_len;
+    }
+    pieces[num++] = (struct pel_piece){whole->in + at, len - at};
+    memcpy(tag, whole->in + len, sizeof tag);
+    struct pel_aead_job job = *whole;
+    job.in = NULL;
+    job.in_len = 0;
+    job.pieces = pieces;
+    job.num_pieces = num;
+    job.tag = tag;
+    job.out = out;
+    PEL_EXPECT_ERR(engine->ops->open(engine->ctx, &job), PEL_OK);
+    PEL_EXPECT_MEM(out, plain, len);
+    tag[pel_prng_below(prng, sizeof tag)] ^= 1;
+    PEL_EXPECT_ERR(engine->ops->open(engine->ctx, &job), PEL_E_TLS_BAD_RECORD_MAC);
+    PEL_EXPECT_MEM(out, zeros, len);
+    free(out);
+    free(zeros);
+}
+
 /* One message of `len` bytes with a tail, sealed by both, opened by both. `shift`: addresses that are not
  * aligned. */
 static void compare(struct engine engines[2], size_t len, size_t tail_len, size_t shift,
@@ -101,6 +131,7 @@ static void compare(struct engine engines[2], size_t len, size_t tail_len, size_
         PEL_EXPECT_ERR(engines[i].ops->open(engines[i].ctx, &job), PEL_OK);
         PEL_EXPECT_MEM(opened + shift, plain + shift, len + tail_len);
         expect_refused(&engines[i], &job, sealed[0] + shift, sealed_len, prng);
+        compare_pieces(&engines[i], &job, plain + shift, prng);
         job.out = sealed[1] + shift; /* in place */
         memcpy(sealed[1], sealed[0], sealed_len + shift);
         job.in = sealed[1] + shift;
@@ -197,7 +228,7 @@ PEL_TEST(keys, rfc_8448)
     PEL_EXPECT_MEM(key, rfc8448_key, sizeof key);
     PEL_EXPECT_MEM(iv, rfc8448_iv, sizeof iv);
     memcpy(half.secret, rfc8448_secret, sizeof rfc8448_secret);
-    PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, &half));
+    PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, NULL, &half));
     struct pel_aead_job job = {.aad = rfc8448_record,
                                .aad_len = 5,
                                .in = plain,
@@ -209,7 +240,7 @@ PEL_TEST(keys, rfc_8448)
     PEL_EXPECT_MEM(sealed, rfc8448_record + 5, sizeof sealed);
     PEL_EXPECT_EQ(keys.sequence, 1);
     pel_keys_fini(&keys);
-    PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, &half));
+    PEL_REQUIRE_OK(pel_keys_init(&keys, pel_suite_find(0x1301), lib, NULL, &half));
     job = (struct pel_aead_job){.aad = rfc8448_record,
                                 .aad_len = 5,
                                 .in = rfc8448_record + 5,
@@ -248,4 +279,47 @@ PEL_TEST(ipsecmb, many_cost_little)
         pel_ipsecmb_free(libs[i]);
         free(between[i]);
     }
+}
+
+/* More keys than places, used in random order: each record is what the key alone would have made. */
+PEL_TEST(tls_aead, keys_share_a_cache)
+{
+    enum { NUM = 24 };
+    static struct pel_keys cached[NUM], alone[NUM];
+    struct pel_counters counters = {0};
+    struct pel_key_cache *cache = pel_key_cache_new(5, &counters);
+    struct pel_ipsecmb *lib = NULL;
+    struct pel_prng prng;
+    PEL_REQUIRE_OK(pel_ipsecmb_new(&lib, NULL));
+    PEL_REQUIRE(cache != NULL);
+    pel_prng_seed(&prng, 5);
+    for (int i = 0; i < NUM; i++) {
+        struct pel_handover_half half = {0};
+        fill(&prng, half.secret, sizeof half.secret);
+        const struct pel_suite *suite = pel_suite_find(i % 3 == 0 ? 0x1301 : i % 3 == 1 ? 0x1302 : 0x1303);
+        PEL_REQUIRE_OK(pel_keys_init(&cached[i], suite, lib, cache, &half));
+        PEL_REQUIRE_OK(pel_keys_init(&alone[i], suite, lib, NULL, &half));
+    }
+    for (int round = 0; round < 5000 && !pel_test_has_failed(); round++) {
+        uint64_t i = pel_prng_below(&prng, NUM), what = pel_prng_below(&prng, 40);
+        uint8_t aad[5] = {0}, plain[64], a[80], b[80];
+        fill(&prng, plain, sizeof plain);
+        struct pel_aead_job job = {.aad = aad, .aad_len = 5, .in = plain, .in_len = 64, .out = a};
+        PEL_EXPECT_ERR(pel_keys_seal(&cached[i], &job, NULL), PEL_OK);
+        job.out = b;
+        PEL_EXPECT_ERR(pel_keys_seal(&alone[i], &job, NULL), PEL_OK);
+        PEL_EXPECT_MEM(a, b, sizeof a);
+        if (what == 0) {
+            PEL_EXPECT_ERR(pel_keys_update(&cached[i]), PEL_OK);
+            PEL_EXPECT_ERR(pel_keys_update(&alone[i]), PEL_OK);
+        }
+    }
+    uint64_t expanded = counters.stat[PEL_STAT_tls_keys_expanded];
+    PEL_EXPECT(expanded > 2000 && expanded < 5000);
+    for (int i = 0; i < NUM; i++) {
+        pel_keys_fini(&cached[i]);
+        pel_keys_fini(&alone[i]);
+    }
+    pel_key_cache_free(cache);
+    pel_ipsecmb_free(lib);
 }

@@ -48,18 +48,22 @@ static enum pel_err no_progress(struct pel_tls *tls)
     return pel_session_fail(tls, PEL_E_TLS_TOO_MANY_EMPTY, NULL);
 }
 
-/* Opens one whole record; there is room for its clear text. */
-static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size_t len)
+/* Opening a record needs so much room. */
+static size_t inner_room(size_t record_len)
+{
+    return record_len < PEL_RECORD_MAX_INNER_LEN ? record_len : PEL_RECORD_MAX_INNER_LEN;
+}
+
+/* Opens one whole record into `plain`, with room for it. `ret_len`: of the application's bytes, also after a
+ * failure. */
+static enum pel_err open_into(struct pel_tls *tls, const struct pel_piece *pieces, size_t num,
+                              size_t record_len, uint8_t *plain, size_t *ret_len)
 {
     struct pel_error error = {0};
     struct pel_record_opened opened = {0};
-    uint8_t *plain = NULL;
-    size_t cap = len < PEL_RECORD_MAX_INNER_LEN ? len : PEL_RECORD_MAX_INNER_LEN;
-    enum pel_err err = pel_buffer_reserve(&tls->plain, cap, PLAIN_MAX_LEN + PEL_RECORD_MAX_INNER_LEN, &plain);
-    if (err != PEL_OK)
-        return pel_session_fail(tls, err, NULL);
-    err = tls->ops->open(tls->record_ctx, record, len, plain, cap, &tls->out, &opened, &error);
-    pel_buffer_commit(&tls->plain, err == PEL_OK && opened.kind == PEL_RECORD_DATA ? opened.len : 0);
+    enum pel_err err = tls->ops->open(tls->record_ctx, pieces, num, record_len, plain, inner_room(record_len),
+                                      &tls->out, &opened, &error);
+    *ret_len = err == PEL_OK && opened.kind == PEL_RECORD_DATA ? opened.len : 0;
     if (err != PEL_OK)
         return pel_session_fail(tls, err, error.text);
     pel_count_stat(tls->counters, PEL_STAT_tls_records_in, 1);
@@ -71,6 +75,21 @@ static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size
     else
         tls->num_empty = 0;
     return PEL_OK;
+}
+
+/* Opens one whole record; there is room for its clear text. */
+static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size_t len)
+{
+    const struct pel_piece piece = {record, len};
+    uint8_t *plain = NULL;
+    size_t plain_len = 0;
+    enum pel_err err =
+        pel_buffer_reserve(&tls->plain, inner_room(len), PLAIN_MAX_LEN + PEL_RECORD_MAX_INNER_LEN, &plain);
+    if (err != PEL_OK)
+        return pel_session_fail(tls, err, NULL);
+    err = open_into(tls, &piece, 1, len, plain, &plain_len);
+    pel_buffer_commit(&tls->plain, plain_len);
+    return err;
 }
 
 static bool can_take(const struct pel_tls *tls)
@@ -159,6 +178,35 @@ enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len,
     return PEL_OK;
 }
 
+bool pel_tls_is_straight(const struct pel_tls *tls)
+{
+    return tls->state.state == PEL_TLS_SECURE && tls->reading.state == PEL_HALF_OPEN && tls->in.len == 0 &&
+           tls->plain.len == 0 && !tls->fin;
+}
+
+enum pel_err pel_tls_open(struct pel_tls *tls, const struct pel_piece *pieces, size_t num, uint8_t *room,
+                          size_t room_len, size_t *ret_used_len, size_t *ret_len)
+{
+    uint8_t header[PEL_RECORD_HEADER_LEN];
+    size_t record_len = 0;
+    if (tls->state.state == PEL_TLS_FAILED)
+        return tls->err;
+    if (!pel_tls_is_straight(tls))
+        return PEL_E_STATE;
+    size_t header_len = pel_pieces_copy(pieces, num, 0, header, sizeof header);
+    if (header_len == 0)
+        return PEL_E_AGAIN;
+    PEL_TRY(check_header(tls, header, header_len, &record_len));
+    if (record_len == 0 || pel_pieces_len(pieces, num) < record_len)
+        return PEL_E_AGAIN;
+    if (num > PEL_RECORD_MAX_PIECES || room_len < inner_room(record_len))
+        return PEL_E_ARG;
+    *ret_used_len = record_len;
+    enum pel_err err = open_into(tls, pieces, num, record_len, room, ret_len);
+    assert(pel_session_invariant(tls) || tls->reading.state == PEL_HALF_ENDED);
+    return err;
+}
+
 enum pel_err pel_tls_feed_fin(struct pel_tls *tls)
 {
     if (tls->state.state == PEL_TLS_FAILED)
@@ -227,6 +275,25 @@ enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len
         done_len += part_len;
     }
     *ret_len = done_len;
+    return PEL_OK;
+}
+
+size_t pel_tls_sealed_len(const struct pel_tls *tls, size_t len)
+{
+    bool ready =
+        tls->state.state == PEL_TLS_SECURE && tls->writing.state == PEL_HALF_OPEN && tls->out.len == 0;
+    return ready && len <= PEL_RECORD_MAX_PLAIN_LEN ? tls->ops->sealed_len(tls->record_ctx, len) : 0;
+}
+
+enum pel_err pel_tls_seal(struct pel_tls *tls, const uint8_t *bytes, size_t len, uint8_t *record)
+{
+    if (len == 0 || pel_tls_sealed_len(tls, len) == 0)
+        return PEL_E_STATE;
+    enum pel_err err = tls->ops->seal_at(tls->record_ctx, bytes, len, record);
+    if (err != PEL_OK)
+        return pel_session_fail(tls, err, NULL);
+    pel_count_stat(tls->counters, PEL_STAT_tls_records_out, 1);
+    pel_count_stat(tls->counters, PEL_STAT_tls_bytes_out, len);
     return PEL_OK;
 }
 

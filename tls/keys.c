@@ -58,8 +58,13 @@ enum pel_err pel_expand_label(const uint8_t *secret, size_t secret_len, const ch
 static enum pel_err use_key(struct pel_keys *keys, const uint8_t *key, uint64_t sequence)
 {
     const struct pel_aead_ops *aead = keys->suite->aead;
-    aead->key_fini(keys->ctx);
-    PEL_TRY(aead->key_init(keys->ctx, keys->lib, key, keys->suite->key_len));
+    if (keys->cache != NULL) {
+        pel_key_cache_drop(keys->cache, &keys->place);
+        memcpy(keys->key, key, keys->suite->key_len);
+    } else {
+        aead->key_fini(keys->ctx);
+        PEL_TRY(aead->key_init(keys->ctx, keys->lib, key, keys->suite->key_len));
+    }
     keys->sequence = sequence;
     keys->used = UINT64_MAX;
     return PEL_OK;
@@ -79,7 +84,7 @@ static enum pel_err use_secret(struct pel_keys *keys, uint64_t sequence)
     return err;
 }
 
-static enum pel_err take_half(struct pel_keys *keys, const struct pel_handover_half *half)
+static enum pel_err make_ctx(struct pel_keys *keys)
 {
     size_t len = keys->suite->aead->ctx_len;
     keys->memory = calloc(1, len + PEL_AEAD_CTX_ALIGN);
@@ -87,6 +92,13 @@ static enum pel_err take_half(struct pel_keys *keys, const struct pel_handover_h
         return PEL_E_NO_MEMORY;
     uintptr_t at = (uintptr_t)keys->memory;
     keys->ctx = (uint8_t *)keys->memory + (PEL_AEAD_CTX_ALIGN - at % PEL_AEAD_CTX_ALIGN);
+    return PEL_OK;
+}
+
+static enum pel_err take_half(struct pel_keys *keys, const struct pel_handover_half *half)
+{
+    if (keys->cache == NULL)
+        PEL_TRY(make_ctx(keys));
     if (keys->suite->tls13) {
         memcpy(keys->secret, half->secret, keys->suite->secret_len);
         return use_secret(keys, half->sequence);
@@ -96,9 +108,10 @@ static enum pel_err take_half(struct pel_keys *keys, const struct pel_handover_h
 }
 
 enum pel_err pel_keys_init(struct pel_keys *keys, const struct pel_suite *suite,
-                           const struct pel_ipsecmb *lib, const struct pel_handover_half *half)
+                           const struct pel_ipsecmb *lib, struct pel_key_cache *cache,
+                           const struct pel_handover_half *half)
 {
-    *keys = (struct pel_keys){.suite = suite, .lib = lib};
+    *keys = (struct pel_keys){.suite = suite, .lib = lib, .cache = cache};
     enum pel_err err = take_half(keys, half);
     if (err != PEL_OK)
         pel_keys_fini(keys);
@@ -109,6 +122,8 @@ void pel_keys_fini(struct pel_keys *keys)
 {
     if (keys->ctx != NULL)
         keys->suite->aead->key_fini(keys->ctx);
+    if (keys->cache != NULL)
+        pel_key_cache_drop(keys->cache, &keys->place);
     free(keys->memory);
     explicit_bzero(keys, sizeof *keys);
 }
@@ -122,6 +137,15 @@ enum pel_err pel_keys_update(struct pel_keys *keys)
     memcpy(keys->secret, secret, len);
     explicit_bzero(secret, sizeof secret);
     return use_secret(keys, 0);
+}
+
+static enum pel_err find_ctx(struct pel_keys *keys, void **ret_ctx)
+{
+    *ret_ctx = keys->ctx;
+    if (keys->cache == NULL)
+        return PEL_OK;
+    return pel_key_cache_get(keys->cache, &keys->place, keys->suite->aead, keys->lib, keys->key,
+                             keys->suite->key_len, ret_ctx);
 }
 
 static void write_sequence(uint64_t sequence, uint8_t *out)
@@ -143,9 +167,11 @@ static void mix_nonce(const struct pel_keys *keys, uint8_t *nonce)
 enum pel_err pel_keys_seal(struct pel_keys *keys, struct pel_aead_job *job, uint8_t *explicit_nonce)
 {
     uint8_t nonce[PEL_AEAD_NONCE_LEN];
+    void *ctx = NULL;
     assert(keys->used == UINT64_MAX || keys->sequence > keys->used);
     if (keys->sequence == UINT64_MAX)
         return PEL_E_TLS_INTERNAL;
+    PEL_TRY(find_ctx(keys, &ctx));
     if (keys->suite->explicit_len > 0) {
         /* RFC 5288 section 3: "The nonce_explicit MAY be the 64-bit sequence number." */
         write_sequence(keys->sequence, explicit_nonce);
@@ -156,7 +182,7 @@ enum pel_err pel_keys_seal(struct pel_keys *keys, struct pel_aead_job *job, uint
     }
     job->nonce = nonce;
     keys->used = keys->sequence++; /* moved also when sealing fails: the nonce may have been used */
-    enum pel_err err = keys->suite->aead->seal(keys->ctx, job);
+    enum pel_err err = keys->suite->aead->seal(ctx, job);
     job->nonce = NULL;
     return err;
 }
@@ -164,8 +190,10 @@ enum pel_err pel_keys_seal(struct pel_keys *keys, struct pel_aead_job *job, uint
 enum pel_err pel_keys_open(struct pel_keys *keys, struct pel_aead_job *job, const uint8_t *explicit_nonce)
 {
     uint8_t nonce[PEL_AEAD_NONCE_LEN];
+    void *ctx = NULL;
     if (keys->sequence == UINT64_MAX)
         return PEL_E_TLS_INTERNAL;
+    PEL_TRY(find_ctx(keys, &ctx));
     if (keys->suite->explicit_len > 0) {
         memcpy(nonce, keys->iv, 4);
         memcpy(nonce + 4, explicit_nonce, 8);
@@ -173,7 +201,7 @@ enum pel_err pel_keys_open(struct pel_keys *keys, struct pel_aead_job *job, cons
         mix_nonce(keys, nonce);
     }
     job->nonce = nonce;
-    enum pel_err err = keys->suite->aead->open(keys->ctx, job);
+    enum pel_err err = keys->suite->aead->open(ctx, job);
     job->nonce = NULL;
     if (err == PEL_OK)
         keys->used = keys->sequence++;

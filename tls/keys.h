@@ -16,6 +16,7 @@
 
 #include "tls/aead.h"
 #include "tls/handover.h"
+#include "tls/key_cache.h"
 
 /* A suite whose records are ours to seal. */
 struct pel_suite {
@@ -34,18 +35,23 @@ const struct pel_suite *pel_suite_find(uint16_t code);
 struct pel_keys {
     const struct pel_suite *suite;
     const struct pel_ipsecmb *lib;
+    struct pel_key_cache *cache; /* NULL: the expanded key is its own, in ctx */
+    struct pel_key_place place;
     void *memory; /* of ctx */
     void *ctx;    /* the AEAD's, aligned */
     uint64_t sequence;
     uint64_t used; /* the last sequence used under this key; UINT64_MAX: none */
     uint8_t secret[PEL_MAX_SECRET_LEN];
     uint8_t iv[PEL_AEAD_NONCE_LEN];
+    uint8_t key[PEL_AEAD_MAX_KEY_LEN]; /* with a cache */
 };
 
-/* pel_keys_init makes a direction's keys from what the handshake left. `lib` is borrowed. On failure there
- * is nothing to free. Errors: NO_MEMORY, TLS_INTERNAL. */
+/* pel_keys_init makes a direction's keys from what the handshake left. `lib` and `cache` (NULL: the expanded
+ * key is the direction's own) are borrowed; `keys` stays where it is. On failure there is nothing to free.
+ * Errors: NO_MEMORY, TLS_INTERNAL. */
 PEL_MUST_USE enum pel_err pel_keys_init(struct pel_keys *keys, const struct pel_suite *suite,
-                                        const struct pel_ipsecmb *lib, const struct pel_handover_half *half);
+                                        const struct pel_ipsecmb *lib, struct pel_key_cache *cache,
+                                        const struct pel_handover_half *half);
 
 /* pel_keys_fini wipes and frees. Harmless on a zeroed one, and leaves a zeroed one. */
 void pel_keys_fini(struct pel_keys *keys);

@@ -51,14 +51,23 @@ static size_t write_aad(const struct pel_keys *keys, const uint8_t *header, size
     return w.len;
 }
 
-static enum pel_err seal_record(struct pel_own_record *own, uint8_t type, const uint8_t *plain, size_t len,
-                                struct pel_buffer *out)
+static size_t inner_type_len(const struct pel_suite *suite)
+{
+    return suite->tls13 ? 1 : 0; /* RFC 8446 section 5.2 */
+}
+
+static size_t sealed_len(const struct pel_suite *suite, size_t len)
+{
+    return PEL_RECORD_HEADER_LEN + suite->explicit_len + len + inner_type_len(suite) + PEL_AEAD_TAG_LEN;
+}
+
+/* Makes a record of sealed_len bytes at `record`. */
+static enum pel_err seal_at(struct pel_own_record *own, uint8_t type, const uint8_t *plain, size_t len,
+                            uint8_t *record)
 {
     const struct pel_suite *suite = own->out.suite;
-    size_t tail_len = suite->tls13 ? 1 : 0; /* the inner type, RFC 8446 section 5.2 */
-    size_t body_len = suite->explicit_len + len + tail_len + PEL_AEAD_TAG_LEN;
-    uint8_t *record = NULL, aad[AAD_MAX_LEN];
-    PEL_TRY(pel_buffer_reserve(out, PEL_RECORD_HEADER_LEN + body_len, OUT_MAX_LEN, &record));
+    size_t body_len = sealed_len(suite, len) - PEL_RECORD_HEADER_LEN;
+    uint8_t aad[AAD_MAX_LEN];
     struct pel_writer w = pel_writer_of(record, PEL_RECORD_HEADER_LEN);
     pel_write_uint(&w, suite->tls13 ? PEL_CONTENT_APPLICATION_DATA : type, 1);
     pel_write_uint(&w, 0x0303, 2);
@@ -69,11 +78,20 @@ static enum pel_err seal_record(struct pel_own_record *own, uint8_t type, const 
         .in = plain,
         .in_len = len,
         .tail = &type,
-        .tail_len = tail_len,
+        .tail_len = inner_type_len(suite),
         .out = record + PEL_RECORD_HEADER_LEN + suite->explicit_len,
     };
-    enum pel_err err = pel_keys_seal(&own->out, &job, record + PEL_RECORD_HEADER_LEN);
-    pel_buffer_commit(out, err == PEL_OK ? PEL_RECORD_HEADER_LEN + body_len : 0);
+    return pel_keys_seal(&own->out, &job, record + PEL_RECORD_HEADER_LEN);
+}
+
+static enum pel_err seal_record(struct pel_own_record *own, uint8_t type, const uint8_t *plain, size_t len,
+                                struct pel_buffer *out)
+{
+    size_t record_len = sealed_len(own->out.suite, len);
+    uint8_t *record = NULL;
+    PEL_TRY(pel_buffer_reserve(out, record_len, OUT_MAX_LEN, &record));
+    enum pel_err err = seal_at(own, type, plain, len, record);
+    pel_buffer_commit(out, err == PEL_OK ? record_len : 0);
     return err;
 }
 
@@ -249,14 +267,21 @@ static enum pel_err take_content(struct pel_own_record *own, uint8_t type, const
     }
 }
 
+/* A whole record, its beginning copied out of the pieces that it lies in. */
+struct record {
+    uint8_t header[PEL_RECORD_HEADER_LEN + 8]; /* with the explicit nonce of TLS 1.2 */
+    const struct pel_piece *pieces;
+    size_t num, len;
+};
+
 /* Opens the body of a record. `ret_len`: of the clear text, with the inner type and padding of TLS 1.3. */
-static enum pel_err unseal(struct pel_own_record *own, const uint8_t *record, size_t record_len,
-                           uint8_t *plain, size_t cap, size_t *ret_len)
+static enum pel_err unseal(struct pel_own_record *own, const struct record *record, uint8_t *plain,
+                           size_t cap, size_t *ret_len)
 {
     const struct pel_suite *suite = own->in.suite;
-    const uint8_t *body = record + PEL_RECORD_HEADER_LEN;
-    size_t body_len = record_len - PEL_RECORD_HEADER_LEN;
-    uint8_t aad[AAD_MAX_LEN];
+    size_t body_len = record->len - PEL_RECORD_HEADER_LEN, at = PEL_RECORD_HEADER_LEN + suite->explicit_len;
+    struct pel_piece body[PEL_RECORD_MAX_PIECES];
+    uint8_t aad[AAD_MAX_LEN], tag[PEL_AEAD_TAG_LEN];
     if (body_len < (size_t)suite->explicit_len + PEL_AEAD_TAG_LEN)
         return PEL_E_TLS_BAD_RECORD_MAC;
     size_t len = body_len - suite->explicit_len - PEL_AEAD_TAG_LEN;
@@ -264,12 +289,19 @@ static enum pel_err unseal(struct pel_own_record *own, const uint8_t *record, si
         return PEL_E_TLS_RECORD_TOO_LONG;
     struct pel_aead_job job = {
         .aad = aad,
-        .aad_len = write_aad(&own->in, record, suite->tls13 ? body_len : len, aad),
-        .in = body + suite->explicit_len,
-        .in_len = len + PEL_AEAD_TAG_LEN,
+        .aad_len = write_aad(&own->in, record->header, suite->tls13 ? body_len : len, aad),
         .out = plain,
     };
-    PEL_TRY(pel_keys_open(&own->in, &job, body));
+    if (record->pieces[0].len >= record->len) {
+        job.in = record->pieces[0].bytes + at;
+        job.in_len = len + PEL_AEAD_TAG_LEN;
+    } else {
+        pel_pieces_copy(record->pieces, record->num, at + len, tag, sizeof tag);
+        job.num_pieces = pel_pieces_cut(record->pieces, record->num, at, len, body);
+        job.pieces = body;
+        job.tag = tag;
+    }
+    PEL_TRY(pel_keys_open(&own->in, &job, record->header + PEL_RECORD_HEADER_LEN));
     *ret_len = len;
     return PEL_OK;
 }
@@ -307,15 +339,17 @@ static enum pel_err check_outside(struct pel_own_record *own, const uint8_t *rec
     return PEL_OK;
 }
 
-static enum pel_err own_open(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain, size_t cap,
-                             struct pel_buffer *out, struct pel_record_opened *ret_opened,
-                             struct pel_error *reterr)
+static enum pel_err own_open(void *ctx, const struct pel_piece *pieces, size_t num, size_t record_len,
+                             uint8_t *plain, size_t cap, struct pel_buffer *out,
+                             struct pel_record_opened *ret_opened, struct pel_error *reterr)
 {
     struct pel_own_record *own = ctx;
-    uint8_t type = record[0];
-    size_t len = 0;
-    PEL_TRY(check_outside(own, record, record_len, out, reterr));
-    enum pel_err err = unseal(own, record, record_len, plain, cap, &len);
+    struct record record = {.pieces = pieces, .num = num, .len = record_len};
+    size_t len = 0, header_len = sizeof record.header < record_len ? sizeof record.header : record_len;
+    pel_pieces_copy(pieces, num, 0, record.header, header_len);
+    uint8_t type = record.header[0];
+    PEL_TRY(check_outside(own, record.header, record_len, out, reterr));
+    enum pel_err err = unseal(own, &record, plain, cap, &len);
     if (err == PEL_E_TLS_BAD_RECORD_MAC)
         return refuse(own, BAD_RECORD_MAC, out, reterr, err, pel_err_text(err));
     if (err != PEL_OK)
@@ -341,6 +375,18 @@ static enum pel_err own_seal(void *ctx, const uint8_t *plain, size_t len, struct
     return seal_record(own, PEL_CONTENT_APPLICATION_DATA, plain, len, out);
 }
 
+static size_t own_sealed_len(const void *ctx, size_t len)
+{
+    const struct pel_own_record *own = ctx;
+    bool update_first = is_tls13(own) && (own->must_update || own->out.sequence >= own->max_records);
+    return own->ended || update_first ? 0 : sealed_len(own->out.suite, len);
+}
+
+static enum pel_err own_seal_at(void *ctx, const uint8_t *plain, size_t len, uint8_t *record)
+{
+    return seal_at(ctx, PEL_CONTENT_APPLICATION_DATA, plain, len, record);
+}
+
 static enum pel_err own_close(void *ctx, struct pel_buffer *out)
 {
     return send_alert(ctx, WARNING, CLOSE_NOTIFY, out);
@@ -359,23 +405,25 @@ static void own_fini(void *ctx)
 }
 
 static enum pel_err make_keys(struct pel_own_record *own, const struct pel_suite *suite,
-                              const struct pel_ipsecmb *lib, const struct pel_handover *handover)
+                              const struct pel_ipsecmb *lib, struct pel_key_cache *cache,
+                              const struct pel_handover *handover)
 {
-    PEL_TRY(pel_keys_init(&own->in, suite, lib, &handover->reading));
-    enum pel_err err = pel_keys_init(&own->out, suite, lib, &handover->writing);
+    PEL_TRY(pel_keys_init(&own->in, suite, lib, cache, &handover->reading));
+    enum pel_err err = pel_keys_init(&own->out, suite, lib, cache, &handover->writing);
     if (err != PEL_OK)
         pel_keys_fini(&own->in);
     return err;
 }
 
-static enum pel_err own_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher)
+static enum pel_err own_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                             struct pel_key_cache *cache, uint16_t cipher)
 {
     struct pel_own_record *own = ctx;
     struct pel_handover handover;
     const struct pel_suite *suite = pel_suite_find(cipher);
     assert(suite != NULL);
     PEL_TRY(pel_handover_take(hs, suite->secret_len, suite->key_len, suite->iv_len, &handover));
-    enum pel_err err = make_keys(own, suite, env->ipsecmb, &handover);
+    enum pel_err err = make_keys(own, suite, env->ipsecmb, cache, &handover);
     explicit_bzero(&handover, sizeof handover);
     if (err != PEL_OK)
         return err;
@@ -392,6 +440,8 @@ const struct pel_record_ops pel_record_own = {
     .fini = own_fini,
     .open = own_open,
     .seal = own_seal,
+    .sealed_len = own_sealed_len,
+    .seal_at = own_seal_at,
     .close = own_close,
     .alert = own_alert,
 };

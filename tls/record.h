@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pieces.h"
 #include "tls/buffer.h"
 
 #define PEL_RECORD_HEADER_LEN     5u
@@ -26,8 +27,11 @@
 /* What a record decrypts to before the inner type and padding of TLS 1.3 are cut off (RFC 8446 section 5.2),
  * so the room that opening needs. */
 #define PEL_RECORD_MAX_INNER_LEN  (PEL_RECORD_MAX_PLAIN_LEN + 256u)
+/* A record may lie in so many pieces. */
+#define PEL_RECORD_MAX_PIECES     64u
 
 struct pel_hs;
+struct pel_key_cache;
 struct pel_tls_env;
 
 /* What a record was. */
@@ -46,24 +50,32 @@ struct pel_record_ops {
     const char *name; /* "boringssl" */
     size_t ctx_len;   /* bytes of context that the session allocates, zeroed */
 
-    /* init takes over from a finished handshake of `env` (borrowed for the context's life) that agreed on
-     * the suite `cipher`. On success the engine owns `hs`; on failure the session still does. Errors:
-     * NO_MEMORY, TLS_INTERNAL. */
-    enum pel_err (*init)(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher);
+    /* init takes over from a finished handshake of `env` (borrowed for the context's life, as `cache`, which
+     * may be NULL) that agreed on the suite `cipher`. On success the engine owns `hs`; on failure the session
+     * still does. Errors: NO_MEMORY, TLS_INTERNAL. */
+    enum pel_err (*init)(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                         struct pel_key_cache *cache, uint16_t cipher);
 
     /* fini wipes the keys and frees what the context owns. */
     void (*fini)(void *ctx);
 
-    /* open verifies and decrypts one whole record of at most PEL_RECORD_MAX_LEN bytes into `plain`, whose
-     * `cap` is the record's length or PEL_RECORD_MAX_INNER_LEN, the lesser. May append to `out` (an alert,
-     * a KeyUpdate). `reterr` is filled on failure. Errors: TLS_*. */
-    enum pel_err (*open)(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain, size_t cap,
-                         struct pel_buffer *out, struct pel_record_opened *ret_opened,
-                         struct pel_error *reterr);
+    /* open verifies and decrypts one whole record of at most PEL_RECORD_MAX_LEN bytes, the first of 1 to
+     * PEL_RECORD_MAX_PIECES pieces that may show more, into `plain`, whose `cap` is the record's length or
+     * PEL_RECORD_MAX_INNER_LEN, the lesser. May append to `out` (an alert, a KeyUpdate). `reterr` is filled
+     * on failure. Errors: TLS_*, NO_MEMORY. */
+    enum pel_err (*open)(void *ctx, const struct pel_piece *pieces, size_t num, size_t record_len,
+                         uint8_t *plain, size_t cap, struct pel_buffer *out,
+                         struct pel_record_opened *ret_opened, struct pel_error *reterr);
 
     /* seal appends one application data record of 1 to PEL_RECORD_MAX_PLAIN_LEN bytes to `out`; the caller
      * has seen to room. Errors: NO_MEMORY, TLS_INTERNAL. */
     enum pel_err (*seal)(void *ctx, const uint8_t *plain, size_t len, struct pel_buffer *out);
+
+    /* sealed_len returns how long the next application data record of `len` bytes is, when seal_at can make
+     * it; 0 when it can't now (something else must go first), or never. seal_at makes it at `record`. Errors:
+     * TLS_INTERNAL. */
+    size_t (*sealed_len)(const void *ctx, size_t len);
+    enum pel_err (*seal_at)(void *ctx, const uint8_t *plain, size_t len, uint8_t *record);
 
     /* close appends a close_notify; alert appends a fatal alert of RFC 8446 section 6. Errors: NO_MEMORY,
      * TLS_INTERNAL. */

@@ -115,7 +115,7 @@ static enum pel_err become_secure(struct pel_tls *tls)
     void *ctx = calloc(1, ops->ctx_len);
     if (ctx == NULL)
         return PEL_E_NO_MEMORY;
-    enum pel_err err = ops->init(ctx, tls->hs, tls->env, tls->cipher);
+    enum pel_err err = ops->init(ctx, tls->hs, tls->env, tls->key_cache, tls->cipher);
     if (err != PEL_OK) {
         free(ctx);
         return err;
@@ -183,6 +183,12 @@ enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint6
     assert(pel_session_invariant(tls));
     *ret_tls = tls;
     return PEL_OK;
+}
+
+void pel_tls_set_key_cache(struct pel_tls *tls, struct pel_key_cache *cache)
+{
+    if (tls->record_ctx == NULL)
+        tls->key_cache = cache;
 }
 
 void pel_tls_free(struct pel_tls *tls)

@@ -44,6 +44,7 @@ struct pel_tls {
     bool fin;         /* the peer's TCP stream has ended */
     struct pel_tls_env *env;
     struct pel_counters *counters;
+    struct pel_key_cache *key_cache; /* may be NULL */
     uint64_t deadline_us;
     uint32_t num_empty; /* records in a row without progress */
     uint32_t num_handshake_records;

@@ -28,6 +28,7 @@
 
 #include "base/counters.h"
 #include "base/err.h"
+#include "base/pieces.h"
 
 enum pel_tls_role { PEL_TLS_CLIENT, PEL_TLS_SERVER };
 
@@ -94,6 +95,11 @@ int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
+/* pel_tls_set_key_cache has the session keep its expanded keys in the thread's cache (tls/key_cache.h;
+ * borrowed, must outlive it); before the handshake is done, else it changes nothing. */
+struct pel_key_cache;
+void pel_tls_set_key_cache(struct pel_tls *tls, struct pel_key_cache *cache);
+
 /* pel_tls_free wipes and frees the session at any moment. NULL is harmless. */
 void pel_tls_free(struct pel_tls *tls);
 
@@ -117,6 +123,31 @@ PEL_MUST_USE enum pel_err pel_tls_read(struct pel_tls *tls, uint8_t *bytes, size
  * after pel_tls_close. */
 PEL_MUST_USE enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len,
                                         size_t *ret_len);
+
+/* The straight way, without a copy: records opened from where TCP has put them to where the application wants
+ * its bytes, and sealed where they will leave from.
+ *
+ * pel_tls_is_straight tells whether received bytes may go through pel_tls_open: secure, and nothing waits
+ * inside. */
+bool pel_tls_is_straight(const struct pel_tls *tls);
+
+/* pel_tls_open opens the record that `pieces` (1 to 64) begin with into `room`, of which PEL_TLS_ROOM_LEN is
+ * always enough; the first `ret_len` bytes of it are the application's then, 0 for a record of another kind,
+ * and `ret_used_len` bytes of the pieces are done with. After a failure the room holds nothing that may be
+ * shown. Errors: AGAIN (no whole record is there: nothing happened), STATE (not straight), ARG (too many
+ * pieces, too little room), TLS_*: final. */
+#define PEL_TLS_ROOM_LEN   (16384u + 256u)
+#define PEL_TLS_RECORD_LEN 16384u /* the most that a record holds */
+PEL_MUST_USE enum pel_err pel_tls_open(struct pel_tls *tls, const struct pel_piece *pieces, size_t num,
+                                       uint8_t *room, size_t room_len, size_t *ret_used_len, size_t *ret_len);
+
+/* pel_tls_sealed_len returns how long the record of the next `len` bytes (1 to 16384) is; 0: not now, use
+ * pel_tls_write (output waits, a KeyUpdate is due, or the record layer is BoringSSL's). pel_tls_seal makes
+ * that record at `record`, whose bytes must leave before anything else of the session. Errors: STATE (the
+ * length was 0), TLS_INTERNAL. */
+size_t pel_tls_sealed_len(const struct pel_tls *tls, size_t len);
+PEL_MUST_USE enum pel_err pel_tls_seal(struct pel_tls *tls, const uint8_t *bytes, size_t len,
+                                       uint8_t *record);
 
 /* pel_tls_close queues a close_notify after what was written; reading goes on (half close). Harmless when
  * repeated or before the handshake is done (then nothing is sent). */

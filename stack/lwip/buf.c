@@ -40,6 +40,18 @@ const uint8_t *pel_buf_peek(const struct pel_buf *buf, size_t skip_len, size_t *
     return NULL;
 }
 
+size_t pel_buf_pieces(const struct pel_buf *buf, struct pel_piece *ret_pieces, size_t max, size_t wanted_len)
+{
+    size_t num = 0, len = 0;
+    for (const struct pbuf *p = to_pbuf(buf); p != NULL && num < max && len < wanted_len; p = p->next) {
+        if (p->len == 0)
+            continue;
+        ret_pieces[num++] = (struct pel_piece){p->payload, p->len};
+        len += p->len;
+    }
+    return num;
+}
+
 /* Cuts the first packet off and gives it back; returns the rest, with the head's knowledge handed on. */
 static struct pbuf *drop_first(struct pbuf *p)
 {

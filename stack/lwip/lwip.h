@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/err.h"
+#include "base/pieces.h"
 #include "drivers/port.h"
 
 struct pel_ipstack;
@@ -95,6 +96,10 @@ size_t pel_buf_len(const struct pel_buf *buf);
 /* pel_buf_peek returns the first contiguous piece after skipping `skip_len` bytes and its length; `ret_len`
  * 0 at the end. */
 const uint8_t *pel_buf_peek(const struct pel_buf *buf, size_t skip_len, size_t *ret_len);
+
+/* pel_buf_pieces shows up to `max` pieces of the chain from its beginning, no more than hold `wanted_len`
+ * bytes; returns their number. */
+size_t pel_buf_pieces(const struct pel_buf *buf, struct pel_piece *ret_pieces, size_t max, size_t wanted_len);
 
 /* pel_buf_consume drops the first `len` bytes, giving packets back that are used up; returns the rest, NULL
  * when all is consumed (the chain is freed then). */

@@ -51,19 +51,30 @@ static enum pel_err seal(void *ctx, const struct pel_aead_job *job)
     return PEL_E_TLS_INTERNAL;
 }
 
-static enum pel_err open_sealed(void *ctx, const struct pel_aead_job *job)
+static enum pel_err open_bytes(const struct context *context, const struct pel_aead_job *job,
+                               const uint8_t *in, size_t len, const uint8_t *tag)
 {
-    struct context *context = ctx;
-    if (job->in_len < PEL_AEAD_TAG_LEN)
-        return PEL_E_TLS_BAD_RECORD_MAC;
-    size_t len = job->in_len - PEL_AEAD_TAG_LEN;
-    if (EVP_AEAD_CTX_open_gather(context->aead, job->out, job->nonce, PEL_AEAD_NONCE_LEN, job->in, len,
-                                 job->in + len, PEL_AEAD_TAG_LEN, job->aad, job->aad_len))
+    if (EVP_AEAD_CTX_open_gather(context->aead, job->out, job->nonce, PEL_AEAD_NONCE_LEN, in, len, tag,
+                                 PEL_AEAD_TAG_LEN, job->aad, job->aad_len))
         return PEL_OK;
     ERR_clear_error();
     if (len > 0)
         explicit_bzero(job->out, len);
     return PEL_E_TLS_BAD_RECORD_MAC;
+}
+
+/* BoringSSL opens in one piece: pieces come together where they are to go, and are opened there. */
+static enum pel_err open_sealed(void *ctx, const struct pel_aead_job *job)
+{
+    if (job->tag != NULL) {
+        size_t len = pel_pieces_len(job->pieces, job->num_pieces);
+        pel_pieces_copy(job->pieces, job->num_pieces, 0, job->out, len);
+        return open_bytes(ctx, job, job->out, len, job->tag);
+    }
+    if (job->in_len < PEL_AEAD_TAG_LEN)
+        return PEL_E_TLS_BAD_RECORD_MAC;
+    size_t len = job->in_len - PEL_AEAD_TAG_LEN;
+    return open_bytes(ctx, job, job->in, len, job->in + len);
 }
 
 const struct pel_aead_ops pel_aead_library_aes_gcm = {

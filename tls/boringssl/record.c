@@ -5,6 +5,7 @@
 #include "tls/record.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "tls/boringssl/vendor.h"
 
@@ -15,9 +16,10 @@ struct context {
     struct pel_hs *hs;
 };
 
-static enum pel_err record_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env, uint16_t cipher)
+static enum pel_err record_init(void *ctx, struct pel_hs *hs, const struct pel_tls_env *env,
+                                struct pel_key_cache *cache, uint16_t cipher)
 {
-    (void)env, (void)cipher;
+    (void)env, (void)cache, (void)cipher;
     struct context *context = ctx;
     hs->out_limit = OUT_MAX_LEN > hs->out->len + 2048 ? OUT_MAX_LEN : hs->out->len + OUT_MAX_LEN;
     context->hs = hs;
@@ -42,9 +44,9 @@ static enum pel_err answer_key_update(struct pel_hs *hs, struct pel_buffer *out,
     return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;
 }
 
-static enum pel_err record_open(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain,
-                                size_t cap, struct pel_buffer *out, struct pel_record_opened *ret_opened,
-                                struct pel_error *reterr)
+static enum pel_err open_whole(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain,
+                               size_t cap, struct pel_buffer *out, struct pel_record_opened *ret_opened,
+                               struct pel_error *reterr)
 {
     struct pel_hs *hs = ((struct context *)ctx)->hs;
     ERR_clear_error();
@@ -68,6 +70,28 @@ static enum pel_err record_open(void *ctx, const uint8_t *record, size_t record_
     *ret_opened =
         (struct pel_record_opened){.kind = err == PEL_E_EOF ? PEL_RECORD_CLOSE_NOTIFY : PEL_RECORD_HANDLED};
     return PEL_OK;
+}
+
+/* BoringSSL reads a record in one piece. */
+static enum pel_err record_open(void *ctx, const struct pel_piece *pieces, size_t num, size_t record_len,
+                                uint8_t *plain, size_t cap, struct pel_buffer *out,
+                                struct pel_record_opened *ret_opened, struct pel_error *reterr)
+{
+    if (pieces[0].len >= record_len)
+        return open_whole(ctx, pieces[0].bytes, record_len, plain, cap, out, ret_opened, reterr);
+    uint8_t *record = malloc(record_len);
+    if (record == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "%s", pel_err_text(PEL_E_NO_MEMORY));
+    pel_pieces_copy(pieces, num, 0, record, record_len);
+    enum pel_err err = open_whole(ctx, record, record_len, plain, cap, out, ret_opened, reterr);
+    free(record);
+    return err;
+}
+
+static size_t record_sealed_len(const void *ctx, size_t len)
+{
+    (void)ctx, (void)len;
+    return 0; /* BoringSSL writes where it wants */
 }
 
 static enum pel_err record_seal(void *ctx, const uint8_t *plain, size_t len, struct pel_buffer *out)
@@ -110,6 +134,7 @@ const struct pel_record_ops pel_record_library = {
     .fini = record_fini,
     .open = record_open,
     .seal = record_seal,
+    .sealed_len = record_sealed_len,
     .close = record_close,
     .alert = record_alert,
 };

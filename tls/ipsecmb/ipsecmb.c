@@ -18,6 +18,8 @@ struct gcm_calls {
     aes_gcm_enc_dec_update_t enc_update;
     aes_gcm_enc_dec_finalize_t enc_finalize;
     aes_gcm_enc_dec_t dec;
+    aes_gcm_enc_dec_update_t dec_update;
+    aes_gcm_enc_dec_finalize_t dec_finalize;
 };
 
 struct pel_ipsecmb {
@@ -31,9 +33,11 @@ static void take_calls(const IMB_MGR *manager, struct pel_ipsecmb *lib)
 {
     *lib = (struct pel_ipsecmb){
         .gcm128 = {manager->gcm128_pre, manager->gcm128_init, manager->gcm128_enc_update,
-                   manager->gcm128_enc_finalize, manager->gcm128_dec},
+                   manager->gcm128_enc_finalize, manager->gcm128_dec, manager->gcm128_dec_update,
+                   manager->gcm128_dec_finalize},
         .gcm256 = {manager->gcm256_pre, manager->gcm256_init, manager->gcm256_enc_update,
-                   manager->gcm256_enc_finalize, manager->gcm256_dec},
+                   manager->gcm256_enc_finalize, manager->gcm256_dec, manager->gcm256_dec_update,
+                   manager->gcm256_dec_finalize},
         .chacha_init = manager->chacha20_poly1305_init,
         .chacha_enc_update = manager->chacha20_poly1305_enc_update,
         .chacha_dec_update = manager->chacha20_poly1305_dec_update,
@@ -136,11 +140,27 @@ static enum pel_err gcm_seal(void *ctx, const struct pel_aead_job *job)
     return PEL_OK;
 }
 
+static enum pel_err gcm_open_pieces(const struct gcm_ctx *gcm, const struct pel_aead_job *job)
+{
+    const struct gcm_calls *calls = gcm->calls;
+    struct gcm_context_data work;
+    uint8_t tag[PEL_AEAD_TAG_LEN];
+    size_t len = 0;
+    calls->init(&gcm->key, &work, job->nonce, job->aad, job->aad_len);
+    for (size_t i = 0; i < job->num_pieces; len += job->pieces[i++].len)
+        calls->dec_update(&gcm->key, &work, job->out + len, job->pieces[i].bytes, job->pieces[i].len);
+    calls->dec_finalize(&gcm->key, &work, tag, sizeof tag);
+    explicit_bzero(&work, sizeof work);
+    return check_tag(tag, job->tag, job->out, len);
+}
+
 static enum pel_err gcm_open(void *ctx, const struct pel_aead_job *job)
 {
     const struct gcm_ctx *gcm = ctx;
     struct gcm_context_data work;
     uint8_t tag[PEL_AEAD_TAG_LEN], none = 0;
+    if (job->tag != NULL)
+        return gcm_open_pieces(gcm, job);
     if (job->in_len < PEL_AEAD_TAG_LEN)
         return PEL_E_TLS_BAD_RECORD_MAC;
     size_t len = job->in_len - PEL_AEAD_TAG_LEN;
@@ -186,12 +206,28 @@ static enum pel_err chacha_seal(void *ctx, const struct pel_aead_job *job)
     return PEL_OK;
 }
 
+static enum pel_err chacha_open_pieces(const struct chacha_ctx *chacha, const struct pel_aead_job *job)
+{
+    const struct pel_ipsecmb *lib = chacha->lib;
+    struct chacha20_poly1305_context_data work;
+    uint8_t tag[PEL_AEAD_TAG_LEN];
+    size_t len = 0;
+    lib->chacha_init(chacha->key, &work, job->nonce, job->aad, job->aad_len);
+    for (size_t i = 0; i < job->num_pieces; len += job->pieces[i++].len)
+        lib->chacha_dec_update(chacha->key, &work, job->out + len, job->pieces[i].bytes, job->pieces[i].len);
+    lib->chacha_finalize(&work, tag, sizeof tag);
+    explicit_bzero(&work, sizeof work);
+    return check_tag(tag, job->tag, job->out, len);
+}
+
 static enum pel_err chacha_open(void *ctx, const struct pel_aead_job *job)
 {
     const struct chacha_ctx *chacha = ctx;
     const struct pel_ipsecmb *lib = chacha->lib;
     struct chacha20_poly1305_context_data work;
     uint8_t tag[PEL_AEAD_TAG_LEN];
+    if (job->tag != NULL)
+        return chacha_open_pieces(chacha, job);
     if (job->in_len < PEL_AEAD_TAG_LEN)
         return PEL_E_TLS_BAD_RECORD_MAC;
     size_t len = job->in_len - PEL_AEAD_TAG_LEN;
