@@ -59,7 +59,7 @@ def check(number, question, build, out):
         print(f"ok {number} - {question} # SKIP network namespaces need root", flush=True)
         return True
     result = subprocess.run([f"{HERE}/run", build, question], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, timeout=120, check=False)
+                            text=True, timeout=300, check=False)
     try:
         expect(result.returncode == 0, f"bench/run ended with {result.returncode}")
         check_json(f"{out}/{question}.json", question)
