@@ -103,10 +103,13 @@ class Bench:
         """The options of every program for how long it measures."""
         return ["--seconds", f"{seconds or self.seconds:g}", "--warm-up", f"{self.warm_up_s():g}"]
 
-    def run_json(self, side, command, timeout=300):
+    def run_json(self, side, command, timeout=900):
         """Runs a program that prints JSON, noting it as the side's command."""
         self.answer.commands[side] = shlex.join(str(word) for word in command)
-        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, check=False)
+        try:
+            result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"{shlex.join(str(w) for w in command)}: not done after {timeout} s") from error
         if result.returncode != 0:
             raise Failure(f"{shlex.join(str(w) for w in command)}: exit status {result.returncode}\n{result.stderr.strip()[-1500:]}")
         return json.loads(result.stdout)
