@@ -176,11 +176,15 @@ static enum pel_err open_first(struct pel_conn *conn, uint8_t *scratch)
 {
     struct pel_piece pieces[PIECES_MAX];
     size_t num = pel_conn_waiting_pieces(conn, pieces, PIECES_MAX, RECORD_MAX_LEN), used_len = 0, len = 0;
-    enum pel_err err = pel_tls_open(conn->tls, pieces, num, scratch, PEL_ENGINE_SCRATCH_LEN, &used_len, &len);
+    uint8_t *room = NULL;
+    if (conn->events != NULL && conn->events->on_room != NULL)
+        room = conn->events->on_room(conn->arg, conn, PEL_TLS_ROOM_LEN);
+    room = room != NULL ? room : scratch;
+    enum pel_err err = pel_tls_open(conn->tls, pieces, num, room, PEL_TLS_ROOM_LEN, &used_len, &len);
     if (err != PEL_OK)
         return err;
     pel_conn_take(conn, used_len);
-    return len > 0 ? show_or_keep(conn, scratch, len) : PEL_OK;
+    return len > 0 ? show_or_keep(conn, room, len) : PEL_OK;
 }
 
 static bool has_tls_work(const struct pel_conn *conn)

@@ -21,7 +21,7 @@
 #include "tls/key_cache.h"
 
 #define PEL_ENGINE_RX_BURST      64
-#define PEL_ENGINE_SCRATCH_LEN   (16384 + 256)
+#define PEL_ENGINE_SCRATCH_LEN   PEL_TLS_ROOM_LEN
 #define PEL_ENGINE_NO_RULE_PORTS 64
 #define PEL_ENGINE_RECENT        64
 

@@ -109,13 +109,34 @@ static void on_open(void *arg, struct pel_conn *conn)
     pel_sock_unref(&stream->sock);
 }
 
+/* Clear text is opened where the application will read it, unless it would have to go round the ring's end.
+ */
+static uint8_t *on_room(void *arg, struct pel_conn *conn, size_t len)
+{
+    struct pel_stream *stream = arg;
+    uint32_t room_len = 0;
+    (void)conn;
+    uint8_t *room = pel_byte_ring_reserve(&stream->rx, &room_len);
+    return room_len >= len && !stream->is_close_asked ? room : NULL;
+}
+
+/* Puts bytes into the ring, or publishes those that are there already. */
+static size_t put(struct pel_stream *stream, const uint8_t *bytes, size_t len)
+{
+    uint32_t room_len = 0;
+    if (pel_byte_ring_reserve(&stream->rx, &room_len) != bytes)
+        return pel_byte_ring_write(&stream->rx, bytes, len);
+    pel_byte_ring_commit(&stream->rx, (uint32_t)len);
+    return len;
+}
+
 static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
     struct pel_stream *stream = arg;
     (void)conn;
     if (stream->is_close_asked)
         return len; /* nobody will read it; it must not hold back what we still send */
-    size_t taken_len = pel_byte_ring_write(&stream->rx, bytes, len);
+    size_t taken_len = put(stream, bytes, len);
     while (taken_len < len) {
         /* Held first, looked again afterwards: an application that reads in between either is seen here or
          * sees the mark. */
@@ -159,6 +180,7 @@ static void on_closed(void *arg, struct pel_conn *conn, enum pel_err err)
 static const struct pel_conn_events conn_events = {
     .on_open = on_open,
     .on_data = on_data,
+    .on_room = on_room,
     .on_eof = on_eof,
     .on_writable = on_writable,
     .on_closed = on_closed,

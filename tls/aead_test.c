@@ -282,7 +282,7 @@ PEL_TEST(ipsecmb, many_cost_little)
 }
 
 /* More keys than places, used in random order: each record is what the key alone would have made. */
-PEL_TEST(tls_aead, keys_share_a_cache)
+PEL_TEST(keys, share_a_cache)
 {
     enum { NUM = 24 };
     static struct pel_keys cached[NUM], alone[NUM];

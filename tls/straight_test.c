@@ -81,7 +81,7 @@ static void expect_opens(struct pel_tls *to, const uint8_t *record, size_t recor
     free(room);
 }
 
-PEL_TEST(tls_straight, opens_what_is_cut_at_every_byte)
+PEL_TEST(straight, opens_what_is_cut_at_every_byte)
 {
     uint8_t plain[100], record[200];
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
@@ -98,7 +98,7 @@ PEL_TEST(tls_straight, opens_what_is_cut_at_every_byte)
 }
 
 /* Records of all lengths, straight and ordinary mixed at random, to BoringSSL's record layer and to ours. */
-PEL_TEST(tls_straight, is_one_stream_with_the_ordinary_way)
+PEL_TEST(straight, is_one_stream_with_the_ordinary_way)
 {
     uint8_t *plain = malloc(MAX_LEN), *record = malloc(MAX_LEN), *out = malloc(MAX_LEN);
     for (size_t i = 0; i < 2 * (sizeof ours / sizeof ours[0]); i++) {
@@ -141,7 +141,7 @@ PEL_TEST(tls_straight, is_one_stream_with_the_ordinary_way)
     free(out);
 }
 
-PEL_TEST(tls_straight, refuses_a_wrong_bit_in_any_piece)
+PEL_TEST(straight, refuses_a_wrong_bit_in_any_piece)
 {
     uint8_t plain[300], record[400], room[400], zeros[400] = {0};
     for (size_t i = 0; i < 60; i++) {
@@ -165,7 +165,7 @@ PEL_TEST(tls_straight, refuses_a_wrong_bit_in_any_piece)
     }
 }
 
-PEL_TEST(tls_straight, waits_for_a_whole_record)
+PEL_TEST(straight, waits_for_a_whole_record)
 {
     uint8_t plain[100], record[200], room[200];
     struct kit_pair pair;
@@ -189,7 +189,7 @@ PEL_TEST(tls_straight, waits_for_a_whole_record)
 }
 
 /* A KeyUpdate that was asked for goes before the next record, which so can't be straight. */
-PEL_TEST(tls_straight, lets_a_key_update_go_first)
+PEL_TEST(straight, lets_a_key_update_go_first)
 {
     struct kit_pair pair;
     uint8_t plain[10] = "key update", record[100];

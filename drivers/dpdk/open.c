@@ -314,8 +314,10 @@ static enum pel_err make_pools(struct opening *o)
     dpdk->tx_pool = dpdk->rx_pool;
     if (one_pool)
         return PEL_OK;
-    struct rte_mempool *pool =
-        make_pool(o, 't', c->num_tx_packets + tx_in_queues, dpdk->port.tso_max_len + RTE_PKTMBUF_HEADROOM);
+    /* Where frames go in pieces, the queue holds no large packet that the stack does not hold as well. */
+    uint32_t num_tx =
+        c->num_tx_packets + ((dpdk->port.offloads & PEL_OFFLOAD_SCATTER) != 0 ? 0 : tx_in_queues);
+    struct rte_mempool *pool = make_pool(o, 't', num_tx, dpdk->port.tso_max_len + RTE_PKTMBUF_HEADROOM);
     if (pool == NULL)
         return failed(o, rte_errno, "make the pool of large packets");
     dpdk->tx_pool = pool;

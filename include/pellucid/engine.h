@@ -34,9 +34,9 @@ struct pel_engine;
 struct pel_conn;
 struct pel_listener;
 
-/* What the owner of a connection is told, on the engine's thread. `arg` is the owner's. Every member must be
- * set. In each of them the owner may call any function on the connection, pel_conn_close and pel_conn_abort
- * included (after which no event comes any more and the connection may not be used). */
+/* What the owner of a connection is told, on the engine's thread. `arg` is the owner's. Every member but
+ * on_room must be set. In each of them the owner may call any function on the connection, pel_conn_close and
+ * pel_conn_abort included (after which no event comes any more and the connection may not be used). */
 struct pel_conn_events {
     /* Application bytes may pass now: connected, mapped, and secure where the policy says TLS. */
     void (*on_open)(void *arg, struct pel_conn *conn);
@@ -47,6 +47,11 @@ struct pel_conn_events {
     void (*on_eof)(void *arg, struct pel_conn *conn);
     /* There is room again after pel_conn_write took less than it was given. */
     void (*on_writable)(void *arg, struct pel_conn *conn);
+    /* Asks where to put clear text of up to `len` bytes that is about to be opened; NULL as the member or as
+     * the answer: in memory of the engine. The `len` bytes there are written to before anything is known to
+     * be right. on_data follows, with bytes at this very place, or nothing does. It may call no function on
+     * the connection. */
+    uint8_t *(*on_room)(void *arg, struct pel_conn *conn, size_t len);
     /* The connection is gone: the last event; `conn` may not be used after it returns. `err` says why;
      * PEL_E_EOF when both sides had finished cleanly. */
     void (*on_closed)(void *arg, struct pel_conn *conn, enum pel_err err);

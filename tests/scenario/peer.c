@@ -14,12 +14,12 @@ static uint8_t byte_at(const struct peer *peer, uint64_t at)
 
 static void send_more(struct peer *peer)
 {
-    uint8_t bytes[4096];
+    uint8_t bytes[40000];
+    uint64_t max_len = peer->write_len != 0 ? peer->write_len : sizeof bytes;
     size_t taken_len = 0;
     while (peer->sent_len < peer->send_len) {
-        size_t len = peer->send_len - peer->sent_len < sizeof bytes
-                         ? (size_t)(peer->send_len - peer->sent_len)
-                         : sizeof bytes;
+        uint64_t left_len = peer->send_len - peer->sent_len;
+        size_t len = (size_t)(left_len < max_len ? left_len : max_len);
         for (size_t i = 0; i < len; i++)
             bytes[i] = byte_at(peer, peer->sent_len + i);
         if (pel_conn_write(peer->conn, bytes, len, &taken_len) != PEL_OK)
@@ -55,7 +55,8 @@ static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
 {
     struct peer *peer = arg;
     struct peer as_sender = {.send_salt = peer->receive_salt, .marker = peer->marker};
-    size_t taken_len = peer->deaf ? 0 : peer->slow && len > 100 ? 100 : len;
+    size_t max_len = peer->deaf ? 0 : peer->slowest ? 1 : peer->slow ? 100 : len;
+    size_t taken_len = len < max_len ? len : max_len;
     for (size_t i = 0; i < taken_len; i++)
         peer->wrong |= bytes[i] != byte_at(&as_sender, peer->received_len + i);
     peer->received_len += taken_len;

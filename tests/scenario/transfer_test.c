@@ -54,6 +54,13 @@ static int num_seeds(void)
     return text != NULL ? atoi(text) : 200;
 }
 
+#define CSUMS                                                                                                \
+    (PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM | PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM)
+
+/* What ports do by themselves: nothing, sums, segments, segments that they take in pieces. */
+static const uint32_t offload_sets[] = {0, CSUMS, CSUMS | PEL_OFFLOAD_TSO,
+                                        CSUMS | PEL_OFFLOAD_TSO | PEL_OFFLOAD_SCATTER};
+
 PEL_TEST(transfer, one_megabyte_each_way_200_seeds)
 {
     for (int seed = 1; seed <= num_seeds(); seed++) {
@@ -62,6 +69,8 @@ PEL_TEST(transfer, one_megabyte_each_way_200_seeds)
             .impair = hostile,
             .policies = {world_client_policy, world_server_policy},
             .ipv6 = seed % 2 == 0,
+            .offloads = offload_sets[seed / 2 % 4],
+            .real_offloads = seed / 8 % 2 == 0,
         };
         if (!transfer(&config, 1 << 20)) {
             pel_test_say("seed %d", seed);

@@ -55,6 +55,8 @@ static bool open_wire(struct world *world)
         .b_to_a = config->impair,
         .exact_buffers = config->exact_buffers,
         .offloads = config->offloads,
+        .real_offloads = config->real_offloads,
+        .max_packets = config->max_packets,
     };
     if (pel_sim_wire_open(&wire, &world->clock, &world->ports[HOST_A], &world->ports[HOST_B]) != PEL_OK)
         return false;

@@ -28,6 +28,8 @@ struct world_config {
     const char *policies[NUM_HOSTS]; /* NULL: none is loaded */
     bool exact_buffers, ipv6, no_match_refuse, start_gate_open;
     uint32_t offloads;
+    bool real_offloads; /* the wire cuts and checks as a NIC does */
+    uint32_t max_packets;
     uint64_t latency_us;
 };
 
@@ -39,9 +41,9 @@ struct world {
     struct pel_engine *engines[NUM_HOSTS];
     struct pel_generation_slot slots[NUM_HOSTS];
     char keyring_dir[64];
-    uint64_t num_frames[NUM_HOSTS]; /* sent by each host */
+    uint64_t num_frames[NUM_HOSTS];  /* sent by each host */
     uint64_t num_markers[NUM_HOSTS]; /* those in which the marker was seen: clear text on the wire */
-    uint64_t cut_after[NUM_HOSTS];  /* frames of that host after this many are lost; 0: none */
+    uint64_t cut_after[NUM_HOSTS];   /* frames of that host after this many are lost; 0: none */
 };
 
 /* world_open makes the hosts; keyrings are made once per process in a directory that is removed at exit.
@@ -79,11 +81,13 @@ struct peer {
     struct pel_conn *conn;
     uint64_t send_len, sent_len, receive_len, received_len;
     uint8_t send_salt, receive_salt;
-    bool marker;       /* send the marker over and over instead of made bytes */
-    bool deaf;         /* take nothing of what is shown */
-    bool slow;         /* take at most 100 bytes of what is shown, then resume later */
-    bool keep_open;    /* do not close at the end of file */
-    bool hold_mapping; /* an inbound connection is not mapped by itself */
+    bool marker;        /* send the marker over and over instead of made bytes */
+    bool deaf;          /* take nothing of what is shown */
+    bool slow;          /* take at most 100 bytes of what is shown, then resume later */
+    bool slowest;       /* one byte */
+    uint32_t write_len; /* at most so many bytes a write; 0: as many as there are */
+    bool keep_open;     /* do not close at the end of file */
+    bool hold_mapping;  /* an inbound connection is not mapped by itself */
     bool opened, eof, closed, wrong, shut;
     enum pel_err error;
     struct pel_task resume;

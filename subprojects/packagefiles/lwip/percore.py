@@ -156,14 +156,14 @@ class Variable:
 
 
 def apply_change(change, texts):
-    """Applies a unified diff, exactly, to the lines of `texts` (path below src -> lines)."""
+    """Applies a unified diff, exactly, to the lines of `texts` (path, without its src/ -> lines)."""
     lines = change.read_text(encoding='latin1').split('\n')
     path, at, offset = None, 0, 0
     for i, line in enumerate(lines):
         if line.startswith('--- '):
             continue
         if line.startswith('+++ '):
-            path, offset = line[4:].removeprefix('b/src/'), 0
+            path, offset = line[4:].removeprefix('b/').removeprefix('src/'), 0
             if i < 2 or path not in texts:
                 fail(f'{change.name} begins without its reason, or names {path}, which is not there')
         elif line.startswith('@@'):
@@ -304,4 +304,5 @@ def main():
     pathlib.Path(options.depfile).write_text('pel_lwip_state.h: ' + ' '.join(map(str, [*(source / path for path in texts), *changes])) + '\n')
 
 
-main()
+if __name__ == '__main__':
+    main()
