@@ -43,7 +43,7 @@ static void read_options(int argc, char **argv, struct load_options *options)
         {"rounds", required_argument, NULL, 'r'},        {"engines", required_argument, NULL, 'e'},
         {"list", required_argument, NULL, 'l'},          {"up", no_argument, NULL, 'u'},
         {"mtu", required_argument, NULL, 'm'},           {"window", required_argument, NULL, 'W'},
-        {"no-segment-offload", no_argument, NULL, 'o'},     {"sleepy", no_argument, NULL, 'S'},
+        {"no-segment-offload", no_argument, NULL, 'o'},  {"sleepy", no_argument, NULL, 'S'},
         {"keyrings", required_argument, NULL, 'k'},      {"client-policy", required_argument, NULL, 'A'},
         {"server-policy", required_argument, NULL, 'B'}, {NULL, 0, NULL, 0},
     };
@@ -99,6 +99,13 @@ void load_open(struct load *load, int argc, char **argv)
 {
     load_read(load, argc, argv);
     load_start(load);
+}
+
+void load_share(struct load *load, const struct load *first, int engine)
+{
+    load->options = first->options;
+    load->pair = first->pair;
+    load->engine = engine;
 }
 
 /* ---- connections ---- */
@@ -164,7 +171,7 @@ void load_failed(struct load *load, enum pel_err err)
 
 struct pel_engine *load_engine(const struct load *load, int side)
 {
-    return pel_pair_engine(load->pair, side);
+    return pel_pair_engine_at(load->pair, side, load->engine);
 }
 
 void load_call(struct load *load, int side, void (*fn)(struct pel_engine *engine, void *arg), void *arg)
@@ -197,7 +204,8 @@ int load_close(struct load *load)
 {
     load_stop(load);
     load_call(load, 1, stop_listening, load);
-    pel_pair_stop(load->pair);
+    if (load->engine == 0)
+        pel_pair_stop(load->pair);
     return load->num_failed == 0 ? 0 : 1;
 }
 

@@ -37,6 +37,7 @@ struct load_options {
 struct load {
     struct load_options options;
     struct pel_pair *pair;
+    int engine; /* of each side: which one, where there are several */
     struct pel_listener *listeners[LOAD_PORTS];
     pel_accept_fn *on_accept;
     void *arg;
@@ -56,6 +57,9 @@ struct load_span {
 void load_read(struct load *load, int argc, char **argv);
 void load_start(struct load *load);
 void load_open(struct load *load, int argc, char **argv);
+
+/* load_share makes `load` another engine's of the pair that `first` has started. It is closed before that. */
+void load_share(struct load *load, const struct load *first, int engine);
 
 /* load_close stops everything and returns the program's exit status. */
 int load_close(struct load *load);

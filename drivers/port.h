@@ -24,6 +24,7 @@
 
 #include "base/counters.h"
 #include "base/err.h"
+#include "drivers/rss.h"
 
 /* What a port does by itself. RX_*: the packet's flags tell the outcome. TX_*: asked for by the packet's
  * flags. */
@@ -85,6 +86,9 @@ struct pel_port_ops {
     struct pel_pkt *(*pkt_alloc_large)(struct pel_port *port, uint16_t queue);
     /* Only with PEL_OFFLOAD_SCATTER. */
     struct pel_pkt *(*pkt_attach)(struct pel_pkt *of, uint16_t queue, uint8_t *data, uint32_t len);
+    /* Gives a packet to who owns queue `to`, as if it had come there; takes it. The thread of `from`.
+     * Only where pel_port.rss says that there are several; may be NULL. */
+    void (*hand_over)(struct pel_port *port, uint16_t from, uint16_t to, struct pel_pkt *pkt);
     void (*pkt_free)(struct pel_pkt *pkt);
     void (*stats)(struct pel_port *port, struct pel_port_stats *ret_stats);
     /* The next moment at which rx may have something though no event tells (a simulated wire's next
@@ -98,8 +102,11 @@ struct pel_port {
     char name[32];
     uint8_t mac[6];
     uint16_t num_queues;
-    uint32_t mtu;      /* IP packet bytes, 576 to 9216 */
-    uint32_t offloads; /* enum pel_offload, what the driver really does */
+    bool any_thread_alloc;     /* a queue may be shared: pkt_alloc is for every thread, and one may receive
+                                * while another sends */
+    const struct pel_rss *rss; /* how flows are spread over the queues; NULL: not known, or one queue */
+    uint32_t mtu;              /* IP packet bytes, 576 to 9216 */
+    uint32_t offloads;         /* enum pel_offload, what the driver really does */
     uint32_t
         tso_max_len; /* the largest frame, headers included, with PEL_PKT_TX_TSO; 0 without the offload */
 };

@@ -14,6 +14,7 @@
 #include "base/text.h"
 
 #define FILE_LEN_MAX ((size_t)1 << 20)
+#define CORES_MAX    1024u
 
 /* ---- the file's shape, as libcyaml fills it: pointers where a default holds when nothing is written ---- */
 
@@ -40,6 +41,9 @@ struct yaml_policy {
     char *keyring_dir, *no_match, *start_gate;
 };
 struct yaml_engine {
+    uint32_t *count;
+    uint32_t *cores;
+    unsigned num_cores;
     char *poll;
 };
 struct yaml_sockets {
@@ -70,6 +74,9 @@ struct yaml_root {
 
 static const cyaml_schema_value_t text_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
+static const cyaml_schema_value_t core_value = {
+    CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t),
 };
 static const cyaml_schema_field_t packet_fields[] = {
     TEXT(hugepages, struct yaml_packet),
@@ -103,6 +110,9 @@ static const cyaml_schema_field_t policy_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
+    NUMBER(count, struct yaml_engine),
+    CYAML_FIELD_SEQUENCE_COUNT("cores", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml_engine, cores,
+                               num_cores, &core_value, 0, CYAML_UNLIMITED),
     TEXT(poll, struct yaml_engine),
     CYAML_FIELD_END,
 };
@@ -333,12 +343,43 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
     return PEL_OK;
 }
 
+/* Each engine has a core of its own, or none has. */
+static enum pel_err check_cores(const struct check *check, const struct yaml_engine *yaml)
+{
+    struct pel_config *config = check->config;
+    if (yaml->num_cores > 0 && yaml->num_cores != config->engine.count)
+        return FAIL(check, "%s: engine.cores: %u cores for engine.count: %u; write one for each engine",
+                    check->file, yaml->num_cores, config->engine.count);
+    for (unsigned i = 0; i < yaml->num_cores; i++) {
+        if (yaml->cores[i] >= CORES_MAX)
+            return FAIL(check, "%s: engine.cores: %u is out of range: 0 to %u", check->file, yaml->cores[i],
+                        CORES_MAX - 1);
+        for (unsigned k = 0; k < i; k++)
+            if (yaml->cores[k] == yaml->cores[i])
+                return FAIL(check, "%s: engine.cores: %u is written twice", check->file, yaml->cores[i]);
+        config->engine.cores[i] = yaml->cores[i];
+    }
+    config->engine.num_cores = yaml->num_cores;
+    return PEL_OK;
+}
+
 static enum pel_err check_engine(const struct check *check, const struct yaml_engine *yaml)
 {
     static const char *const words[] = {"adaptive", "busy"};
+    struct yaml_engine none = {0};
+    struct pel_config *config = check->config;
     uint32_t word = 0;
-    PEL_TRY(take_word(check, "engine.poll", yaml != NULL ? yaml->poll : NULL, words, 2, &word));
-    check->config->engine.busy_poll = word == 1;
+    yaml = yaml != NULL ? yaml : &none;
+    PEL_TRY(
+        take_number(check, "engine.count", yaml->count, 1, 1, PEL_CONFIG_ENGINES_MAX, &config->engine.count));
+    PEL_TRY(check_cores(check, yaml));
+    PEL_TRY(take_word(check, "engine.poll", yaml->poll, words, 2, &word));
+    config->engine.busy_poll = word == 1;
+    if (config->engine.count > 1 && (config->ip.dhcp4 || config->ip.autoconf6))
+        return FAIL(check,
+                    "%s: engine.count: %u engines need addresses that are written down (ip.addresses): "
+                    "ip.dhcp4 and ip.autoconf6 are for one engine",
+                    check->file, config->engine.count);
     return PEL_OK;
 }
 

@@ -18,6 +18,7 @@
 enum pel_hugepages { PEL_CONFIG_HUGE_AUTO, PEL_CONFIG_HUGE_YES, PEL_CONFIG_HUGE_NO };
 
 #define PEL_CONFIG_POLICY_FILES_MAX 16
+#define PEL_CONFIG_ENGINES_MAX      64
 
 struct pel_config {
     struct {
@@ -47,6 +48,9 @@ struct pel_config {
         bool start_gate_open;
     } policy;
     struct {
+        uint32_t count;
+        uint32_t cores[PEL_CONFIG_ENGINES_MAX];
+        size_t num_cores; /* 0: not given; else `count` */
         bool busy_poll;
     } engine;
     struct {

@@ -30,6 +30,7 @@ PEL_TEST(config, defaults)
     PEL_EXPECT_EQ(config.ip.addrs[0].prefix_len, 24);
     PEL_EXPECT_EQ(config.sockets.buffer_len, 128 * 1024);
     PEL_EXPECT(!config.policy.no_match_refuse && !config.policy.start_gate_open && !config.engine.busy_poll);
+    PEL_EXPECT(config.engine.count == 1 && config.engine.num_cores == 0);
     PEL_EXPECT_STR(config.policy.keyring_dir, "");
     PEL_EXPECT(config.control.socket == NULL);
     pel_config_free(&config);
@@ -41,10 +42,11 @@ PEL_TEST(config, everything)
         "packet:\n  hugepages: no\n  memory_mb: 512\n  num_packets: 4096\n"
         "port:\n  device: \"net_tap0,iface=pel0\"\n  mtu: 9000\n"
         "ip:\n  addresses: [ \"192.0.2.1/24\", \"2001:db8::1/64\" ]\n  gateway4: 192.0.2.254\n"
-        "  gateway6: \"2001:db8::ffff\"\n  autoconf6: true\n"
+        "  gateway6: \"2001:db8::ffff\"\n  autoconf6: false\n"
         "tcp:\n  max_connections: 10\n  window_kb: 64\n"
         "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  no_match: refuse\n  start_gate: open\n"
-        "engine:\n  poll: busy\nsockets:\n  max: 100\n  buffer_kb: 64\ncontrol:\n  socket: /run/x.sock\n";
+        "engine:\n  poll: busy\n  count: 3\n  cores: [ 5, 7, 6 ]\nsockets:\n  max: 100\n  buffer_kb: "
+        "64\ncontrol:\n  socket: /run/x.sock\n";
     struct pel_config config;
     struct pel_error error;
     PEL_REQUIRE_OK(read_text(text, &config, &error));
@@ -52,12 +54,13 @@ PEL_TEST(config, everything)
     PEL_EXPECT_EQ(config.port.mtu, 9000);
     PEL_EXPECT_EQ(config.ip.num_addrs, 2);
     PEL_EXPECT_EQ(config.ip.addrs[1].ip.version, 6);
-    PEL_EXPECT(config.ip.autoconf6 && !config.ip.dhcp4);
+    PEL_EXPECT(!config.ip.autoconf6 && !config.ip.dhcp4);
     PEL_EXPECT_EQ(config.ip.gateway6.version, 6);
     PEL_EXPECT_EQ(config.tcp.window_len, 64 * 1024);
     PEL_EXPECT_EQ(config.policy.num_files, 2);
     PEL_EXPECT_STR(config.policy.files[1], "b");
     PEL_EXPECT(config.policy.no_match_refuse && config.policy.start_gate_open && config.engine.busy_poll);
+    PEL_EXPECT(config.engine.count == 3 && config.engine.num_cores == 3 && config.engine.cores[1] == 7);
     PEL_EXPECT_STR(config.control.socket, "/run/x.sock");
     pel_config_free(&config);
 }
@@ -84,6 +87,11 @@ static const struct {
     {PORT ADDRESS "policy:\n  no_match: refused\n",
      "policy.no_match: \"refused\" is not known; write one of clear, refuse (did you mean refuse?)"},
     {PORT ADDRESS "engine:\n  poll: lazy\n", "engine.poll: \"lazy\" is not known"},
+    {PORT ADDRESS "engine:\n  count: 65\n", "engine.count: 65 is out of range: 1 to 64"},
+    {PORT ADDRESS "engine:\n  count: 2\n  cores: [ 1 ]\n", "engine.cores: 1 cores for engine.count: 2"},
+    {PORT ADDRESS "engine:\n  count: 2\n  cores: [ 1, 1 ]\n", "engine.cores: 1 is written twice"},
+    {PORT ADDRESS "engine:\n  cores: [ 1024 ]\n", "engine.cores: 1024 is out of range: 0 to 1023"},
+    {PORT "ip:\n  dhcp4: true\nengine:\n  count: 2\n", "ip.dhcp4 and ip.autoconf6 are for one engine"},
     {PORT ADDRESS "sockets:\n  buffer_kb: 100\n", "sockets.buffer_kb: 100 is no power of two"},
     {PORT ADDRESS "packet: [ 1 ]\n", "x.yaml"},
     {PORT ADDRESS "packet:\n\t- x\n", "x.yaml"},

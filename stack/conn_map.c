@@ -198,6 +198,15 @@ static enum pel_err open_outbound(struct pel_conn *conn, const struct pel_endpoi
     return pel_count_err(&conn->engine->counters, pel_conn_decide(conn, identity));
 }
 
+bool pel_engine_is_home(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
+                        const struct sockaddr *remote, socklen_t remote_len)
+{
+    struct pel_endpoint from, to;
+    return pel_endpoint_from_sockaddr(local, local_len, &from) == PEL_OK &&
+           pel_endpoint_from_sockaddr(remote, remote_len, &to) == PEL_OK &&
+           pel_tcp_comes_here(engine->ip, &from, &to);
+}
+
 enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
                                 const struct sockaddr *remote, socklen_t remote_len, const char *server_name,
                                 const struct pel_identity *identity, const struct pel_conn_events *events,

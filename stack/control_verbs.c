@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "drivers/steer.h"
 #include "stack/conn.h"
 #include "stack/stack.h"
 
@@ -136,11 +137,27 @@ struct figures {
     size_t num_time_wait;
 };
 
+/* One row for a port, whichever engines met it. Engines have as many rows each: what does not fit is the
+ * last's. */
+static void add_no_rule(struct figures *figures, const struct pel_no_rule_port *row)
+{
+    size_t i = 0;
+    while (i < PEL_ENGINE_NO_RULE_PORTS - 1 && figures->no_rule[i].count > 0 &&
+           (figures->no_rule[i].port != row->port || figures->no_rule[i].outbound != row->outbound))
+        i++;
+    uint64_t count = figures->no_rule[i].count + row->count;
+    figures->no_rule[i] = *row;
+    if (i == PEL_ENGINE_NO_RULE_PORTS - 1)
+        figures->no_rule[i].port = 0;
+    figures->no_rule[i].count = count;
+}
+
 static void take_figures(struct pel_engine *engine, void *arg)
 {
     struct figures *figures = arg;
     pel_counters_add(&figures->counters, &engine->counters);
-    memcpy(figures->no_rule, engine->no_rule, sizeof figures->no_rule);
+    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && engine->no_rule[i].count > 0; i++)
+        add_no_rule(figures, &engine->no_rule[i]);
     figures->num_conns += engine->num_conns;
     figures->num_time_wait += pel_ip_num_time_wait(engine->ip);
 }
@@ -182,33 +199,63 @@ static json_t *stats_of(const struct pel_counters *counters)
 static json_t *port_of(struct pel_stack *stack)
 {
     struct pel_port_stats stats = {0};
+    struct pel_steer_counts steer;
     stack->port->ops->stats(stack->port, &stats);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", stack->port->name, "driver",
-                     stack->port->ops->driver, "mtu", (json_int_t)stack->port->mtu, "offloads",
+    pel_steer_counts(stack->port, &steer);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", stack->port->name,
+                     "driver", stack->port->ops->driver, "mtu", (json_int_t)stack->port->mtu, "offloads",
                      (json_int_t)stack->port->offloads, "rx_missed", (json_int_t)stats.rx_missed,
                      "rx_no_buffers", (json_int_t)stats.rx_no_buffers, "tx_errors",
-                     (json_int_t)stats.tx_errors, "packets_in_use", (json_int_t)stats.num_pkts_in_use);
+                     (json_int_t)stats.tx_errors, "packets_in_use", (json_int_t)stats.num_pkts_in_use,
+                     "handed_over", (json_int_t)steer.handed_over, "handed_over_lost",
+                     (json_int_t)steer.lost);
+}
+
+static json_t *no_rule_of(const struct figures *figures)
+{
+    json_t *no_rule = json_array();
+    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS; i++) {
+        const struct pel_no_rule_port *row = &figures->no_rule[i];
+        if (row->count > 0)
+            json_array_append_new(no_rule, json_pack("{s:I, s:s, s:I}", "port", (json_int_t)row->port,
+                                                     "direction", row->outbound ? "outbound" : "inbound",
+                                                     "count", (json_int_t)row->count));
+    }
+    return no_rule;
+}
+
+/* An engine's own share, as the difference that it made. */
+static json_t *engine_of(const struct pel_stack *stack, size_t index, const struct figures *before,
+                         const struct figures *after)
+{
+    static const enum pel_stat shown[] = {PEL_STAT_rx_packets, PEL_STAT_tx_packets, PEL_STAT_tcp_opened_in,
+                                          PEL_STAT_tcp_opened_out};
+    json_t *json = json_pack("{s:I, s:I, s:I}", "engine", (json_int_t)index, "core",
+                             (json_int_t)stack->engines[index].core, "connections",
+                             (json_int_t)(after->num_conns - before->num_conns));
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        json_object_set_new(
+            json, pel_stat_name(shown[i]),
+            json_integer((json_int_t)(after->counters.stat[shown[i]] - before->counters.stat[shown[i]])));
+    return json;
 }
 
 static json_t *stats(struct pel_stack *stack, const json_t *request)
 {
     struct figures figures = {0};
-    json_t *no_rule = json_array();
+    json_t *engines = json_array();
     for (size_t e = 0; e < stack->num_engines; e++) {
+        struct figures before = figures;
         pel_engine_call(stack->engines[e].engine, take_figures, &figures);
-        for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && figures.no_rule[i].count > 0; i++)
-            json_array_append_new(no_rule,
-                                  json_pack("{s:I, s:s, s:I}", "port", (json_int_t)figures.no_rule[i].port,
-                                            "direction", figures.no_rule[i].outbound ? "outbound" : "inbound",
-                                            "count", (json_int_t)figures.no_rule[i].count));
+        json_array_append_new(engines, engine_of(stack, e, &before, &figures));
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "program", stack->job,
-                     "pid", (json_int_t)getpid(), "generation",
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "program",
+                     stack->job, "pid", (json_int_t)getpid(), "generation",
                      (json_int_t)pel_generation_number(&stack->slot), "connections",
                      (json_int_t)figures.num_conns, "time_wait", (json_int_t)figures.num_time_wait, "stats",
                      stats_of(&figures.counters), "errors",
                      errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule",
-                     no_rule, "port", port_of(stack));
+                     no_rule_of(&figures), "engines", engines, "port", port_of(stack));
 }
 
 /* ---- policy-load ---- */

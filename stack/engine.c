@@ -82,11 +82,11 @@ void pel_engine_close(struct pel_engine *engine)
 
 /* ---- mailbox: many posters push onto a stack; the owner takes the whole of it and turns it round ---- */
 
-static void wake(struct pel_engine *engine)
+void pel_engine_wake(struct pel_engine *engine)
 {
     uint64_t one = 1;
-    /* The engine says "sleeping" before it looks at the mailbox a last time, and we push before we look at
-     * that word: one of the two sees the other. */
+    /* The engine says "sleeping" before it looks at the mailbox and its port a last time, and whoever
+     * wakes has put something there before: one of the two sees the other. */
     if (__atomic_exchange_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST) != 0 &&
         write(engine->wake_fd, &one, sizeof one) < 0)
         abort(); /* an eventfd that we own takes a 1 unless it overflows, which one sleeper cannot cause */
@@ -99,7 +99,7 @@ void pel_engine_post(struct pel_engine *engine, struct pel_task *task)
         task->next = first;
     } while (!__atomic_compare_exchange_n(&engine->mailbox, &first, task, true, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    wake(engine);
+    pel_engine_wake(engine);
 }
 
 static bool run_mailbox(struct pel_engine *engine)
@@ -214,6 +214,13 @@ bool pel_engine_step(struct pel_engine *engine)
     return worked;
 }
 
+/* Frames that the port knows of: of a wire in memory, or handed over by another engine. */
+static bool port_has_work(const struct pel_engine *engine)
+{
+    struct pel_port *port = engine->config.ip.port;
+    return port->ops->next_event_us != NULL && port->ops->next_event_us(port) <= engine->now_us;
+}
+
 static void sleep_a_little(struct pel_engine *engine)
 {
     struct pollfd pollfd = {.fd = engine->wake_fd, .events = POLLIN};
@@ -225,7 +232,7 @@ static void sleep_a_little(struct pel_engine *engine)
         return;
     struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)sleep_us * 1000};
     __atomic_store_n(&engine->sleeping, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL &&
+    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL && !port_has_work(engine) &&
         ppoll(&pollfd, 1, &timeout, NULL) > 0 && read(engine->wake_fd, &count, sizeof count) < 0 &&
         errno != EAGAIN)
         abort();
@@ -235,7 +242,8 @@ static void sleep_a_little(struct pel_engine *engine)
 void pel_engine_run(struct pel_engine *engine)
 {
     uint32_t num_idle = 0;
-    engine->thread = pthread_self();
+    if (!pthread_equal(engine->thread, pthread_self())) /* others may read it already */
+        engine->thread = pthread_self();
     while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
         num_idle = pel_engine_step(engine) ? 0 : num_idle + 1;
         if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)
@@ -246,7 +254,7 @@ void pel_engine_run(struct pel_engine *engine)
 void pel_engine_stop(struct pel_engine *engine)
 {
     __atomic_store_n(&engine->stopping, 1, __ATOMIC_SEQ_CST);
-    wake(engine);
+    pel_engine_wake(engine);
 }
 
 void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound)

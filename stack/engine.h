@@ -114,6 +114,9 @@ void pel_engine_run(struct pel_engine *engine);
 /* pel_engine_stop makes pel_engine_run return. Any thread. */
 void pel_engine_stop(struct pel_engine *engine);
 
+/* pel_engine_wake has an engine that sleeps look at its mailbox and its port at once. Any thread. */
+void pel_engine_wake(struct pel_engine *engine);
+
 /* pel_engine_refresh_generation takes over the current policy generation, if it is another than the engine's.
  * Its thread only. */
 void pel_engine_refresh_generation(struct pel_engine *engine);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "drivers/sim/sim.h"
+#include "drivers/steer.h"
 #include "policy/files.h"
 #include "stack/engine.h"
 
@@ -15,6 +16,7 @@
 #define WIRE_QUEUE_LEN 8192
 #define POOL_PACKETS   32768
 
+/* An engine of a side; the first has the side's policy. */
 struct side {
     struct pel_pair *pair;
     int core;
@@ -23,13 +25,14 @@ struct side {
     struct pel_generation_slot slot;
     struct pel_error error;
     pthread_t thread;
-    sem_t opened;
+    sem_t opened, ended, may_close;
     bool started;
 };
 
 struct pel_pair {
     struct pel_port *ports[2];
-    struct side sides[2];
+    int num_engines; /* of each side */
+    struct side sides[2][PEL_PAIR_ENGINES_MAX];
 };
 
 /* ---- policy ---- */
@@ -80,6 +83,12 @@ static enum pel_err load(struct side *side, const char *file, const char *keyrin
 
 /* ---- threads ---- */
 
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) != 0) {
+    }
+}
+
 static void *run_side(void *arg)
 {
     struct side *side = arg;
@@ -94,25 +103,27 @@ static void *run_side(void *arg)
     sem_post(&side->opened);
     if (engine != NULL) {
         pel_engine_run(engine);
+        sem_post(&side->ended);
+        wait_for(&side->may_close); /* the others' packets are in this one's pool until they have ended too */
         pel_engine_close(engine);
     }
     return NULL;
 }
 
-static void configure(struct side *side, int index, struct pel_port *port,
-                      const struct pel_pair_options *options)
+static void configure(struct side *side, int index, int engine, const struct pel_pair_options *options)
 {
     static const char *const addrs[2][2] = {{"10.7.0.1", "fd07::1"}, {"10.7.0.2", "fd07::2"}};
     struct pel_ipstack_config *ip = &side->config.ip;
-    side->core = options->cores[index];
+    side->core = engine == 0 ? options->cores[index] : options->more_cores[index][engine - 1];
     side->config = (struct pel_engine_config){
-        .index = (uint32_t)index,
-        .slot = &side->slot,
+        .index = (uint32_t)(engine * 2 + index),
+        .slot = &side->pair->sides[index][0].slot,
         .busy_poll = options->busy_poll != 0,
         .user = "root",
         .job = index == 0 ? "a" : "b",
     };
-    ip->port = port;
+    ip->port = side->pair->ports[index];
+    ip->queue = (uint16_t)engine;
     ip->clock = pel_clock_real();
     ip->max_connections = 1u << 17;
     ip->tcp_window_len = options->window_len != 0 ? options->window_len : WINDOW_LEN;
@@ -129,8 +140,7 @@ static enum pel_err start_side(struct side *side, struct pel_error *reterr)
     if (pthread_create(&side->thread, NULL, run_side, side) != 0)
         return pel_error_set(reterr, PEL_E_IO, "no thread for an engine");
     side->started = true;
-    while (sem_wait(&side->opened) != 0) {
-    }
+    wait_for(&side->opened);
     if (side->error.code != PEL_OK && reterr != NULL)
         *reterr = side->error;
     return side->error.code;
@@ -142,6 +152,8 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
     const struct pel_clock clock = pel_clock_real();
     const struct pel_sim_wire_config wire = {
         .mtu = options->mtu != 0 ? options->mtu : 1500,
+        .num_queues = (uint16_t)pair->num_engines,
+        .rss_key = pel_rss_symmetric_key,
         .queue_len = WIRE_QUEUE_LEN,
         .max_packets = POOL_PACKETS,
         /* Memory does not spoil frames: as virtio does, nobody makes or checks sums. */
@@ -153,11 +165,14 @@ static enum pel_err start(struct pel_pair *pair, const struct pel_pair_options *
     if (err != PEL_OK)
         return pel_error_set(reterr, err, "the wire in memory: %s", pel_err_text(err));
     for (int i = 0; i < 2; i++) {
-        configure(&pair->sides[i], i, pair->ports[i], options);
-        PEL_TRY(load(&pair->sides[i], options->policy_files[i], options->keyring_dir, reterr));
+        if (pair->num_engines > 1)
+            PEL_TRY(pel_steer_open(pair->ports[i], (uint16_t)pair->num_engines, NULL, &pair->ports[i]));
+        for (int e = 0; e < pair->num_engines; e++)
+            configure(&pair->sides[i][e], i, e, options);
+        PEL_TRY(load(&pair->sides[i][0], options->policy_files[i], options->keyring_dir, reterr));
     }
-    for (int i = 0; i < 2; i++)
-        PEL_TRY(start_side(&pair->sides[i], reterr));
+    for (int i = 0; i < 2 * pair->num_engines; i++)
+        PEL_TRY(start_side(&pair->sides[i % 2][i / 2], reterr));
     return PEL_OK;
 }
 
@@ -167,10 +182,19 @@ enum pel_err pel_pair_start(const struct pel_pair_options *options, struct pel_p
     struct pel_pair *pair = calloc(1, sizeof *pair);
     if (pair == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
-    for (int i = 0; i < 2; i++) {
-        pair->sides[i].pair = pair;
-        sem_init(&pair->sides[i].opened, 0, 0);
-        pel_generation_slot_init(&pair->sides[i].slot);
+    if (options->num_engines < 0 || options->num_engines > PEL_PAIR_ENGINES_MAX) {
+        free(pair);
+        return pel_error_set(reterr, PEL_E_ARG, "%d engines a side: 1 to %d", options->num_engines,
+                             PEL_PAIR_ENGINES_MAX);
+    }
+    pair->num_engines = options->num_engines > 0 ? options->num_engines : 1;
+    for (int i = 0; i < 2 * pair->num_engines; i++) {
+        struct side *side = &pair->sides[i % 2][i / 2];
+        side->pair = pair;
+        sem_init(&side->opened, 0, 0);
+        sem_init(&side->ended, 0, 0);
+        sem_init(&side->may_close, 0, 0);
+        pel_generation_slot_init(&side->slot);
     }
     enum pel_err err = start(pair, options, reterr);
     if (err != PEL_OK) {
@@ -183,35 +207,53 @@ enum pel_err pel_pair_start(const struct pel_pair_options *options, struct pel_p
 
 struct pel_engine *pel_pair_engine(const struct pel_pair *pair, int side)
 {
-    return pair->sides[side == 1].engine;
+    return pel_pair_engine_at(pair, side, 0);
 }
 
-void pel_pair_usage(const struct pel_pair *pair, int side, struct pel_pair_usage *ret_usage)
+struct pel_engine *pel_pair_engine_at(const struct pel_pair *pair, int side, int index)
 {
-    const struct side *of = &pair->sides[side == 1];
+    return index >= 0 && index < pair->num_engines ? pair->sides[side == 1][index].engine : NULL;
+}
+
+static void add_usage(const struct side *of, struct pel_pair_usage *usage)
+{
     struct timespec used = {0};
     clockid_t clock;
     if (pthread_getcpuclockid(of->thread, &clock) == 0)
         clock_gettime(clock, &used);
-    ret_usage->cpu_us = (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
-    ret_usage->busy_us = __atomic_load_n(&of->engine->busy_us, __ATOMIC_RELAXED);
-    ret_usage->busy_loops = __atomic_load_n(&of->engine->busy_loops, __ATOMIC_RELAXED);
-    ret_usage->idle_loops = __atomic_load_n(&of->engine->idle_loops, __ATOMIC_RELAXED);
+    usage->cpu_us += (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
+    usage->busy_us += __atomic_load_n(&of->engine->busy_us, __ATOMIC_RELAXED);
+    usage->busy_loops += __atomic_load_n(&of->engine->busy_loops, __ATOMIC_RELAXED);
+    usage->idle_loops += __atomic_load_n(&of->engine->idle_loops, __ATOMIC_RELAXED);
+}
+
+void pel_pair_usage(const struct pel_pair *pair, int side, struct pel_pair_usage *ret_usage)
+{
+    *ret_usage = (struct pel_pair_usage){0};
+    for (int e = 0; e < pair->num_engines; e++)
+        add_usage(&pair->sides[side == 1][e], ret_usage);
 }
 
 void pel_pair_stop(struct pel_pair *pair)
 {
     if (pair == NULL)
         return;
-    for (int i = 0; i < 2; i++) {
-        if (pair->sides[i].engine != NULL)
-            pel_engine_stop(pair->sides[i].engine);
-    }
-    for (int i = 0; i < 2; i++) {
-        if (pair->sides[i].started)
-            pthread_join(pair->sides[i].thread, NULL);
-        sem_destroy(&pair->sides[i].opened);
-        pel_generation_slot_fini(&pair->sides[i].slot);
+    int num = 2 * pair->num_engines;
+    for (int i = 0; i < num; i++)
+        if (pair->sides[i % 2][i / 2].engine != NULL)
+            pel_engine_stop(pair->sides[i % 2][i / 2].engine);
+    for (int i = 0; i < num; i++)
+        if (pair->sides[i % 2][i / 2].engine != NULL)
+            wait_for(&pair->sides[i % 2][i / 2].ended);
+    for (int i = 0; i < num; i++) {
+        struct side *side = &pair->sides[i % 2][i / 2];
+        sem_post(&side->may_close);
+        if (side->started)
+            pthread_join(side->thread, NULL);
+        sem_destroy(&side->opened);
+        sem_destroy(&side->ended);
+        sem_destroy(&side->may_close);
+        pel_generation_slot_fini(&side->slot);
     }
     for (int i = 0; i < 2; i++)
         pel_port_close(pair->ports[i]);

@@ -60,17 +60,44 @@ void pel_stream_local(struct pel_stream *stream)
     pthread_mutex_unlock(&stream->setup_lock);
 }
 
+struct home_args {
+    const struct sockaddr_storage *local, *remote;
+    bool is_home;
+};
+
+static void ask_home(struct pel_engine *engine, void *arg)
+{
+    struct home_args *args = arg;
+    args->is_home =
+        pel_engine_is_home(engine, (const struct sockaddr *)args->local, pel_address_len(args->local),
+                           (const struct sockaddr *)args->remote, pel_address_len(args->remote));
+}
+
+/* The engine for a new connection: any, in turn, which then chooses a port whose answers come to it; with
+ * a port that was bound, the one that they come to. */
+static struct pel_home *choose_home(struct pel_stream *stream, const struct sockaddr_storage *local,
+                                    const struct sockaddr_storage *remote)
+{
+    struct pel_homes *homes = stream->sock.homes;
+    struct home_args args = {.local = local, .remote = remote};
+    bool is_free = !stream->is_bound || pel_address_port(local) == 0;
+    for (size_t i = 0; i < homes->num && homes->num > 1 && !is_free; i++)
+        if (pel_home_call(&homes->home[i], ask_home, &args) && args.is_home)
+            return &homes->home[i];
+    return pel_homes_pick(homes);
+}
+
 /* Asks an engine to open the connection. Under setup_lock; 0 or an errno. */
 static int open_conn(struct pel_stream *stream, const struct sockaddr_storage *remote)
 {
     struct sockaddr_storage local;
     if (!pel_stream_make_rings(stream))
         return ENOMEM;
-    if (stream->home == NULL)
-        stream->home = pel_homes_pick(stream->sock.homes);
     pel_address_copy(&stream->sock, &stream->sock.local, &local);
     if (!stream->is_bound)
         local.ss_family = AF_UNSPEC;
+    if (stream->home == NULL)
+        stream->home = choose_home(stream, &local, remote);
     struct pel_stream_open_args args = {
         .stream = stream,
         .home = stream->home,

@@ -11,20 +11,24 @@
 
 static struct pel_pair *pair;
 
-/* One engine, however many are asked for: an address is one engine's here. */
 void env_start(size_t num_engines, uint32_t max_sockets)
 {
-    struct pel_pair_options options = {.cores = {-1, -1}, .mtu = 9000, .window_len = 1u << 16};
+    struct pel_pair_options options = {.cores = {-1, -1},
+                                       .num_engines = (int)num_engines,
+                                       .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
+                                       .mtu = 9000,
+                                       .window_len = 1u << 16};
+    struct pel_engine *engines[PEL_PAIR_ENGINES_MAX];
     struct pel_sockets_config config = {
         .max_sockets = max_sockets, .buffer_len = TEST_BUFFER_LEN, .clock = pel_clock_real()};
     struct pel_error error = {.text = ""};
-    (void)num_engines;
     if (pel_pair_start(&options, &pair, &error) != PEL_OK) {
         pel_test_fail(__FILE__, __LINE__, "no engines: %s", error.text);
         return;
     }
-    struct pel_engine *engine = pel_pair_engine(pair, 0);
-    PEL_EXPECT_EQ(pel_sockets_start(&engine, 1, &config), PEL_OK);
+    for (size_t i = 0; i < num_engines; i++)
+        engines[i] = pel_pair_engine_at(pair, 0, (int)i);
+    PEL_EXPECT_EQ(pel_sockets_start(engines, num_engines, &config), PEL_OK);
 }
 
 void env_stop(void)
@@ -41,12 +45,13 @@ void env_stop(void)
 
 static void count_conns(struct pel_engine *engine, void *arg)
 {
-    *(size_t *)arg = engine->num_conns;
+    *(size_t *)arg += engine->num_conns;
 }
 
 size_t env_num_conns(void)
 {
     size_t num = 0;
-    pel_engine_call(pel_pair_engine(pair, 0), count_conns, &num);
+    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
+        pel_engine_call(pel_pair_engine_at(pair, 0, i), count_conns, &num);
     return num;
 }

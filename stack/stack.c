@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "drivers/dpdk/dpdk.h"
+#include "drivers/steer.h"
 #include "policy/files.h"
 #include "stack/socket.h"
 
@@ -126,6 +127,48 @@ enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_error *reterr)
 
 /* ---- engines ---- */
 
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) != 0) {
+    }
+}
+
+static void bind_thread(const struct pel_stack_engine *slot)
+{
+    cpu_set_t cores;
+    if (slot->core < 0)
+        return;
+    CPU_ZERO(&cores);
+    CPU_SET((unsigned)slot->core, &cores);
+    int failed = pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
+    if (failed != 0)
+        pel_stack_log(slot->stack, "engine %u: cannot be bound to core %d: %s; it goes on unbound",
+                      slot->config.index, slot->core, strerror(failed));
+}
+
+/* The core that the configuration gives; else, where there are several engines and enough cores, one of
+ * those that the process may use, in order; else -1. */
+static int core_of(const struct pel_stack *stack, uint32_t index)
+{
+    const struct pel_config *config = &stack->config;
+    cpu_set_t cores;
+    uint32_t num = 0;
+    if (config->engine.num_cores > 0)
+        return (int)config->engine.cores[index];
+    if (config->engine.count == 1 || sched_getaffinity(0, sizeof cores, &cores) != 0 ||
+        (uint32_t)CPU_COUNT(&cores) < config->engine.count)
+        return -1;
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET((unsigned)core, &cores) && num++ == index)
+            return core;
+    return -1;
+}
+
+static void wake_engine(void *arg)
+{
+    pel_engine_wake(arg);
+}
+
 static void *run_engine(void *arg)
 {
     struct pel_stack_engine *slot = arg;
@@ -134,15 +177,20 @@ static void *run_engine(void *arg)
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are the application's business, on its own threads */
     struct pel_engine *engine = NULL;
+    bind_thread(slot);
     slot->error.code = pel_engine_open(&slot->config, &engine, &slot->error);
     slot->engine = engine;
     if (engine != NULL && options->on_engine != NULL)
         options->on_engine(options->arg, engine);
+    if (engine != NULL && slot->stack->config.engine.count > 1)
+        pel_steer_on_frame(slot->stack->port, (uint16_t)slot->config.index, wake_engine, engine);
     sem_post(&slot->opened);
-    if (engine != NULL) {
-        pel_engine_run(engine);
-        pel_engine_close(engine);
-    }
+    if (engine == NULL)
+        return NULL;
+    pel_engine_run(engine);
+    sem_post(&slot->ended);
+    wait_for(&slot->may_close); /* until then others may wake this engine */
+    pel_engine_close(engine);
     return NULL;
 }
 
@@ -180,14 +228,16 @@ static enum pel_err start_engine(struct pel_stack *stack, uint32_t index, struct
     struct pel_stack_engine *slot = &stack->engines[index];
     slot->stack = stack;
     slot->config = engine_config_of(stack, index);
+    slot->core = core_of(stack, index);
     sem_init(&slot->opened, 0, 0);
+    sem_init(&slot->ended, 0, 0);
+    sem_init(&slot->may_close, 0, 0);
     int failed = pthread_create(&slot->thread, NULL, run_engine, slot);
     if (failed != 0)
         return pel_error_set(reterr, PEL_E_IO, "engine %u: no thread: %s", index, strerror(failed));
     slot->started = true;
     stack->num_engines = index + 1;
-    while (sem_wait(&slot->opened) != 0) {
-    }
+    wait_for(&slot->opened);
     if (slot->error.code != PEL_OK && reterr != NULL)
         *reterr = slot->error;
     return slot->error.code;
@@ -195,14 +245,21 @@ static enum pel_err start_engine(struct pel_stack *stack, uint32_t index, struct
 
 static void stop_engines(struct pel_stack *stack)
 {
+    /* None may be gone while another still runs and hands it frames. */
+    for (size_t i = 0; i < stack->num_engines; i++)
+        if (stack->engines[i].engine != NULL)
+            pel_engine_stop(stack->engines[i].engine);
+    for (size_t i = 0; i < stack->num_engines; i++)
+        if (stack->engines[i].engine != NULL)
+            wait_for(&stack->engines[i].ended);
     for (size_t i = 0; i < stack->num_engines; i++) {
         struct pel_stack_engine *slot = &stack->engines[i];
-        if (slot->engine != NULL)
-            pel_engine_stop(slot->engine);
-        if (slot->started) {
+        sem_post(&slot->may_close);
+        if (slot->started)
             pthread_join(slot->thread, NULL);
-            sem_destroy(&slot->opened);
-        }
+        sem_destroy(&slot->opened);
+        sem_destroy(&slot->ended);
+        sem_destroy(&slot->may_close);
     }
     stack->num_engines = 0;
 }
@@ -274,12 +331,23 @@ static enum pel_err start_port(struct pel_stack *stack, struct pel_error *reterr
     const struct pel_dpdk_port_config port = {
         .device = device,
         .mtu = config->port.mtu,
-        .num_queues = 1,
+        .num_queues = (uint16_t)config->engine.count,
+        .fewer_queues = true,
         .num_packets = config->packet.num_packets,
         .num_tx_packets = LARGE_PACKETS,
-        .offloads = wanted_offloads(device),
+        .offloads = wanted_offloads(device) | PEL_OFFLOAD_RSS,
     };
-    return pel_dpdk_port_open(&port, &stack->port, reterr);
+    PEL_TRY(pel_dpdk_port_open(&port, &stack->port, reterr));
+    if (config->engine.count == 1)
+        return PEL_OK;
+    enum pel_err err = pel_steer_open(stack->port, (uint16_t)config->engine.count, NULL, &stack->port);
+    return err == PEL_OK
+               ? err
+               : pel_error_set(reterr, err,
+                               "port %s: the device has %u queues, which cannot be shared by %u engines: "
+                               "give it as many, or set engine.count to %u",
+                               device, stack->port->num_queues, config->engine.count,
+                               stack->port->num_queues);
 }
 
 static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *reterr)
@@ -305,7 +373,8 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
                       stack->config.policy.start_gate_open
                           ? "no policy is in force; the start gate is open by configuration"
                           : "no policy is in force: the start gate stays closed until one is loaded");
-    PEL_TRY(start_engine(stack, 0, reterr));
+    for (uint32_t i = 0; i < stack->config.engine.count; i++)
+        PEL_TRY(start_engine(stack, i, reterr));
     wait_for_dhcp(stack);
     PEL_TRY(start_sockets(stack, reterr));
     return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,

@@ -13,7 +13,7 @@
 #include "stack/control_server.h"
 #include "stack/engine.h"
 
-#define PEL_STACK_ENGINES_MAX 64
+#define PEL_STACK_ENGINES_MAX PEL_CONFIG_ENGINES_MAX
 
 struct pel_stack_engine {
     struct pel_stack *stack;
@@ -21,7 +21,8 @@ struct pel_stack_engine {
     struct pel_engine_config config;
     struct pel_error error;
     pthread_t thread;
-    sem_t opened;
+    int core; /* -1: not bound to one */
+    sem_t opened, ended, may_close;
     bool started;
 };
 

@@ -50,6 +50,18 @@ static void print_no_rule(const json_t *list)
         number_of(row, "port"), text_of(row, "direction"), number_of(row, "count"));
 }
 
+/* One line for each engine, where there are several. */
+static void print_engines(const json_t *list)
+{
+    for (size_t i = 0; json_array_size(list) > 1 && i < json_array_size(list); i++) {
+        const json_t *row = json_array_get(list, i);
+        printf("engine %" JSON_INTEGER_FORMAT " on core %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT
+               " connections, %" JSON_INTEGER_FORMAT " frames in, %" JSON_INTEGER_FORMAT " out\n",
+               number_of(row, "engine"), number_of(row, "core"), number_of(row, "connections"),
+               number_of(row, "rx_packets"), number_of(row, "tx_packets"));
+    }
+}
+
 static void print_port(const json_t *port)
 {
     const char *key;
@@ -83,6 +95,7 @@ int verb_stats(int argc, char **argv)
         print_counters("COUNTER", json_object_get(reply, "stats"), options.all);
         print_counters("ERROR", json_object_get(reply, "errors"), options.all);
         print_no_rule(json_object_get(reply, "no_rule"));
+        print_engines(json_object_get(reply, "engines"));
         print_port(json_object_get(reply, "port"));
     }
     json_decref(reply);

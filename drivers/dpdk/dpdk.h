@@ -51,6 +51,7 @@ struct pel_dpdk_port_config {
     const char *device;   /* DPDK's device string or a PCI address */
     uint32_t mtu;         /* 576 to 9216 (1500) */
     uint16_t num_queues;  /* 1 to 64 (1) */
+    bool fewer_queues;    /* where the device has fewer queues, be content with those */
     uint32_t num_packets; /* that the stack may hold at once, beside what the port's own queues hold (4096) */
     uint32_t num_tx_packets; /* with TSO: packets of tso_max_len for sending (512) */
     uint32_t offloads;       /* enum pel_offload: what is wanted; what is granted stands in the port (none) */

@@ -12,9 +12,10 @@
 
 #include "drivers/dpdk/dpdk.h"
 
-#define DPDK_MAX_QUEUES     64
-#define DPDK_MAX_BUFFER_LEN 65535u
-#define DPDK_MAX_FRAME_LEN  (DPDK_MAX_BUFFER_LEN - RTE_PKTMBUF_HEADROOM)
+#define DPDK_MAX_QUEUES      64
+#define DPDK_MAX_RSS_KEY_LEN 64
+#define DPDK_MAX_BUFFER_LEN  65535u
+#define DPDK_MAX_FRAME_LEN   (DPDK_MAX_BUFFER_LEN - RTE_PKTMBUF_HEADROOM)
 
 /* Counts of one thread; the last is shared by threads that DPDK has no number for. */
 struct dpdk_thread_counts {
@@ -34,6 +35,9 @@ struct dpdk_port {
     uint16_t id;
     bool started;
     uint32_t max_frame_len; /* without TSO */
+    bool rss_asked;
+    struct pel_rss rss; /* port.rss points here when it is known */
+    uint8_t rss_key[DPDK_MAX_RSS_KEY_LEN];
     struct rte_mempool *rx_pool;
     struct rte_mempool *tx_pool; /* of large packets; rx_pool itself when those are no larger */
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
@@ -47,6 +51,12 @@ uint32_t dpdk_port_pkts_out(const struct dpdk_port *dpdk);
 
 /* dpdk_port_destroy stops the device as far as it was started, removes it and frees everything. */
 void dpdk_port_destroy(struct dpdk_port *dpdk);
+
+/* dpdk_rss_ask puts RSS over addresses and ports, with a random key, into what a device is configured
+ * with, if it can be told key and table; dpdk_rss_take gives the started device its table, reads back
+ * what it does, and makes that port.rss. False: how it spreads flows stays unknown. */
+void dpdk_rss_ask(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
+bool dpdk_rss_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
 
 /* dpdk_limits_mtu tells whether DPDK itself must be told of 1,500 at most, though the device can do `mtu`. */
 bool dpdk_limits_mtu(const struct rte_eth_dev_info *info, uint32_t mtu);

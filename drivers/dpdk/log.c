@@ -5,11 +5,13 @@
  */
 #define LOG_LEN 320
 
+#include <bpf/libbpf.h>
 #include <ctype.h>
 #include <pthread.h>
 #include <rte_log.h>
 #include <stdio.h>
 #include <string.h>
+#include <xdp/libxdp.h>
 
 #include "drivers/dpdk/internal.h"
 
@@ -32,8 +34,31 @@ static ssize_t log_write(void *cookie, const char *bytes, size_t len)
     return (ssize_t)len;
 }
 
+/* What af_xdp's libraries say goes the same way, and what only tells what they try, nowhere. */
+static void log_vprint(int is_worth, const char *format, va_list args)
+{
+    char line[LOG_LEN];
+    int len = is_worth ? vsnprintf(line, sizeof line, format, args) : 0;
+    if (len > 0)
+        log_write(NULL, line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
+}
+
+static int bpf_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+    log_vprint(level == LIBBPF_WARN, format, args);
+    return 0;
+}
+
+static int xdp_print(enum libxdp_print_level level, const char *format, va_list args)
+{
+    log_vprint(level == LIBXDP_WARN, format, args);
+    return 0;
+}
+
 void dpdk_log_open(void)
 {
+    libbpf_set_print(bpf_print);
+    libxdp_set_print(xdp_print);
     FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = log_write});
     if (stream == NULL)
         return;

@@ -28,6 +28,7 @@
 #define AF_PACKET_HEADER_LEN   66u
 #define AF_PACKET_FRAME_ALIGN  128u
 #define AF_PACKET_BLOCK_FRAMES 32u   /* times the alignment: a page */
+#define AF_PACKET_MAX_QUEUES   16u   /* of DPDK's driver */
 #define MIN_RX_BUFFER_LEN      2048u /* drivers want at least this */
 
 /* What a port is opened with. */
@@ -115,13 +116,15 @@ static enum pel_err complete_device(struct opening *o)
 {
     const char *device = o->config.device;
     bool is_af_packet = strncmp(device, "net_af_packet", 13) == 0;
-    char room[64] = "";
+    char room[64] = "", qpairs[16] = "";
     if (is_af_packet && o->config.mtu > DEFAULT_MTU && strstr(device, "framesz=") == NULL)
         af_packet_room(room, sizeof room, o->config.mtu);
-    int len = snprintf(o->device, sizeof o->device, "%s%s", device, room);
+    if (is_af_packet && o->config.num_queues > 1 && strstr(device, "qpairs=") == NULL)
+        snprintf(qpairs, sizeof qpairs, ",qpairs=%u", RTE_MIN(o->config.num_queues, AF_PACKET_MAX_QUEUES));
+    int len = snprintf(o->device, sizeof o->device, "%s%s%s", device, room, qpairs);
     if (len >= (int)sizeof o->device)
         return pel_error_set(o->reterr, PEL_E_ARG, "port %.40s...: the device string is over %u characters",
-                             device, (unsigned)(sizeof o->device - sizeof room));
+                             device, (unsigned)(sizeof o->device - sizeof room - sizeof qpairs));
     size_t name_len = strcspn(device, ",");
     if (name_len >= sizeof o->name)
         return pel_error_set(o->reterr, PEL_E_ARG, "port %s: the device's name is over %u characters", device,
@@ -242,24 +245,27 @@ static void choose_scatter(const struct opening *o, struct rte_eth_conf *conf, u
     *granted |= PEL_OFFLOAD_SCATTER;
 }
 
-static void choose_rss(const struct opening *o, struct rte_eth_conf *conf, uint32_t *granted)
+/* What the device has, where that is enough. A memif peer may have fewer rings than we, and says so only when
+ * it is there: one is always right. */
+static void settle_queues(struct opening *o)
 {
-    uint64_t functions =
-        o->info.flow_type_rss_offloads & (RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_IP);
-    if (o->config.num_queues < 2 || (o->config.offloads & PEL_OFFLOAD_RSS) == 0 || functions == 0)
-        return;
-    conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf->rx_adv_conf.rss_conf.rss_hf = functions;
-    *granted |= PEL_OFFLOAD_RSS;
+    struct pel_dpdk_port_config *c = &o->config;
+    uint32_t most = RTE_MIN(o->info.max_rx_queues, o->info.max_tx_queues);
+    if (strcmp(o->info.driver_name, "net_memif") == 0)
+        most = 1;
+    if (c->fewer_queues && most > 0 && c->num_queues > most)
+        c->num_queues = (uint16_t)most;
 }
 
 static enum pel_err configure(struct opening *o)
 {
+    settle_queues(o);
     const struct pel_dpdk_port_config *c = &o->config;
     struct rte_eth_conf conf = {.rxmode.mtu = dpdk_limits_mtu(&o->info, c->mtu) ? RTE_ETHER_MTU : c->mtu};
     uint32_t granted = choose_offloads(o, &conf);
     choose_scatter(o, &conf, &granted);
-    choose_rss(o, &conf, &granted);
+    if (c->num_queues > 1 && (c->offloads & PEL_OFFLOAD_RSS) != 0)
+        dpdk_rss_ask(o->dpdk, &o->info, &conf);
     if (c->num_queues > o->info.max_rx_queues || c->num_queues > o->info.max_tx_queues)
         return pel_error_set(o->reterr, PEL_E_PORT_OPEN,
                              "port %s: the device has %u receive and %u transmit queues, not %u", c->device,
@@ -278,6 +284,8 @@ static enum pel_err configure(struct opening *o)
     if (error != 0)
         return failed(o, error, "agree on the queues' lengths");
     struct pel_port *port = &o->dpdk->port;
+    /* af_xdp's driver (22.11) leaves frames unsent when one thread receives and another sends on a queue. */
+    port->any_thread_alloc = strcmp(o->info.driver_name, "net_af_xdp") != 0;
     port->num_queues = c->num_queues;
     port->mtu = c->mtu;
     port->offloads = granted;
@@ -416,6 +424,8 @@ static enum pel_err start(struct opening *o)
         if (error != 0)
             return failed(o, error, "start the device");
     }
+    if (o->dpdk->rss_asked && dpdk_rss_take(o->dpdk, &o->info))
+        o->dpdk->port.offloads |= PEL_OFFLOAD_RSS;
     PEL_TRY(choose_mac(o, &needs_promiscuous));
     if (!o->config.promiscuous && !needs_promiscuous)
         return PEL_OK;

@@ -14,6 +14,8 @@
 #define SIM_CACHE_LINE 64
 #define SIM_MAX_HELD   16
 #define SIM_FREE_BATCH 32
+#define SIM_MAX_QUEUES 8
+#define SIM_MAX_PIECES 128 /* of one frame, at any sensible segment size */
 
 /* A port's pools: packets for a frame of the MTU, those for the largest frame, and those without bytes of
  * their own, which show some of another's. */
@@ -25,16 +27,18 @@ struct sim_pkt {
     struct pel_pkt pkt;
     uint8_t *bytes;
     uint8_t *exact;
-    enum sim_kind kind;
+    struct sim_pool *pool;
     uint32_t num_refs;
     struct sim_pkt *base; /* of a view: whose bytes it shows */
     struct sim_pkt *next_free;
     struct sim_pkt *next_made;
 };
 
-/* Packets of one port. The owner thread allocates; any thread frees: the owner onto `free`, others onto
- * `returned`. */
+/* Packets of one queue of a port. The owner thread allocates; any thread frees: the owner onto `free`, others
+ * onto `returned`. */
 struct sim_pool {
+    const void *owner; /* the thread that uses the queue, as the address of its `self` */
+    uint16_t index;    /* the queue's number */
     enum sim_kind kind;
     uint32_t room_len;
     uint32_t max_packets;
@@ -127,6 +131,32 @@ uint64_t sim_line_next_us(struct sim_line *line);
 bool sim_line_push(struct sim_line *line, struct sim_pkt *p);
 struct sim_pkt *sim_line_pop(struct sim_line *line);
 bool sim_line_ring_is_empty(const struct sim_line *line);
+
+/* What the receiving end of a wire does with frames for several queues (rss.c). */
+struct sim_fifo {
+    struct sim_waiting *first, *last;
+};
+struct sim_sorter {
+    pthread_mutex_t lock; /* guards the queues */
+    uint16_t num;
+    struct pel_rss rss;
+    struct sim_fifo fifos[SIM_MAX_QUEUES];
+};
+
+/* sim_sorter_init prepares for `num` queues, 1 to SIM_MAX_QUEUES. */
+void sim_sorter_init(struct sim_sorter *sorter, uint16_t num, const uint8_t key[PEL_RSS_KEY_LEN]);
+void sim_sorter_fini(struct sim_sorter *sorter);
+
+/* sim_sorter_queue tells to which queue a frame goes. Any thread. */
+uint16_t sim_sorter_queue(const struct sim_sorter *sorter, const uint8_t *bytes, uint32_t len);
+
+/* sim_sorter_receive takes the next frame of `queue` that is due on `line`, and sorts those of other queues
+ * that lie before it; the caller owns its bytes. */
+bool sim_sorter_receive(struct sim_sorter *sorter, struct sim_line *line, uint16_t queue, uint64_t now_us,
+                        struct sim_frame *ret_frame);
+
+/* sim_sorter_is_empty tells whether no sorted frame waits. */
+bool sim_sorter_is_empty(struct sim_sorter *sorter);
 
 /* sim_offload_finish fills in the checksums that `flags` ask for. False when the headers do not fit the
  * frame. */

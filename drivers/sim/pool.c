@@ -32,11 +32,11 @@ static struct sim_pkt *make(struct sim_pool *pool)
     if (p == NULL)
         return NULL;
     memset(p, 0, sizeof *p);
-    p->kind = pool->kind;
     if (pool->room_len > 0 && (p->bytes = malloc(pool->room_len)) == NULL) {
         free(p);
         return NULL;
     }
+    p->pool = pool;
     p->next_made = pool->made;
     pool->made = p;
     __atomic_store_n(&pool->num_made, pool->num_made + 1, __ATOMIC_RELAXED);

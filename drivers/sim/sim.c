@@ -25,11 +25,18 @@
 
 struct sim_wire;
 
-/* Packets of one of the peer's pools that were freed here, to go back together. */
+/* Packets of one pool of a queue of the peer that were freed here, to go back together. */
 struct sim_batch {
     struct sim_pkt *first;
     struct sim_pkt *last;
     uint32_t num;
+};
+
+struct sim_queue {
+    _Alignas(SIM_CACHE_LINE) struct sim_pool pools[SIM_KINDS];
+    struct sim_batch batches[SIM_MAX_QUEUES][SIM_KINDS]; /* by the peer's queue */
+    uint32_t turn;                                       /* which of the peer's queues is looked at first */
+    struct pel_port_stats count;
 };
 
 struct sim_port {
@@ -38,14 +45,13 @@ struct sim_port {
     struct sim_port *peer;
     struct sim_line *out;
     struct sim_line *in;
-    struct sim_pool pools[SIM_KINDS];
-    const void *owner; /* the thread that uses the port, as the address of its `self` */
-    struct sim_batch batches[SIM_KINDS];
+    struct sim_line *rings; /* direct mode: to this port, [the peer's queue * num_queues + its own] */
+    struct sim_sorter sorter;
+    struct sim_queue queues[SIM_MAX_QUEUES];
     uint64_t fail_after; /* pkt_alloc calls that still succeed, then num_fail that do not */
     uint64_t num_fail;
     pel_sim_tap_fn *tap;
     void *tap_arg;
-    struct pel_port_stats count;
 };
 
 struct sim_wire {
@@ -68,46 +74,58 @@ static struct sim_port *of(const struct pel_port *port)
     return (struct sim_port *)(uintptr_t)port;
 }
 
-static void enter(struct sim_port *sim)
+static struct sim_queue *enter(struct sim_port *sim, uint16_t queue)
 {
-    if (__atomic_load_n(&sim->owner, __ATOMIC_RELAXED) != &self)
-        __atomic_store_n(&sim->owner, &self, __ATOMIC_RELAXED);
+    struct sim_queue *q = &sim->queues[queue];
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        if (__atomic_load_n(&q->pools[kind].owner, __ATOMIC_RELAXED) != &self)
+            __atomic_store_n(&q->pools[kind].owner, &self, __ATOMIC_RELAXED);
+    return q;
 }
 
-static void flush_batch(struct sim_port *sim, enum sim_kind kind)
+static void flush_batch(struct sim_batch *batch, struct sim_pool *pool)
 {
-    struct sim_batch *batch = &sim->batches[kind];
     if (batch->num == 0)
         return;
-    sim_pool_return(&sim->peer->pools[kind], batch->first, batch->last, batch->num);
+    sim_pool_return(pool, batch->first, batch->last, batch->num);
     batch->first = batch->last = NULL;
     __atomic_store_n(&batch->num, 0, __ATOMIC_RELAXED);
 }
 
-static void flush_batches(struct sim_port *sim)
+static void flush_batches(struct sim_port *sim, struct sim_queue *q)
 {
-    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
-        flush_batch(sim, kind);
+    for (uint16_t i = 0; i < sim->port.num_queues; i++)
+        for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+            flush_batch(&q->batches[i][kind], &sim->peer->queues[i].pools[kind]);
 }
 
 /* The peer's packet, freed by our thread: one atomic operation for many. Small pools cannot do without the
  * few that would wait here. */
-static void free_peers(struct sim_port *sim, struct sim_pkt *p)
+static void free_peers(struct sim_queue *q, struct sim_pkt *p)
 {
-    struct sim_batch *batch = &sim->batches[p->kind];
+    struct sim_batch *batch = &q->batches[p->pool->index][p->pool->kind];
     p->next_free = batch->first;
     batch->first = p;
     if (batch->last == NULL)
         batch->last = p;
     __atomic_store_n(&batch->num, batch->num + 1, __ATOMIC_RELAXED);
-    if (batch->num >= SIM_FREE_BATCH || sim->peer->pools[p->kind].max_packets < 16 * SIM_FREE_BATCH)
-        flush_batch(sim, p->kind);
+    if (batch->num >= SIM_FREE_BATCH || p->pool->max_packets < 16 * SIM_FREE_BATCH)
+        flush_batch(batch, p->pool);
+}
+
+/* The queue of `sim` that the calling thread uses; NULL when it uses none. */
+static struct sim_queue *own_queue(struct sim_port *sim)
+{
+    for (uint16_t i = 0; i < sim->port.num_queues; i++)
+        if (__atomic_load_n(&sim->queues[i].pools[SIM_SMALL].owner, __ATOMIC_RELAXED) == &self)
+            return &sim->queues[i];
+    return NULL;
 }
 
 /* One reference less; with the last the packet goes back to its pool. */
 static void unref(struct sim_pkt *p)
 {
-    struct sim_port *home = of(p->pkt.port);
+    struct sim_queue *peers = NULL;
     if (__atomic_load_n(&p->num_refs, __ATOMIC_ACQUIRE) > 1 &&
         __atomic_sub_fetch(&p->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
@@ -115,12 +133,12 @@ static void unref(struct sim_pkt *p)
         free(p->exact);
         p->exact = NULL;
     }
-    if (__atomic_load_n(&home->owner, __ATOMIC_RELAXED) == &self)
-        sim_pool_give(&home->pools[p->kind], p);
-    else if (__atomic_load_n(&home->peer->owner, __ATOMIC_RELAXED) == &self)
-        free_peers(home->peer, p);
+    if (__atomic_load_n(&p->pool->owner, __ATOMIC_RELAXED) == &self)
+        sim_pool_give(p->pool, p);
+    else if ((peers = own_queue(of(p->pkt.port)->peer)) != NULL)
+        free_peers(peers, p);
     else
-        sim_pool_return(&home->pools[p->kind], p, p, 1);
+        sim_pool_return(p->pool, p, p, 1);
 }
 
 static void sim_pkt_free(struct pel_pkt *pkt)
@@ -147,30 +165,32 @@ static bool alloc_shall_fail(struct sim_port *sim)
     return true;
 }
 
-static struct pel_pkt *alloc(struct sim_port *sim, enum sim_kind kind)
+static struct pel_pkt *alloc(struct sim_port *sim, uint16_t queue, enum sim_kind kind)
 {
-    enter(sim);
-    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&sim->pools[kind]);
+    struct sim_queue *q = enter(sim, queue);
+    struct sim_pkt *p = alloc_shall_fail(sim) ? NULL : sim_pool_take(&q->pools[kind]);
     if (p == NULL)
         return NULL;
     p->pkt.port = &sim->port;
+    p->pkt.queue = queue;
     return &p->pkt;
 }
 
 static struct pel_pkt *sim_pkt_alloc(struct pel_port *port, uint16_t queue)
 {
-    return alloc(of(port), SIM_SMALL);
+    return alloc(of(port), queue, SIM_SMALL);
 }
 
 static struct pel_pkt *sim_pkt_alloc_large(struct pel_port *port, uint16_t queue)
 {
-    return alloc(of(port), SIM_LARGE);
+    return alloc(of(port), queue, SIM_LARGE);
 }
 
 static struct pel_pkt *sim_pkt_attach(struct pel_pkt *whole, uint16_t queue, uint8_t *data, uint32_t len)
 {
     struct sim_pkt *base = (struct sim_pkt *)whole;
-    struct pel_pkt *pkt = alloc(of(whole->port), SIM_VIEW);
+    /* The queue that `whole` is from: its thread is this one, whatever it calls its queue. */
+    struct pel_pkt *pkt = alloc(of(whole->port), base->pool->index, SIM_VIEW);
     assert(base->base == NULL);
     if (pkt == NULL)
         return NULL;
@@ -192,27 +212,35 @@ static uint16_t virtio_flags(uint16_t tx_flags)
     return (uint16_t)flags;
 }
 
-static struct sim_pkt *rx_direct(struct sim_port *sim)
+static struct sim_line *ring_of(struct sim_port *to, uint16_t from_queue, uint16_t to_queue)
 {
-    struct sim_pkt *p = sim_line_pop(sim->in);
+    return &to->rings[from_queue * to->port.num_queues + to_queue];
+}
+
+static struct sim_pkt *rx_direct(struct sim_port *sim, struct sim_queue *q, uint16_t queue)
+{
+    struct sim_pkt *p = NULL;
+    for (uint16_t i = 0; i < sim->port.num_queues && p == NULL; i++, q->turn++)
+        p = sim_line_pop(ring_of(sim, (uint16_t)(q->turn % sim->port.num_queues), queue));
     if (p == NULL)
         return NULL;
     p->pkt.flags = virtio_flags(p->pkt.flags);
-    p->pkt.queue = 0;
+    p->pkt.queue = queue;
     p->pkt.next = NULL;
     return p;
 }
 
 /* Gives the frame a packet of the pool; NULL when there is none, or the frame is too large for it. Takes the
  * bytes. */
-static struct sim_pkt *pack(struct sim_port *sim, const struct sim_frame *frame)
+static struct sim_pkt *pack(struct sim_port *sim, uint16_t queue, const struct sim_frame *frame)
 {
+    struct sim_queue *q = &sim->queues[queue];
     enum sim_kind kind =
-        sim->wire->exact_buffers || frame->len <= sim->pools[SIM_SMALL].room_len ? SIM_SMALL : SIM_LARGE;
-    bool fits = sim->wire->exact_buffers || frame->len <= sim->pools[kind].room_len;
-    struct sim_pkt *p = fits ? sim_pool_take(&sim->pools[kind]) : NULL;
+        sim->wire->exact_buffers || frame->len <= q->pools[SIM_SMALL].room_len ? SIM_SMALL : SIM_LARGE;
+    bool fits = sim->wire->exact_buffers || frame->len <= q->pools[kind].room_len;
+    struct sim_pkt *p = fits ? sim_pool_take(&q->pools[kind]) : NULL;
     if (p == NULL) {
-        pel_count_add(fits ? &sim->count.rx_no_buffers : &sim->count.rx_missed, 1);
+        pel_count_add(fits ? &q->count.rx_no_buffers : &q->count.rx_missed, 1);
         free(frame->bytes);
         return NULL;
     }
@@ -228,6 +256,7 @@ static struct sim_pkt *pack(struct sim_port *sim, const struct sim_frame *frame)
     if (sim->wire->real_offloads)
         p->pkt.flags = sim_offload_check(p->pkt.data, p->pkt.len, sim->port.offloads);
     p->pkt.port = &sim->port;
+    p->pkt.queue = queue;
     return p;
 }
 
@@ -238,18 +267,19 @@ static uint32_t sim_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **r
     struct sim_frame frame;
     uint64_t bytes_len = 0;
     uint32_t num = 0;
-    enter(sim);
-    while (num < max && sim->wire->direct && (p = rx_direct(sim)) != NULL)
+    struct sim_queue *q = enter(sim, queue);
+    while (num < max && sim->wire->direct && (p = rx_direct(sim, q, queue)) != NULL)
         ret_pkts[num++] = &p->pkt;
-    while (num < max && sim_line_receive(sim->in, pel_clock_now_us(&sim->wire->clock), &frame))
-        if ((p = pack(sim, &frame)) != NULL)
+    while (num < max &&
+           sim_sorter_receive(&sim->sorter, sim->in, queue, pel_clock_now_us(&sim->wire->clock), &frame))
+        if ((p = pack(sim, queue, &frame)) != NULL)
             ret_pkts[num++] = &p->pkt;
     for (uint32_t i = 0; i < num; i++)
         bytes_len += pel_pkt_frame_len(ret_pkts[i]);
-    pel_count_add(&sim->count.rx_packets, num);
-    pel_count_add(&sim->count.rx_bytes, bytes_len);
+    pel_count_add(&q->count.rx_packets, num);
+    pel_count_add(&q->count.rx_bytes, bytes_len);
     if (num == 0)
-        flush_batches(sim);
+        flush_batches(sim, q);
     return num;
 }
 
@@ -346,25 +376,32 @@ static bool send_flat(struct sim_port *sim, const struct pel_pkt *pkt, uint64_t 
     return sent;
 }
 
-/* Sends one frame and takes its packet. False, and the packet stays the caller's, when the wire is full. */
-static bool tx_one(struct sim_port *sim, struct pel_pkt *pkt, uint64_t now_us)
+static bool push_direct(struct sim_port *sim, uint16_t queue, struct sim_pkt *p)
 {
+    uint16_t to = sim_sorter_queue(&sim->peer->sorter, p->pkt.data, p->pkt.len);
+    return sim_line_push(ring_of(sim->peer, queue, to), p);
+}
+
+/* Sends one frame and takes its packet. False, and the packet stays the caller's, when the wire is full. */
+static bool tx_one(struct sim_port *sim, uint16_t queue, struct pel_pkt *pkt, uint64_t now_us)
+{
+    struct sim_queue *q = &sim->queues[queue];
     uint32_t len = pel_pkt_frame_len(pkt);
     bool direct = sim->wire->direct, carry = true;
     if (!direct && !sim_line_has_room(sim->out, num_pieces(pkt)) && num_pieces(pkt) <= sim->out->cap_heap)
         return false;
     if (!is_sendable(sim, pkt) || num_pieces(pkt) > sim->out->cap_heap) {
-        pel_count_add(&sim->count.tx_errors, 1);
+        pel_count_add(&q->count.tx_errors, 1);
         sim_pkt_free(pkt);
         return true;
     }
     bool sent = (direct && sim->tap == NULL) || send_flat(sim, pkt, now_us, &carry);
-    if (sent && carry && direct && !sim_line_push(sim->out, (struct sim_pkt *)pkt))
+    if (sent && carry && direct && !push_direct(sim, queue, (struct sim_pkt *)pkt))
         return false;
     if (!sent || !carry || !direct)
         sim_pkt_free(pkt);
-    pel_count_add(sent ? &sim->count.tx_packets : &sim->count.tx_errors, 1);
-    pel_count_add(&sim->count.tx_bytes, sent ? len : 0);
+    pel_count_add(sent ? &q->count.tx_packets : &q->count.tx_errors, 1);
+    pel_count_add(&q->count.tx_bytes, sent ? len : 0);
     return true;
 }
 
@@ -373,52 +410,85 @@ static uint32_t sim_tx(struct pel_port *port, uint16_t queue, struct pel_pkt **p
     struct sim_port *sim = of(port);
     uint64_t now_us = sim->wire->direct ? 0 : pel_clock_now_us(&sim->wire->clock);
     uint32_t done = 0;
-    enter(sim);
-    while (done < num && tx_one(sim, pkts[done], now_us))
+    enter(sim, queue);
+    while (done < num && tx_one(sim, queue, pkts[done], now_us))
         done++;
     return done;
+}
+
+static uint64_t load(const uint64_t *number)
+{
+    return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+static uint32_t queue_in_use(const struct sim_port *sim, uint16_t queue)
+{
+    uint32_t num = 0;
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++) {
+        num += sim_pool_in_use(&sim->queues[queue].pools[kind]);
+        for (uint16_t i = 0; i < sim->port.num_queues; i++)
+            num -= __atomic_load_n(&sim->peer->queues[i].batches[queue][kind].num, __ATOMIC_RELAXED);
+    }
+    return num;
 }
 
 static void sim_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
 {
     struct sim_port *sim = of(port);
-    const struct pel_port_stats *count = &sim->count;
-    ret_stats->rx_packets = __atomic_load_n(&count->rx_packets, __ATOMIC_RELAXED);
-    ret_stats->rx_bytes = __atomic_load_n(&count->rx_bytes, __ATOMIC_RELAXED);
-    ret_stats->rx_missed = __atomic_load_n(&count->rx_missed, __ATOMIC_RELAXED);
-    ret_stats->rx_no_buffers = __atomic_load_n(&count->rx_no_buffers, __ATOMIC_RELAXED);
-    ret_stats->tx_packets = __atomic_load_n(&count->tx_packets, __ATOMIC_RELAXED);
-    ret_stats->tx_bytes = __atomic_load_n(&count->tx_bytes, __ATOMIC_RELAXED);
-    ret_stats->tx_errors = __atomic_load_n(&count->tx_errors, __ATOMIC_RELAXED);
-    ret_stats->num_pkts_in_use = 0;
-    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
-        ret_stats->num_pkts_in_use += sim_pool_in_use(&sim->pools[kind]) -
-                                      __atomic_load_n(&sim->peer->batches[kind].num, __ATOMIC_RELAXED);
+    struct pel_port_stats stats = {0};
+    for (uint16_t i = 0; i < port->num_queues; i++) {
+        const struct pel_port_stats *count = &sim->queues[i].count;
+        stats.rx_packets += load(&count->rx_packets);
+        stats.rx_bytes += load(&count->rx_bytes);
+        stats.rx_missed += load(&count->rx_missed);
+        stats.rx_no_buffers += load(&count->rx_no_buffers);
+        stats.tx_packets += load(&count->tx_packets);
+        stats.tx_bytes += load(&count->tx_bytes);
+        stats.tx_errors += load(&count->tx_errors);
+        stats.num_pkts_in_use += queue_in_use(sim, i);
+    }
+    *ret_stats = stats;
+}
+
+static uint32_t num_rings(const struct sim_port *sim)
+{
+    return (uint32_t)sim->port.num_queues * sim->port.num_queues;
 }
 
 static uint64_t sim_next_event_us(struct pel_port *port)
 {
     struct sim_port *sim = of(port);
-    if (sim->wire->direct && !sim_line_ring_is_empty(sim->in))
-        return pel_clock_now_us(&sim->wire->clock);
-    return sim_line_next_us(sim->in);
+    bool waits = !sim_sorter_is_empty(&sim->sorter);
+    for (uint32_t i = 0; sim->wire->direct && i < num_rings(sim); i++)
+        waits |= !sim_line_ring_is_empty(&sim->rings[i]);
+    return waits ? pel_clock_now_us(&sim->wire->clock) : sim_line_next_us(sim->in);
 }
 
-static void drain(struct sim_line *line, bool direct)
+static void drain(struct sim_port *sim)
 {
     struct sim_pkt *p;
-    while (direct && (p = sim_line_pop(line)) != NULL)
-        sim_pkt_free(&p->pkt);
+    for (uint32_t i = 0; sim->wire->direct && i < num_rings(sim); i++)
+        while ((p = sim_line_pop(&sim->rings[i])) != NULL)
+            sim_pkt_free(&p->pkt);
+}
+
+static void port_fini(struct sim_port *sim)
+{
+    for (uint32_t i = 0; sim->rings != NULL && i < num_rings(sim); i++)
+        sim_line_fini(&sim->rings[i]);
+    free(sim->rings);
+    sim_sorter_fini(&sim->sorter);
+    for (uint16_t i = 0; i < sim->port.num_queues; i++)
+        for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+            sim_pool_fini(&sim->queues[i].pools[kind]);
 }
 
 static void wire_free(struct sim_wire *wire)
 {
     sim_line_fini(&wire->a_to_b);
     sim_line_fini(&wire->b_to_a);
-    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++) {
-        sim_pool_fini(&wire->a.pools[kind]);
-        sim_pool_fini(&wire->b.pools[kind]);
-    }
+    port_fini(&wire->a);
+    port_fini(&wire->b);
     free(wire);
 }
 
@@ -427,13 +497,14 @@ static void sim_close(struct pel_port *port)
     struct sim_port *sim = of(port);
     struct sim_wire *wire = sim->wire;
     struct pel_port_stats stats;
-    flush_batches(sim);
+    for (uint16_t i = 0; i < port->num_queues; i++)
+        flush_batches(sim, &sim->queues[i]);
     /* A packet of this pool may still be on the wire or with the other port: the second to close cleans up
      * for both. */
     if (__atomic_sub_fetch(&wire->num_open, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    drain(&wire->a_to_b, wire->direct);
-    drain(&wire->b_to_a, wire->direct);
+    drain(&wire->a);
+    drain(&wire->b);
     for (int i = 0; i < 2; i++) {
         sim_stats(i == 0 ? &wire->a.port : &wire->b.port, &stats);
         if (stats.num_pkts_in_use != 0)
@@ -478,14 +549,42 @@ static enum pel_err complete_config(struct pel_sim_wire_config *config)
     bool tso = (config->offloads & PEL_OFFLOAD_TSO) != 0;
     config->mtu = or_default(config->mtu, DEFAULT_MTU);
     config->queue_len = or_default(config->queue_len, DEFAULT_QUEUE_LEN);
+    config->num_queues = (uint16_t)or_default(config->num_queues, 1);
     config->max_packets = or_default(config->max_packets, DEFAULT_MAX_PACKETS);
     config->tso_max_len = tso ? or_default(config->tso_max_len, MAX_FRAME_LEN) : 0;
     if (config->mtu < MIN_MTU || config->mtu > MAX_MTU || config->tso_max_len > MAX_FRAME_LEN)
         return PEL_E_ARG;
-    if (config->queue_len > MAX_COUNT || config->max_packets > MAX_COUNT ||
-        (config->offloads & ~OFFLOADS) != 0)
+    if (config->num_queues > SIM_MAX_QUEUES || config->queue_len > MAX_COUNT ||
+        config->max_packets > MAX_COUNT || (config->offloads & ~OFFLOADS) != 0)
         return PEL_E_ARG;
     return impair_is_valid(&config->a_to_b) && impair_is_valid(&config->b_to_a) ? PEL_OK : PEL_E_ARG;
+}
+
+/* How the port spreads what it receives, and what it says of it. */
+static void spread_init(struct sim_port *sim, const struct pel_sim_wire_config *config)
+{
+    uint8_t key[PEL_RSS_KEY_LEN];
+    struct pel_prng prng;
+    pel_prng_seed(&prng, config->seed);
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)pel_prng_next(&prng);
+    sim_sorter_init(&sim->sorter, config->num_queues, config->rss_key != NULL ? config->rss_key : key);
+    if (config->num_queues == 1 || config->secret_rss)
+        return;
+    sim->port.rss = &sim->sorter.rss;
+    sim->port.offloads |= PEL_OFFLOAD_RSS;
+}
+
+static void queue_init(struct sim_queue *q, uint16_t index, const struct pel_sim_wire_config *config)
+{
+    uint32_t num_large = config->max_packets / SMALL_A_LARGE;
+    sim_pool_init(&q->pools[SIM_SMALL], SIM_SMALL, config->mtu + ETH_LEN, config->max_packets);
+    sim_pool_init(&q->pools[SIM_VIEW], SIM_VIEW, 0, config->max_packets);
+    if (config->tso_max_len > 0)
+        sim_pool_init(&q->pools[SIM_LARGE], SIM_LARGE, config->tso_max_len,
+                      num_large > MIN_LARGE ? num_large : MIN_LARGE);
+    for (enum sim_kind kind = 0; kind < SIM_KINDS; kind++)
+        q->pools[kind].index = index;
 }
 
 static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *config, struct sim_wire *wire,
@@ -493,11 +592,10 @@ static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *co
 {
     /* Locally administered addresses, 'P' 'E' 'L'. */
     const uint8_t mac[6] = {0x02, 'P', 'E', 'L', 0, (uint8_t)end};
-    uint32_t frame_len = config->mtu + ETH_LEN;
     sim->port.ops = &sim_ops;
     snprintf(sim->port.name, sizeof sim->port.name, "sim-%c", end);
     memcpy(sim->port.mac, mac, sizeof mac);
-    sim->port.num_queues = 1;
+    sim->port.num_queues = config->num_queues;
     sim->port.mtu = config->mtu;
     sim->port.offloads = config->offloads;
     sim->port.tso_max_len = config->tso_max_len;
@@ -505,12 +603,24 @@ static void port_init(struct sim_port *sim, const struct pel_sim_wire_config *co
     sim->peer = end == 'a' ? &wire->b : &wire->a;
     sim->out = end == 'a' ? &wire->a_to_b : &wire->b_to_a;
     sim->in = end == 'a' ? &wire->b_to_a : &wire->a_to_b;
-    uint32_t num_large = config->max_packets / SMALL_A_LARGE;
-    sim_pool_init(&sim->pools[SIM_SMALL], SIM_SMALL, frame_len, config->max_packets);
-    sim_pool_init(&sim->pools[SIM_VIEW], SIM_VIEW, 0, config->max_packets);
-    if (config->tso_max_len > 0)
-        sim_pool_init(&sim->pools[SIM_LARGE], SIM_LARGE, config->tso_max_len,
-                      num_large > MIN_LARGE ? num_large : MIN_LARGE);
+    spread_init(sim, config);
+    for (uint16_t i = 0; i < config->num_queues; i++)
+        queue_init(&sim->queues[i], i, config);
+}
+
+static enum pel_err rings_init(struct sim_port *sim, const struct pel_sim_wire_config *config)
+{
+    if (!sim->wire->direct)
+        return PEL_OK;
+    sim->rings = aligned_alloc(SIM_CACHE_LINE, num_rings(sim) * sizeof *sim->rings);
+    if (sim->rings == NULL)
+        return PEL_E_NO_MEMORY;
+    memset(sim->rings, 0, num_rings(sim) * sizeof *sim->rings);
+    enum pel_err err = PEL_OK;
+    for (uint32_t i = 0; i < num_rings(sim); i++)
+        if (sim_line_init(&sim->rings[i], config, &config->a_to_b, 0, true) != PEL_OK)
+            err = PEL_E_NO_MEMORY;
+    return err;
 }
 
 enum pel_err pel_sim_wire_open(const struct pel_sim_wire_config *config, const struct pel_clock *clock,
@@ -530,9 +640,10 @@ enum pel_err pel_sim_wire_open(const struct pel_sim_wire_config *config, const s
                    full.bandwidth_bps == 0 && !impairs(&full.a_to_b) && !impairs(&full.b_to_a);
     port_init(&wire->a, &full, wire, 'a');
     port_init(&wire->b, &full, wire, 'b');
-    enum pel_err a = sim_line_init(&wire->a_to_b, &full, &full.a_to_b, full.seed, wire->direct);
-    enum pel_err b = sim_line_init(&wire->b_to_a, &full, &full.b_to_a, ~full.seed, wire->direct);
-    if (a != PEL_OK || b != PEL_OK) {
+    enum pel_err a = sim_line_init(&wire->a_to_b, &full, &full.a_to_b, full.seed, false);
+    enum pel_err b = sim_line_init(&wire->b_to_a, &full, &full.b_to_a, ~full.seed, false);
+    if (a != PEL_OK || b != PEL_OK || rings_init(&wire->a, &full) != PEL_OK ||
+        rings_init(&wire->b, &full) != PEL_OK) {
         wire_free(wire);
         return PEL_E_NO_MEMORY;
     }
@@ -587,5 +698,6 @@ void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num)
 
 void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets)
 {
-    of(port)->pools[SIM_SMALL].max_packets = max_packets;
+    for (uint16_t i = 0; i < port->num_queues; i++)
+        of(port)->queues[i].pools[SIM_SMALL].max_packets = max_packets;
 }

@@ -11,7 +11,8 @@
  * back to the sender's pool when the receiver frees it, so that the sender's pool must also hold what the
  * receiver keeps. Direct mode is the wire of benchmarks.
  *
- * Both modes allow one thread a port, with the real clock. One queue a port.
+ * Both modes allow one thread a queue, with the real clock. A port of several queues spreads what it receives
+ * by the hash of addresses and ports, as a NIC with RSS does; what is no IP goes to queue 0.
  *
  * Failure: a full wire is a short count from tx; an empty pool is NULL from pkt_alloc, and on receive a frame
  * lost and counted in rx_no_buffers; a frame over the MTU is lost and counted in tx_errors. Both ports must
@@ -42,10 +43,13 @@ struct pel_sim_wire_config {
     uint64_t bandwidth_bps; /* bits a second, each way (no limit) */
     struct pel_sim_impair a_to_b;
     struct pel_sim_impair b_to_a;
-    uint32_t mtu;         /* 576 to 9216 (1500) */
-    uint32_t queue_len;   /* frames under way each way (1024) */
-    uint32_t max_packets; /* of each port's pool (4096); and a 16th of that, large ones */
-    bool exact_buffers;   /* received frames lie in heap buffers of exactly their size, for ASan */
+    uint32_t mtu;           /* 576 to 9216 (1500) */
+    uint16_t num_queues;    /* of each port, 1 to 8 (1) */
+    bool secret_rss;        /* the ports do not tell how they spread flows, as kernel interfaces do */
+    const uint8_t *rss_key; /* PEL_RSS_KEY_LEN bytes, for both ports (made from the seed) */
+    uint32_t queue_len;     /* frames under way each way (1024); without a copy, from each queue to each */
+    uint32_t max_packets;   /* of each queue's pool (4096); and a 16th of that, large ones */
+    bool exact_buffers;     /* received frames lie in heap buffers of exactly their size, for ASan */
 
     /* Offloads that both ports claim (enum pel_offload; not RSS). By itself the wire does as virtio does: a
      * frame whose checksum is unfinished, or that is larger than the MTU, comes over as it is, marked as
@@ -86,8 +90,8 @@ void pel_sim_tap(struct pel_port *port, pel_sim_tap_fn *fn, void *arg);
  * now (1 is the next). 0 for `num` ends it. The port's thread. */
 void pel_sim_fail_allocs(struct pel_port *port, uint64_t nth, uint64_t num);
 
-/* pel_sim_limit_packets sets the size of the port's pool, at most max_packets; packets already out stay
- * valid. The port's thread. */
+/* pel_sim_limit_packets sets the size of the pool of each queue, at most max_packets; packets already out
+ * stay valid. The port's thread. */
 void pel_sim_limit_packets(struct pel_port *port, uint32_t max_packets);
 
 #endif

@@ -26,8 +26,9 @@ enum pel_err sim_line_init(struct sim_line *line, const struct pel_sim_wire_conf
     line->latency_us = config->latency_us;
     line->bandwidth_bps = config->bandwidth_bps;
     line->cap_heap = config->queue_len;
-    /* Twice: every frame may come double. */
-    line->heap = calloc(2 * (size_t)line->cap_heap + SIM_MAX_HELD, sizeof *line->heap);
+    /* Twice: every frame may come double. And queues that see room at the same moment all send. */
+    size_t most = (size_t)line->cap_heap + (SIM_MAX_QUEUES - 1) * SIM_MAX_PIECES;
+    line->heap = calloc(2 * most + SIM_MAX_HELD, sizeof *line->heap);
     if (line->heap == NULL)
         return PEL_E_NO_MEMORY;
     if (!direct)

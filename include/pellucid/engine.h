@@ -82,17 +82,25 @@ socklen_t pel_listener_address(const struct pel_listener *listener, struct socka
  * harmless. */
 void pel_listener_close(struct pel_listener *listener);
 
-/* pel_engine_connect opens a connection to `remote`, from `local` (NULL: chosen), and maps it. `server_name`
- * (may be NULL) is the name that the application resolved: for SNI and the name check if policy says TLS.
- * `identity` NULL: the stack's own. The outcome comes as on_open or on_closed, never from within this call.
- * Errors: START_GATE (no policy yet), NO_RULE_REFUSED, POLICY_UNUSABLE, NO_ROUTE, NO_LOCAL_PORT,
- * ADDRESS_IN_USE, ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY, ARG, STATE (the engine is closing). */
+/* pel_engine_connect opens a connection to `remote`, from `local` (NULL: chosen), and maps it.
+ * `server_name` (may be NULL) is the name that the application resolved: for SNI and the name check if
+ * policy says TLS. `identity` NULL: the stack's own. The outcome comes as on_open or on_closed, never
+ * from within this call. Errors: START_GATE (no policy yet), NO_RULE_REFUSED, POLICY_UNUSABLE, NO_ROUTE,
+ * NO_LOCAL_PORT, OTHER_ENGINE (a local port was asked for whose answers come to another of the stack's
+ * engines), ADDRESS_IN_USE, ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY, ARG, STATE (the engine is
+ * closing). */
 PEL_MUST_USE enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr *local,
                                              socklen_t local_len, const struct sockaddr *remote,
                                              socklen_t remote_len, const char *server_name,
                                              const struct pel_identity *identity,
                                              const struct pel_conn_events *events, void *arg,
                                              struct pel_conn **ret_conn);
+
+/* pel_engine_is_home tells whether a connection from `local` (with a port) to `remote` can be made on
+ * this engine. Always, on a stack of one engine; of several, which share an address, exactly one is it.
+ * False for what is no address. */
+bool pel_engine_is_home(struct pel_engine *engine, const struct sockaddr *local, socklen_t local_len,
+                        const struct sockaddr *remote, socklen_t remote_len);
 
 /* pel_conn_attach makes the caller the connection's owner, or changes the owner. Borrows `events`, which must
  * outlive it. */

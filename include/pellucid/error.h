@@ -62,6 +62,7 @@ enum pel_err_category {
     X(ADDRESS_NOT_OURS, CONFIG, "the address is not one of this stack's")                                    \
     X(NO_ROUTE, CONFIG, "no route to the address")                                                           \
     X(NO_LOCAL_PORT, LIMIT, "no free local port")                                                            \
+    X(OTHER_ENGINE, CALLER, "answers to that local port come to another engine; connect from there")         \
     X(TOO_MANY_CONNECTIONS, LIMIT, "the limit of connections is reached")                                    \
     X(BACKLOG_FULL, LIMIT, "a listener's backlog is full; the connection was refused")                       \
     X(CONN_REFUSED, PEER, "the peer refused the connection")                                                 \

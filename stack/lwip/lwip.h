@@ -41,8 +41,9 @@ struct pel_ip_prefix {
 };
 
 struct pel_ipstack_config {
-    struct pel_port *port;                        /* borrowed; must outlive the instance */
-    uint16_t queue;                               /* the port's queue that this thread owns */
+    struct pel_port *port; /* borrowed; must outlive the instance */
+    uint16_t queue;        /* the port's queue that this thread owns; with pel_port.rss,
+                                                   * other instances have the others and the same addresses */
     struct pel_ip_prefix addrs[PEL_IP_ADDRS_MAX]; /* at most one IPv4, the rest IPv6 */
     size_t num_addrs;
     struct pel_ip gateway4; /* version 0: none */
@@ -126,12 +127,18 @@ struct pel_tcp_events {
 };
 
 /* pel_tcp_connect opens a connection from `local` (ip version 0: chosen; port 0: chosen) to `remote`. The
- * outcome comes as on_connected or on_error. Errors: NO_ROUTE, NO_LOCAL_PORT, ADDRESS_IN_USE,
- * ADDRESS_NOT_OURS, TOO_MANY_CONNECTIONS, NO_MEMORY. */
+ * outcome comes as on_connected or on_error. Errors: NO_ROUTE, NO_LOCAL_PORT, OTHER_ENGINE (the port
+ * asked for is one whose answers arrive on another queue of the port), ADDRESS_IN_USE, ADDRESS_NOT_OURS,
+ * TOO_MANY_CONNECTIONS, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_tcp_connect(struct pel_ipstack *ip, const struct pel_endpoint *local,
                                           const struct pel_endpoint *remote,
                                           const struct pel_tcp_events *events, void *arg,
                                           struct pel_tcp **ret_tcp);
+
+/* pel_tcp_comes_here tells whether a connection from `local` (ip version 0: chosen; port not 0) to `remote`
+ * would be this instance's: whether its answers arrive on the instance's queue of the port. */
+bool pel_tcp_comes_here(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                        const struct pel_endpoint *remote);
 
 /* Called when a connection is complete. The callee must set its events with pel_tcp_set_events or abort it;
  * returning anything but PEL_OK makes the layer abort it and count that error. */

@@ -30,6 +30,28 @@ static bool is_listened_on(const struct pel_ipstack *ip, uint16_t port)
     return l != NULL;
 }
 
+bool pel_port_comes_here(const struct pel_ipstack *ip, const ip_addr_t *local, uint16_t local_port,
+                         const ip_addr_t *remote, uint16_t remote_port)
+{
+    const struct pel_port *port = ip->config.port;
+    struct pel_endpoint from = {.ip = pel_from_lwip_addr(remote), .port = remote_port};
+    struct pel_endpoint to = {.ip = pel_from_lwip_addr(local), .port = local_port};
+    if (port->rss == NULL || port->num_queues == 1 || pel_ip_is_local(ip, &from.ip))
+        return true; /* what goes to ourselves never leaves the instance */
+    return pel_rss_flow_queue(port->rss, &from, &to) == ip->config.queue;
+}
+
+bool pel_tcp_comes_here(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                        const struct pel_endpoint *remote)
+{
+    struct pel_lwip_state *before = pel_ip_enter(ip);
+    ip_addr_t from = pel_to_lwip_addr(ip, &local->ip), to = pel_to_lwip_addr(ip, &remote->ip);
+    const ip_addr_t *chosen = pel_ip_is_any(&local->ip) ? ip_netif_get_local_ip(&ip->netif, &to) : &from;
+    bool here = chosen == NULL || pel_port_comes_here(ip, chosen, local->port, &to, remote->port);
+    pel_ip_leave(before);
+    return here;
+}
+
 uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const ip_addr_t *remote,
                          uint16_t remote_port)
 {
@@ -37,7 +59,8 @@ uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const i
     uint32_t at = random % NUM_PORTS, step = (random >> 16) | 1;
     for (unsigned i = 0; i < NUM_PORTS; i++, at = (at + step) % NUM_PORTS) {
         uint16_t port = (uint16_t)(FIRST_PORT + at);
-        if (!is_listened_on(ip, port) && !pel_port_in_use(local, port, remote, remote_port))
+        if (!is_listened_on(ip, port) && pel_port_comes_here(ip, local, port, remote, remote_port) &&
+            !pel_port_in_use(local, port, remote, remote_port))
             return port;
     }
     return 0;

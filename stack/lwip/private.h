@@ -194,6 +194,10 @@ err_t pel_tcp_call_end(struct pel_ipstack *ip, struct pel_tcp_call *call);
 uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const ip_addr_t *remote,
                          uint16_t remote_port);
 
+/* pel_port_comes_here tells whether answers to a connection from there arrive on the instance's own queue. */
+bool pel_port_comes_here(const struct pel_ipstack *ip, const ip_addr_t *local, uint16_t local_port,
+                         const ip_addr_t *remote, uint16_t remote_port);
+
 /* pel_port_in_use tells whether that very connection exists, TIME-WAIT included. */
 bool pel_port_in_use(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
                      uint16_t remote_port);

@@ -159,6 +159,8 @@ static enum pel_err choose_local(struct pel_ipstack *ip, const struct pel_endpoi
         ip_addr_copy(pcb->local_ip, *local);
     }
     uint16_t port = wish == NULL ? 0 : wish->port;
+    if (port != 0 && !pel_port_comes_here(ip, &pcb->local_ip, port, remote, remote_port))
+        return PEL_E_OTHER_ENGINE;
     if (port != 0 && pel_port_in_use(&pcb->local_ip, port, remote, remote_port))
         return PEL_E_ADDRESS_IN_USE;
     if (port == 0)

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""httpd on every kind of port that a machine without a spare NIC has: tap and af_packet, MTU 1500 and 9000, addresses by DHCP; and
-what it says when it cannot start."""
+"""httpd on every kind of port that a machine without a spare NIC has: tap, af_packet, af_xdp, memory shared with fetch; MTU 1500 and
+9000, addresses by DHCP, one engine and two; and what it says when it cannot start."""
 import contextlib
 import os
+import socket
 import sys
 
-from lab import GROUP, expect, inbound, main
+from lab import GROUP, Skip, expect, inbound, main, outbound
+from servers_test import PING
 
 POLICY = GROUP + inbound("HTTPS", 443, "web")
 
@@ -68,6 +70,93 @@ def port_case(lab, device, mtu):
         finally:
             status = lab.stop(httpd)
         expect(status == 0, f"exit status {status}\n{lab.log_of(httpd)[-2000:]}")
+
+
+def engines_case(lab, device, num_engines):
+    """Several engines share one address: whatever queue the kernel puts a flow into, its engine has it."""
+    tap = device.startswith("net_tap")
+    with Veth(lab, 1500) if not tap else contextlib.nullcontext():
+        more = f"engine:\n  count: {num_engines}\n"
+        if os.cpu_count() >= num_engines:
+            more += f"  cores: {list(range(num_engines))}\n"
+        httpd = lab.start_httpd(lab.config("httpd", POLICY, device=device, more=more), "[::]:443")
+        if tap:
+            lab.address_tap(1500)
+        try:
+            both_ways(lab, "10.77.0.2", 1500)
+            both_ways(lab, "[fd77::2]", 1500)
+            # Connections from many ports at once, each with 1 MB: all must be right, and no engine may be idle.
+            loop = "".join(f"curl -sS --cacert {lab.ring('ca')}/ca.crt --resolve 'www.test:443:{address}' -r 0-1048575 "
+                           f"-o {lab.path('part')}.{i} https://www.test/mega & "
+                           for i, address in enumerate(["10.77.0.2", "[fd77::2]"] * 8)) + "wait"
+            lab.run("sh", "-c", loop)
+            with open(lab.path("www/mega"), "rb") as want:
+                first = want.read(1 << 20)
+            for i in range(16):
+                with open(f"{lab.path('part')}.{i}", "rb") as got:
+                    expect(got.read() == first, f"the bytes of connection {i} differ")
+            lab.run("python3", "-c", PING)
+            engines = lab.control("stats")["engines"]
+            expect(lab.stat("icmp_echo_in") == 2, "echo requests must be answered once")
+            expect(len(engines) == num_engines, f"{engines}")
+            for engine in engines:
+                expect(engine["tcp_opened_in"] > 0, f"an engine had no connection: {engines}")
+            expect(sum(engine["tcp_opened_in"] for engine in engines) == lab.stat("tcp_opened_in"), f"{engines}")
+        finally:
+            status = lab.stop(httpd)
+        expect(status == 0, f"exit status {status}\n{lab.log_of(httpd)[-2000:]}")
+
+
+def af_xdp_possible():
+    """Whether the kernel has af_xdp's sockets at all; anything beyond is ours to get right."""
+    try:
+        socket.socket(44, socket.SOCK_RAW, 0).close()
+    except OSError as error:
+        raise Skip(f"no af_xdp sockets: {error.strerror}") from None
+
+
+def af_xdp_case(lab):
+    af_xdp_possible()
+    port_case(lab, "net_af_xdp0,iface=veth1", 1500)
+
+
+def af_xdp_engines_case(lab):
+    af_xdp_possible()
+    with Veth(lab, 1500):
+        expect_failure(lab, lab.config("httpd", POLICY, device="net_af_xdp0,iface=veth1", more="engine:\n  count: 2\n"),
+                       "has 1 queues, which cannot be shared by 2 engines")
+
+
+def programs_case(lab, server, client, num_engines):
+    """httpd and fetch, two processes, over memory: a transfer under TLS, compared."""
+    engines = f"engine:\n  count: {num_engines}\n"
+    httpd = lab.start_httpd(lab.config("httpd", POLICY, device=server, more=engines), "[::]:443")
+    try:
+        lab.config("fetch", GROUP + outbound("WEB", 443, "trusting"), device=client, more=engines,
+                   addresses=("10.77.0.1/24", "fd77::1/64"))
+        for address in ("10.77.0.2", "[fd77::2]"):
+            lab.run(lab.app("fetch"), "--config", lab.path("fetch.yaml"), "--timeout", "20", "--resolve",
+                    f"www.test:443:{address}", "-o", lab.path("down"), "http://www.test:443/mega")
+            with open(lab.path("www/mega"), "rb") as want, open(lab.path("down"), "rb") as got:
+                expect(want.read() == got.read(), "the bytes differ")
+    finally:
+        status = lab.stop(httpd)
+    expect(status == 0, f"exit status {status}\n{lab.log_of(httpd)[-2000:]}")
+
+
+def memory_cases(lab, case):
+    trust = lab.ring("trusting") + "/trust"
+    os.makedirs(trust, mode=0o700)
+    with open(lab.ring("ca") + "/ca.crt") as source, open(trust + "/ca.crt", "w") as out:
+        out.write(source.read())
+    memif = lab.path("memif.sock")
+    for num_engines in (1, 2):
+        case(f"httpd and fetch over memif, engines: {num_engines}",
+             lambda num_engines=num_engines: programs_case(lab, f"net_memif0,role=server,id=0,socket={memif}",
+                                                           f"net_memif0,role=client,id=0,socket={memif}", num_engines))
+    vhost = lab.path("vhost.sock")
+    case("httpd on vhost and fetch on virtio-user",
+         lambda: programs_case(lab, f"net_vhost0,iface={vhost},queues=1", f"virtio_user0,path={vhost},queues=1", 1))
 
 
 def dhcp_case(lab):
@@ -146,6 +235,12 @@ def cases(lab, reporter):
             reporter.case(f"httpd on {name}, MTU {mtu}, both families, both ways",
                           lambda device=device, mtu=mtu: port_case(lab, device, mtu))
     reporter.case("an address by DHCP from dnsmasq", lambda: dhcp_case(lab))
+    for device, name in (("net_tap0,iface=pel0", "tap"), ("net_af_packet0,iface=veth1", "af_packet"),
+                         ("net_af_packet0,iface=veth1,qpairs=1", "af_packet with one queue")):
+        reporter.case(f"httpd with two engines on {name}", lambda device=device: engines_case(lab, device, 2))
+    reporter.case("httpd on af_xdp", lambda: af_xdp_case(lab))
+    reporter.case("two engines on af_xdp with one queue are refused", lambda: af_xdp_engines_case(lab))
+    memory_cases(lab, reporter.case)
     failure_cases(lab, reporter.case)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a second engine on a second core adds, beside what the raw cipher gains from that core."""
 from lib.answer import Answer
+from lib.world import server_us
 
 TITLE = "one engine and two"
 
@@ -8,10 +9,8 @@ TITLE = "one engine and two"
 def engines(bench, num):
     def measure(side):
         result = bench.pellucid(side, "cores", "--engines", str(num), "--connections", "64", tls="p256")
-        requests = sum(engine["requests"] for engine in result["engines"])
-        return {"requests_per_s": result["requests_per_s"],
-                "server_us": sum(engine["server"]["cpu_s"] for engine in result["engines"]) / requests * 1e6,
-                "server_busy_us": sum(engine["server"]["busy_s"] for engine in result["engines"]) / requests * 1e6}
+        return {"requests_per_s": result["requests_per_s"], **server_us(result, result["requests"]),
+                "least_busy_share": min(result["requests_of_each"]) / result["requests"]}
     return measure
 
 
@@ -38,7 +37,8 @@ def ask(bench):
     answer.notes += [
         "Requests of 1 KB over TLS, 64 connections an engine. Serving engine number i is on core i, and the engine of its client shares "
         "that core with it and takes turns: a machine of two cores has none to spare for clients. One engine: core 0 alone, core 1 idle.",
-        "Each serving engine has a wire of its own with a client of its own: the engines share the process, not yet a port.",
+        "The serving engines share one address on one port; the wire spreads the flows over them. least_busy_share: of all requests, those "
+        "that the engine with the fewest has answered.",
         "The raw cipher's gain: sealing 16 KB on both cores at once over sealing on one.",
     ]
     answer.panel("1 KB requests, TLS", "thousand requests a second", [("one engine", "one engine", "requests_per_s", "ours"),

@@ -35,6 +35,11 @@ struct pbuf;
 struct pbuf *pel_lwip_pbuf_rest(struct pbuf *p, u16_t offset, u16_t len);
 #define LWIP_HOOK_PBUF_REST pel_lwip_pbuf_rest
 
+/* pel_lwip_reassembled gives a segment that came in fragments to the instance whose connection it is; 0 when
+ * that is this one (elsewhere.c). */
+int pel_lwip_reassembled(struct pbuf *p);
+#define LWIP_HOOK_TCP_REASSEMBLED(p) pel_lwip_reassembled(p)
+
 /* The demultiplexer (stack/lwip/demux.h): connections, TIME-WAIT included, and listeners. */
 struct tcp_pcb;
 struct tcp_pcb_listen;
