@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a second engine adds: requests of 1 KB as in rps, with --engines N serving engines that share one
- * address, engine number i on core i. Its client's engine is on the same core and takes turns with it, since a
- * machine of two cores has none to spare for clients: so the engines sleep when they have nothing to do.
+ * address, engine number i on core i. The engine of its client is on the same core and takes turns with it,
+ * since a machine of two cores has none to spare for clients: so the engines sleep when they have nothing to
+ * do. Enough requests are under way to fill such a turn.
  */
 #include <stdlib.h>
 
