@@ -20,8 +20,6 @@
 /* The first WARM_LEN bytes go in records of one segment, again after COLD_AFTER_US without any. */
 #define WARM_LEN       65536u
 #define COLD_AFTER_US  1000000u
-/* With less room than this in the send buffer a longer record waits, rather than become so short. */
-#define RECORD_MIN_LEN 4096u
 
 #define ROW(state, to, row_flags)                                                                            \
     [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
@@ -293,8 +291,10 @@ bool pel_conn_is_mapped(const struct pel_conn *conn)
 static size_t record_len(struct pel_conn *conn, size_t len)
 {
     uint64_t now_us = conn->engine->now_us;
-    size_t max_len = PEL_TLS_RECORD_LEN, mss = pel_tcp_mss(conn->tcp);
-    size_t around_len = pel_tls_sealed_len(conn->tls, 1) - 1;
+    size_t around_len = pel_tls_sealed_len(conn->tls, 1) - 1, mss = pel_tcp_mss(conn->tcp);
+    size_t max_len = conn->engine->config.ip.tcp_window_len / 4; /* several fit a small send buffer */
+    if (max_len > PEL_TLS_RECORD_LEN)
+        max_len = PEL_TLS_RECORD_LEN;
     if (now_us - conn->wrote_us > COLD_AFTER_US)
         conn->warm_len = 0;
     conn->wrote_us = now_us;
@@ -320,7 +320,8 @@ static enum pel_err seal_down(struct pel_conn *conn, const uint8_t *bytes, size_
     size_t sealed_len = pel_tls_sealed_len(conn->tls, part_len), around_len = sealed_len - part_len;
     uint8_t *record = NULL;
     if (sealed_len > room_len) {
-        if (room_len < RECORD_MIN_LEN)
+        /* What is under way makes room for a whole record; a shorter one now would cost as much as that. */
+        if (room_len <= around_len || pel_tcp_unacked_len(conn->tcp) > 0)
             return PEL_E_AGAIN;
         part_len = room_len - around_len;
         sealed_len = room_len;
@@ -367,7 +368,7 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
     conn->bytes_out += total_len;
     if (conn->tls == NULL)
         pel_count_stat(&conn->engine->counters, PEL_STAT_clear_bytes_out, total_len);
-    conn->want_write = total_len < len;
+    conn->want_write |= total_len < len; /* a short write that fits does not end the wait for a long one */
     if (total_len > 0)
         err = PEL_OK;
     else if (err != PEL_OK && err != PEL_E_AGAIN)

@@ -43,7 +43,7 @@ struct pel_conn {
     /* Received from TCP, not fed or shown yet: first what has been copied out of packets, then packets. */
     uint8_t *copy;
     uint32_t copy_at, copy_len, copy_cap;
-    uint32_t num_waiting; /* packets in rx, at most */
+    uint32_t num_waiting; /* packets in rx */
     struct pel_buf *rx;
     uint8_t *stash; /* opened, but not taken by the owner */
     uint32_t stash_at, stash_len;

@@ -14,19 +14,12 @@
 #define WAITING_PACKETS_MAX 512
 #define COPY_CAP_MIN        4096
 
-static uint32_t num_pieces(const struct pel_buf *buf)
+/* After rx has changed. */
+static void count_packets(struct pel_conn *conn)
 {
-    uint32_t num = 0;
-    size_t len = 0;
-    for (size_t at = 0; pel_buf_peek(buf, at, &len) != NULL; at += len)
-        num++;
-    return num;
-}
-
-static void forget_packets(struct pel_conn *conn)
-{
-    conn->engine->num_waiting -= conn->num_waiting;
-    conn->num_waiting = 0;
+    uint32_t num = pel_buf_num(conn->rx);
+    conn->engine->num_waiting += num - conn->num_waiting;
+    conn->num_waiting = num;
 }
 
 static void drop_copy(struct pel_conn *conn)
@@ -68,8 +61,7 @@ void pel_conn_take(struct pel_conn *conn, size_t len)
     if (conn->copy != NULL && conn->copy_at == conn->copy_len)
         drop_copy(conn);
     conn->rx = pel_buf_consume(conn->rx, len - of_copy_len);
-    if (conn->rx == NULL)
-        forget_packets(conn);
+    count_packets(conn);
     if (conn->tcp != NULL && len > 0)
         pel_tcp_received(conn->tcp, len);
 }
@@ -78,7 +70,7 @@ void pel_conn_drop_waiting(struct pel_conn *conn)
 {
     pel_buf_free(conn->rx);
     conn->rx = NULL;
-    forget_packets(conn);
+    count_packets(conn);
     drop_copy(conn);
 }
 
@@ -115,15 +107,13 @@ static void copy_out(struct pel_conn *conn)
         conn->rx = pel_buf_consume(conn->rx, len);
         bytes = pel_buf_peek(conn->rx, 0, &len);
     }
-    forget_packets(conn);
+    count_packets(conn);
 }
 
 void pel_conn_put_waiting(struct pel_conn *conn, struct pel_buf *buf)
 {
-    uint32_t num = num_pieces(buf);
-    conn->num_waiting += num;
-    conn->engine->num_waiting += num;
     conn->rx = pel_buf_join(conn->rx, buf);
+    count_packets(conn);
 }
 
 void pel_conn_settle_waiting(struct pel_conn *conn)

@@ -27,7 +27,18 @@
 
 static uint64_t read_clock(const struct pel_engine *engine)
 {
-    return pel_clock_now_us(&engine->config.ip.clock);
+    return pel_clock_now_us(&engine->clock);
+}
+
+/* The TCP/IP layer's clock is the loop's: read once a loop, however many segments it brings. */
+static uint64_t loop_now_us(void *arg)
+{
+    return ((const struct pel_engine *)arg)->now_us;
+}
+
+static int64_t loop_wall_s(void *arg)
+{
+    return pel_clock_wall_s(&((const struct pel_engine *)arg)->clock);
 }
 
 enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_engine **ret_engine,
@@ -39,6 +50,10 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
     memset(engine, 0, sizeof *engine);
     engine->config = *config;
     engine->config.ip.counters = &engine->counters;
+    engine->clock = config->ip.clock;
+    engine->config.ip.clock =
+        (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
+    engine->now_us = read_clock(engine);
     engine->thread = pthread_self();
     engine->next_conn_id = 1;
     engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -55,7 +70,6 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
         pel_engine_close(engine);
         return err;
     }
-    engine->now_us = read_clock(engine);
     *ret_engine = engine;
     return PEL_OK;
 }

@@ -81,6 +81,7 @@ struct pel_engine {
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
     bool closing; /* no new connections, and no new work for ever */
+    struct pel_clock clock; /* what time it is; config.ip.clock: when the loop began */
     struct pel_key_cache *key_cache;
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
 

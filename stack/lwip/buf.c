@@ -15,11 +15,18 @@ struct pel_buf *pel_buf_from_pbuf(struct pbuf *p)
 {
     struct pbuf *tail = p;
     unsigned long len = p->len;
-    for (; tail->next != NULL; len += tail->len)
+    unsigned num = 1;
+    for (; tail->next != NULL; len += tail->len, num++)
         tail = tail->next;
     p->pel_tail = tail;
     p->pel_len = len;
+    p->pel_num = num;
     return (struct pel_buf *)p;
+}
+
+uint32_t pel_buf_num(const struct pel_buf *buf)
+{
+    return buf == NULL ? 0 : to_pbuf(buf)->pel_num;
 }
 
 size_t pel_buf_len(const struct pel_buf *buf)
@@ -59,6 +66,7 @@ static struct pbuf *drop_first(struct pbuf *p)
     if (next != NULL) {
         next->pel_tail = p->pel_tail;
         next->pel_len = p->pel_len - p->len;
+        next->pel_num = p->pel_num - 1;
     }
     p->next = NULL;
     p->tot_len = p->len;
@@ -89,6 +97,7 @@ struct pel_buf *pel_buf_join(struct pel_buf *head, struct pel_buf *tail)
     first->pel_tail->next = second;
     first->pel_tail = second->pel_tail;
     first->pel_len += second->pel_len;
+    first->pel_num += second->pel_num;
     return head;
 }
 

@@ -91,8 +91,9 @@ size_t pel_ip_num_time_wait(const struct pel_ipstack *ip);
 
 /* ---- received bytes ---- */
 
-/* pel_buf_len returns how many bytes the chain holds. */
+/* pel_buf_len returns how many bytes the chain holds, pel_buf_num in how many packets. */
 size_t pel_buf_len(const struct pel_buf *buf);
+uint32_t pel_buf_num(const struct pel_buf *buf);
 
 /* pel_buf_peek returns the first contiguous piece after skipping `skip_len` bytes and its length; `ret_len`
  * 0 at the end. */

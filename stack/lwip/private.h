@@ -44,6 +44,7 @@ struct pel_ipstack {
     uint64_t key[2]; /* of sequence numbers, random numbers and hashes */
     uint64_t num_randoms;
     uint64_t due_us[PEL_NUM_TIMERS];
+    uint64_t first_due_us; /* the least of them */
     ip6_addr_t gateway6;
 
     struct pel_coalescer coalescer;

@@ -64,11 +64,15 @@ void pel_timers_start(struct pel_ipstack *ip)
     uint64_t now_us = pel_ip_now_us(ip);
     for (int i = 0; i < PEL_NUM_TIMERS; i++)
         ip->due_us[i] = now_us + timer_rows[i].interval_ms * 1000ull;
+    ip->first_due_us = now_us;
 }
 
 void pel_timers_run(struct pel_ipstack *ip)
 {
     uint64_t now_us = pel_ip_now_us(ip);
+    if (now_us < ip->first_due_us)
+        return;
+    ip->first_due_us = UINT64_MAX;
     for (int i = 0; i < PEL_NUM_TIMERS; i++) {
         uint64_t interval_us = timer_rows[i].interval_ms * 1000ull;
         for (int turn = 0; ip->due_us[i] <= now_us && turn < CATCH_UP_MAX; turn++) {
@@ -80,6 +84,8 @@ void pel_timers_run(struct pel_ipstack *ip)
         }
         if (ip->due_us[i] <= now_us)
             ip->due_us[i] = now_us + interval_us;
+        if (ip->due_us[i] < ip->first_due_us)
+            ip->first_due_us = ip->due_us[i];
     }
 }
 

@@ -23,7 +23,7 @@
 #define LWIP_NUM_NETIF_CLIENT_DATA 0
 #define LWIP_HOOK_FILENAME         "pel_lwip_hooks.h"
 
-/* Memory. The head of a chain of received bytes knows its end and its length: see buf.c. */
+/* Memory. The head of a chain of received bytes knows its end, its length and its pieces: see buf.c. */
 #define MEM_LIBC_MALLOC          1
 #define MEMP_MEM_MALLOC          1
 #define MEM_ALIGNMENT            8
@@ -32,7 +32,8 @@
 struct pbuf;
 #define LWIP_PBUF_CUSTOM_DATA                                                                                \
     struct pbuf *pel_tail;                                                                                   \
-    unsigned long pel_len;
+    unsigned long pel_len;                                                                                   \
+    unsigned pel_num;
 
 /* Link. */
 #define ETH_PAD_SIZE                 0
