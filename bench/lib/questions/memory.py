@@ -12,7 +12,7 @@ TITLE = "memory of an idle connection"
 
 
 def pellucid(bench, tls):
-    num = 1000 if bench.small else 10000
+    num = 1000 if bench.small else 5000
 
     def measure(side):
         result = bench.pellucid(side, "memory", "--connections", str(num), tls=tls, seconds=min(0.5, bench.seconds))
@@ -23,7 +23,7 @@ def pellucid(bench, tls):
 
 def nginx_holding(bench, tls):
     """A fresh nginx each round, whose worker has kept nothing from before."""
-    num = 500 if bench.small else 4000
+    num = 500 if bench.small else 2000
 
     def measure(side):
         with Nginx(bench) as nginx:
