@@ -158,7 +158,7 @@ static struct pel_pkt *copy_large(struct pel_ipstack *ip, const struct pbuf *p)
     struct pel_pkt *pkt = pel_port_pkt_alloc_large(ip->config.port, ip->config.queue);
     if (pkt == NULL || pkt->room_len < p->tot_len) {
         pel_pkt_free(pkt);
-        return no_packet(ip);
+        return NULL;
     }
     pkt->len = pbuf_copy_partial(p, pkt->data, p->tot_len, 0);
     return pkt;
@@ -182,18 +182,19 @@ static struct pel_pkt *show_large(struct pel_ipstack *ip, const struct pbuf *p)
     return pkt;
 }
 
-static err_t send_large(struct pel_ipstack *ip, const struct pbuf *p, const struct headers *h)
+/* False: there is no packet for it. */
+static bool send_large(struct pel_ipstack *ip, const struct pbuf *p, const struct headers *h)
 {
-    struct pel_pkt *pkt = show_large(ip, p);
-    if (pkt == NULL)
+    struct pel_pkt *pkt = p->tot_len <= ip->config.port->tso_max_len ? show_large(ip, p) : NULL;
+    if (pkt == NULL && p->tot_len <= ip->config.port->tso_max_len)
         pkt = copy_large(ip, p);
     if (pkt == NULL)
-        return ERR_MEM;
+        return false;
     finish_tcp(ip, pkt, h);
     pkt->tso_mss = (uint16_t)p->pel_len;
     pkt->flags |= PEL_PKT_TX_TSO;
     queue_frame(ip, pkt);
-    return ERR_OK;
+    return true;
 }
 
 /* ---- long segments, cut here ---- */
@@ -266,8 +267,9 @@ static err_t send_long(struct pel_ipstack *ip, const struct pbuf *p)
         pel_count_err(ip->counters, PEL_E_FRAME_TOO_LONG);
         return ERR_BUF;
     }
-    if (p->tot_len <= ip->config.port->tso_max_len)
-        return send_large(ip, p, &h);
+    if (send_large(ip, p, &h))
+        return ERR_OK;
+    /* Large packets are few, and a peer over memory may keep them: small ones do as well. */
     err_t err = check_room(ip, p->tot_len / mss + 1);
     return err == ERR_OK ? cut(ip, p, &h) : err;
 }

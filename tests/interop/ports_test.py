@@ -117,7 +117,12 @@ def af_xdp_possible():
 
 def af_xdp_case(lab):
     af_xdp_possible()
-    port_case(lab, "net_af_xdp0,iface=veth1", 1500)
+    # 80 bytes a port that libxdp (1.3) does not give back; seen by a sanitized build alone.
+    os.environ["LSAN_OPTIONS"] = "suppressions=" + lab.write("suppressions", "leak:xsk_umem__create\n") + ":print_suppressions=0"
+    try:
+        port_case(lab, "net_af_xdp0,iface=veth1", 1500)
+    finally:
+        del os.environ["LSAN_OPTIONS"]
 
 
 def af_xdp_engines_case(lab):
