@@ -69,8 +69,8 @@ static size_t on_done(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
     (void)bytes;
     (void)len;
     load_add(&handshakes.num_done, 1);
-    pel_conn_abort(conn);
     open_one(load_engine(&handshakes.load, 0));
+    pel_conn_abort(conn);
     return 0;
 }
 
