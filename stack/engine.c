@@ -213,13 +213,17 @@ static void check_deadlines(struct pel_engine *engine)
 
 bool pel_engine_step(struct pel_engine *engine)
 {
-    engine->now_us = read_clock(engine);
+    uint64_t now_us = read_clock(engine);
+    if (engine->found_work) /* the clock is read once a loop: what costs nothing can stay on */
+        pel_count_add(&engine->busy_us, now_us - engine->now_us);
+    engine->now_us = now_us;
     pel_engine_refresh_generation(engine);
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
     check_deadlines(engine);
     pel_ip_poll(engine->ip);
     pel_count_add(worked ? &engine->busy_loops : &engine->idle_loops, 1);
+    engine->found_work = worked;
     return worked;
 }
 

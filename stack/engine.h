@@ -69,6 +69,7 @@ struct pel_engine {
 
     /* written by the owner every loop */
     uint64_t now_us __attribute__((aligned(64)));
+    bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
     struct pel_generation *generation;
     struct pel_conn *conns;  /* all, doubly linked */
@@ -88,6 +89,7 @@ struct pel_engine {
     /* written by the owner, read by others */
     struct pel_counters counters __attribute__((aligned(64)));
     uint64_t busy_loops, idle_loops;
+    uint64_t busy_us; /* from the start of each loop that found work to the start of the next */
 
     /* written by others */
     struct pel_task *mailbox __attribute__((aligned(64)));
