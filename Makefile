@@ -5,7 +5,7 @@
 #   make            set up and build into build/; the command is build/apps/pel/pel
 #   make demo       show it (KEEP=1 leaves it up, and prints what to try)
 #   make test       every test, as shipped and under sanitizers; ends with the totals
-#   make bench      every benchmark (ONLY=name: one of them)
+#   make bench      every question of bench/ (ONLY=name,name: some of them)
 #   make install    into PREFIX, below DESTDIR
 #   make clean      remove the builds (the set-up stays; make distclean removes that too)
 

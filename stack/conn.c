@@ -18,8 +18,8 @@
 #define RETRY_US 20000
 
 /* The first WARM_LEN bytes go in records of one segment, again after COLD_AFTER_US without any. */
-#define WARM_LEN       65536u
-#define COLD_AFTER_US  1000000u
+#define WARM_LEN      65536u
+#define COLD_AFTER_US 1000000u
 
 #define ROW(state, to, row_flags)                                                                            \
     [PEL_CONN_##state] = {.name = #state, .successors = (to), .flags = (row_flags)}
@@ -61,8 +61,6 @@ struct pel_conn *pel_conn_new(struct pel_engine *engine, struct pel_tcp *tcp, bo
 static void unlink_from_engine(struct pel_conn *conn)
 {
     struct pel_engine *engine = conn->engine;
-    if (engine->cursor == conn)
-        engine->cursor = conn->next;
     if (conn->prev != NULL)
         conn->prev->next = conn->next;
     else
@@ -70,6 +68,30 @@ static void unlink_from_engine(struct pel_conn *conn)
     if (conn->next != NULL)
         conn->next->prev = conn->prev;
     engine->num_conns--;
+}
+
+/* Most connections have none: the engine looks only at those that do. */
+void pel_conn_set_deadline(struct pel_conn *conn, uint64_t deadline_us)
+{
+    struct pel_engine *engine = conn->engine;
+    bool had = conn->deadline_us != UINT64_MAX, has = deadline_us != UINT64_MAX;
+    conn->deadline_us = deadline_us;
+    if (has && !had) {
+        conn->timed_prev = NULL;
+        conn->timed_next = engine->timed;
+        if (conn->timed_next != NULL)
+            conn->timed_next->timed_prev = conn;
+        engine->timed = conn;
+    } else if (had && !has) {
+        if (engine->cursor == conn)
+            engine->cursor = conn->timed_next;
+        if (conn->timed_prev != NULL)
+            conn->timed_prev->timed_next = conn->timed_next;
+        else
+            engine->timed = conn->timed_next;
+        if (conn->timed_next != NULL)
+            conn->timed_next->timed_prev = conn->timed_prev;
+    }
 }
 
 static void wipe_stash(struct pel_conn *conn)
@@ -87,6 +109,7 @@ static void destroy(struct pel_conn *conn)
     struct pel_conn_report *report = &engine->recent[engine->num_ended++ % PEL_ENGINE_RECENT];
     pel_conn_fill_report(conn, report);
     report->ended = conn->error;
+    pel_conn_set_deadline(conn, UINT64_MAX);
     unlink_from_engine(conn);
     pel_tls_free(conn->tls);
     pel_conn_drop_waiting(conn);
@@ -170,7 +193,7 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
         return;
     }
     pel_sm_move(&conn->sm, PEL_CONN_FAILING);
-    conn->deadline_us = conn->engine->now_us + FAIL_PATIENCE_US;
+    pel_conn_set_deadline(conn, conn->engine->now_us + FAIL_PATIENCE_US);
     conn->error = err;
     pel_conn_drop_waiting(conn);
     if (conn->shown_len == 0) /* else the owner is looking at it */
@@ -195,7 +218,7 @@ static void after_output(struct pel_conn *conn)
         conn->fin_sent = pel_tcp_shutdown(conn->tcp) == PEL_OK;
     bool delivered = conn->fin_sent && pel_tcp_unacked_len(conn->tcp) == 0;
     if (ending && delivered)
-        conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + FIN_PATIENCE_US);
+        pel_conn_set_deadline(conn, least(conn->deadline_us, conn->engine->now_us + FIN_PATIENCE_US));
     if (delivered && ((ending && conn->tls == NULL) || (conn->fin_received && (ending || failing))))
         close_gently(conn);
 }
@@ -213,7 +236,7 @@ void pel_conn_pump_out(struct pel_conn *conn)
         }
     }
     if (err == PEL_E_NO_MEMORY && (is_open(conn) || pel_conn_is(conn, PEL_CONN_HANDSHAKE)))
-        conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + RETRY_US);
+        pel_conn_set_deadline(conn, least(conn->deadline_us, conn->engine->now_us + RETRY_US));
     if (conn->tcp != NULL)
         (void)pel_tcp_flush(conn->tcp); /* TCP tries again by itself */
     after_output(conn);
@@ -223,7 +246,8 @@ void pel_conn_go_on(struct pel_conn *conn)
 {
     bool ending = pel_conn_is(conn, PEL_CONN_ENDING);
     if (ending) /* the peer takes what was written: as long as it does, and not for ever */
-        conn->deadline_us = least(conn->engine->now_us + END_PATIENCE_US, conn->given_up_us + END_MAX_US);
+        pel_conn_set_deadline(conn,
+                              least(conn->engine->now_us + END_PATIENCE_US, conn->given_up_us + END_MAX_US));
     pel_conn_pump_out(conn);
     if (is_open(conn) && conn->want_write && conn->events != NULL) {
         conn->want_write = false;
@@ -240,7 +264,7 @@ static void tick_tls(struct pel_conn *conn)
         pel_conn_fail(conn, err);
         return;
     }
-    conn->deadline_us = pel_tls_deadline_us(conn->tls);
+    pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls));
 }
 
 /* What TCP has delivered may close by itself. What it has not is given up: a peer that keeps its window
@@ -264,7 +288,7 @@ void pel_conn_check_deadline(struct pel_conn *conn)
     } else if (pel_conn_is(conn, PEL_CONN_ENDING)) {
         check_end(conn);
     } else {
-        conn->deadline_us = UINT64_MAX;
+        pel_conn_set_deadline(conn, UINT64_MAX);
         pel_conn_go_on(conn);
     }
     pel_conn_leave(conn);
@@ -309,7 +333,7 @@ static enum pel_err or_later(struct pel_conn *conn, enum pel_err err)
 {
     if (err != PEL_E_NO_MEMORY)
         return err;
-    conn->deadline_us = least(conn->deadline_us, conn->engine->now_us + RETRY_US);
+    pel_conn_set_deadline(conn, least(conn->deadline_us, conn->engine->now_us + RETRY_US));
     return PEL_E_AGAIN;
 }
 
@@ -422,7 +446,7 @@ static void end_alone(struct pel_conn *conn)
 {
     pel_sm_move(&conn->sm, PEL_CONN_ENDING);
     conn->given_up_us = conn->engine->now_us;
-    conn->deadline_us = conn->engine->now_us + END_PATIENCE_US;
+    pel_conn_set_deadline(conn, conn->engine->now_us + END_PATIENCE_US);
     if (conn->tls != NULL && !conn->shut && pel_tls_close(conn->tls) != PEL_OK)
         pel_conn_finish(conn, PEL_E_NO_MEMORY);
     conn->shut = true;

@@ -30,10 +30,11 @@ enum pel_conn_state {
 struct pel_conn {
     struct pel_sm sm;
     struct pel_engine *engine;
-    struct pel_conn *prev, *next;         /* the engine's list */
-    struct pel_tcp *tcp;                  /* NULL when TCP has let go of it */
-    struct pel_tls *tls;                  /* NULL in clear */
-    const struct pel_conn_events *events; /* NULL when it has no owner */
+    struct pel_conn *prev, *next;             /* the engine's list */
+    struct pel_conn *timed_prev, *timed_next; /* of those with a deadline */
+    struct pel_tcp *tcp;                      /* NULL when TCP has let go of it */
+    struct pel_tls *tls;                      /* NULL in clear */
+    const struct pel_conn_events *events;     /* NULL when it has no owner */
     void *arg;
 
     struct pel_generation *generation; /* held from mapping to the end */
@@ -49,11 +50,11 @@ struct pel_conn {
     uint32_t stash_at, stash_len;
     size_t shown_len; /* of these: what on_data is being shown right now */
 
-    uint64_t id, opened_us, deadline_us;
-    uint64_t given_up_us;         /* when it became ENDING */
-    uint64_t bytes_in, bytes_out; /* application bytes */
-    uint64_t wrote_us;            /* when bytes were last sealed */
-    uint32_t warm_len;            /* how many since the connection began or was idle */
+    uint64_t id, opened_us, deadline_us; /* deadline_us: only pel_conn_set_deadline sets it */
+    uint64_t given_up_us;                /* when it became ENDING */
+    uint64_t bytes_in, bytes_out;        /* application bytes */
+    uint64_t wrote_us;                   /* when bytes were last sealed */
+    uint32_t warm_len;                   /* how many since the connection began or was idle */
     struct pel_endpoint local, remote;
     enum pel_err error;
     uint16_t depth; /* calls into it that are under way: it is freed when the outermost returns */
@@ -64,6 +65,9 @@ struct pel_conn {
     bool shut; /* no more from the owner */
     bool fin_sent, fin_received, fin_fed, eof_shown;
 };
+
+/* pel_conn_set_deadline sets when pel_conn_check_deadline is due; UINT64_MAX: never. */
+void pel_conn_set_deadline(struct pel_conn *conn, uint64_t deadline_us);
 
 /* pel_conn_check_deadline acts on what is due: TLS timers, the end of patience. May free the connection. */
 void pel_conn_check_deadline(struct pel_conn *conn);

@@ -86,7 +86,7 @@ void pel_conn_begin(struct pel_conn *conn)
     }
     pel_tls_set_key_cache(conn->tls, engine->key_cache);
     pel_sm_move(&conn->sm, PEL_CONN_HANDSHAKE);
-    conn->deadline_us = pel_tls_deadline_us(conn->tls);
+    pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls));
     pel_conn_pump_in(conn);
 }
 

@@ -144,7 +144,7 @@ static enum pel_err show_opened(struct pel_conn *conn)
 static void become_secure(struct pel_conn *conn)
 {
     pel_sm_move(&conn->sm, PEL_CONN_SECURE);
-    conn->deadline_us = UINT64_MAX;
+    pel_conn_set_deadline(conn, UINT64_MAX);
     if (conn->events != NULL)
         conn->events->on_open(conn->arg, conn);
     if (conn->shut && pel_conn_is(conn, PEL_CONN_SECURE) && pel_tls_close(conn->tls) != PEL_OK)
@@ -161,7 +161,7 @@ static bool feed(struct pel_conn *conn)
     enum pel_err err = pel_tls_feed(conn->tls, bytes, len, conn->engine->now_us, &used_len);
     pel_conn_take(conn, err == PEL_OK ? used_len : 0);
     if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
-        conn->deadline_us = pel_tls_deadline_us(conn->tls);
+        pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls));
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return false;

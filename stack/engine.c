@@ -51,8 +51,7 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
     engine->config = *config;
     engine->config.ip.counters = &engine->counters;
     engine->clock = config->ip.clock;
-    engine->config.ip.clock =
-        (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
+    engine->config.ip.clock = (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
     engine->now_us = read_clock(engine);
     engine->thread = pthread_self();
     engine->next_conn_id = 1;
@@ -205,8 +204,8 @@ static void check_deadlines(struct pel_engine *engine)
     if (engine->now_us < engine->next_deadline_check_us)
         return;
     engine->next_deadline_check_us = engine->now_us + DEADLINE_CHECK_US;
-    for (struct pel_conn *conn = engine->conns; conn != NULL; conn = engine->cursor) {
-        engine->cursor = conn->next;
+    for (struct pel_conn *conn = engine->timed; conn != NULL; conn = engine->cursor) {
+        engine->cursor = conn->timed_next;
         if (conn->deadline_us <= engine->now_us)
             pel_conn_check_deadline(conn);
     }
@@ -214,13 +213,17 @@ static void check_deadlines(struct pel_engine *engine)
 
 bool pel_engine_step(struct pel_engine *engine)
 {
-    engine->now_us = read_clock(engine);
+    uint64_t now_us = read_clock(engine);
+    if (engine->found_work) /* the clock is read once a loop: what costs nothing can stay on */
+        pel_count_add(&engine->busy_us, now_us - engine->now_us);
+    engine->now_us = now_us;
     pel_engine_refresh_generation(engine);
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
     check_deadlines(engine);
     pel_ip_poll(engine->ip);
     pel_count_add(worked ? &engine->busy_loops : &engine->idle_loops, 1);
+    engine->found_work = worked;
     return worked;
 }
 

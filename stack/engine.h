@@ -69,17 +69,19 @@ struct pel_engine {
 
     /* written by the owner every loop */
     uint64_t now_us __attribute__((aligned(64)));
+    bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
     struct pel_generation *generation;
     struct pel_conn *conns;  /* all, doubly linked */
-    struct pel_conn *cursor; /* where a walk over them goes on; moved on when that one ends meanwhile */
+    struct pel_conn *timed;  /* those with a deadline */
+    struct pel_conn *cursor; /* where the walk over those goes on; moved on when that one leaves meanwhile */
     uint32_t num_conns;
     uint32_t num_waiting; /* packets that connections keep, since nobody has taken their bytes */
     uint64_t next_conn_id;
     struct pel_no_rule_port no_rule[PEL_ENGINE_NO_RULE_PORTS];
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
-    bool closing; /* no new connections, and no new work for ever */
+    bool closing;           /* no new connections, and no new work for ever */
     struct pel_clock clock; /* what time it is; config.ip.clock: when the loop began */
     struct pel_key_cache *key_cache;
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
@@ -87,6 +89,7 @@ struct pel_engine {
     /* written by the owner, read by others */
     struct pel_counters counters __attribute__((aligned(64)));
     uint64_t busy_loops, idle_loops;
+    uint64_t busy_us; /* from the start of each loop that found work to the start of the next */
 
     /* written by others */
     struct pel_task *mailbox __attribute__((aligned(64)));

@@ -222,6 +222,7 @@ static void add_usage(const struct side *of, struct pel_pair_usage *usage)
     if (pthread_getcpuclockid(of->thread, &clock) == 0)
         clock_gettime(clock, &used);
     usage->cpu_us += (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
+    usage->busy_us += __atomic_load_n(&of->engine->busy_us, __ATOMIC_RELAXED);
     usage->busy_loops += __atomic_load_n(&of->engine->busy_loops, __ATOMIC_RELAXED);
     usage->idle_loops += __atomic_load_n(&of->engine->idle_loops, __ATOMIC_RELAXED);
 }

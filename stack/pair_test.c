@@ -151,13 +151,13 @@ static void connect_from_a(struct pel_engine *engine, void *arg)
     }
 }
 
-PEL_TEST(pair, two_engines_on_two_cores_talk)
+static void talk_over(const struct pel_pair_options *options)
 {
-    static const struct pel_pair_options options = {.cores = {0, 1}};
     struct pel_pair *pair;
+    struct pel_pair_usage usage[2];
     struct pel_error error = {0};
     struct talk talk = {0};
-    enum pel_err err = pel_pair_start(&options, &pair, &error);
+    enum pel_err err = pel_pair_start(options, &pair, &error);
     if (err != PEL_OK)
         pel_test_say("%s", error.text);
     PEL_REQUIRE(err == PEL_OK);
@@ -170,12 +170,27 @@ PEL_TEST(pair, two_engines_on_two_cores_talk)
         usleep(10000);
     }
     pel_engine_call(pel_pair_engine(pair, 1), unlisten, &talk);
+    for (int side = 0; side < 2; side++)
+        pel_pair_usage(pair, side, &usage[side]);
     pel_pair_stop(pair);
     for (int side = 0; side < 2; side++) {
         PEL_EXPECT_EQ(talk.num_closed[side], NUM_CONNS);
         PEL_EXPECT_EQ(talk.received_len[side], (uint64_t)NUM_CONNS * CONN_LEN);
+        PEL_EXPECT(usage[side].busy_loops > 0 && usage[side].busy_us > 0 && usage[side].cpu_us > 0);
     }
     PEL_EXPECT_EQ(talk.num_wrong, 0);
+}
+
+PEL_TEST(pair, two_engines_on_two_cores_talk)
+{
+    static const struct pel_pair_options options = {.cores = {0, 1}};
+    talk_over(&options);
+}
+
+PEL_TEST(pair, they_talk_over_a_wire_without_large_segments)
+{
+    static const struct pel_pair_options options = {.cores = {0, 1}, .no_segment_offload = 1};
+    talk_over(&options);
 }
 
 PEL_TEST(pair, a_policy_with_errors_is_an_error)

@@ -82,7 +82,6 @@ PEL_TEST(connection, first_records_that_cannot_be)
         {"\x14\x03\x03\x00\x01\x01", 6, PEL_E_TLS_PROTOCOL},
         {"\x16\x03\x01\x40\x01", 5, PEL_E_TLS_RECORD_TOO_LONG},
         {"\x16\x03\x01\x00\x00", 5, PEL_E_TLS_RECORD_MALFORMED},
-        {"\x16\x03\x05\x00\x01", 5, PEL_E_TLS_RECORD_MALFORMED},
         {"\x16\x03\x01\x00\x05\x02\0\0\1\0", 10, PEL_E_TLS_PROTOCOL}, /* a ServerHello */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -94,6 +93,36 @@ PEL_TEST(connection, first_records_that_cannot_be)
         PEL_EXPECT_ERR(feed_single(pair.server, rows[i].bytes, rows[i].len), rows[i].err);
         kit_pair_fini(&pair);
     }
+}
+
+/* RFC 5246 appendix E.1: "servers [...] MUST accept any value {03,XX} as the record layer version number for
+ * ClientHello"; RFC 8446 section 5.1: it "MUST be ignored for all purposes". */
+PEL_TEST(connection, any_record_version_of_a_hello)
+{
+    static const uint8_t minors[] = {0, 1, 4, 5, 0xff};
+    for (uint32_t versions = PEL_TLS_V1_2; versions <= PEL_TLS_V1_3; versions *= 2)
+        for (size_t i = 0; i < sizeof minors; i++) {
+            struct kit_pair pair;
+            uint8_t hello[2048];
+            size_t len = 0, half_len = 0;
+            PEL_REQUIRE(make_pair(&pair, versions));
+            const uint8_t *bytes = pel_tls_out_peek(pair.client, &len);
+            PEL_REQUIRE(len > 10 && len + 5 <= sizeof hello);
+            /* in two records, each with that version */
+            half_len = (len - 5) / 2;
+            memcpy(hello, (const uint8_t[]){22, 3, minors[i], (uint8_t)(half_len >> 8), (uint8_t)half_len},
+                   5);
+            memcpy(hello + 5, bytes + 5, half_len);
+            size_t rest_len = len - 5 - half_len;
+            memcpy(hello + 5 + half_len,
+                   (const uint8_t[]){22, 3, minors[i], (uint8_t)(rest_len >> 8), (uint8_t)rest_len}, 5);
+            memcpy(hello + 10 + half_len, bytes + 5 + half_len, rest_len);
+            PEL_EXPECT_ERR(feed(pair.server, hello, len + 5), PEL_OK);
+            pel_tls_out_consume(pair.client, len);
+            kit_settle(&pair);
+            PEL_EXPECT(pel_tls_is_secure(pair.client) && pel_tls_is_secure(pair.server));
+            kit_pair_fini(&pair);
+        }
 }
 
 /* A hello of 2^24 bytes by its header, and one in records of one byte: both bounded. */
@@ -219,6 +248,35 @@ PEL_TEST(connection, key_updates)
     }
     PEL_EXPECT_ERR(pair.server_err, PEL_E_TLS_TOO_MANY_EMPTY);
     PEL_EXPECT(num <= 40);
+    kit_pair_fini(&pair);
+}
+
+/* RFC 8446 section 4.6.3: the answer is due before the next application data, so that an end "which receives
+ * multiple KeyUpdates while it is silent" responds "with a single update". */
+PEL_TEST(connection, key_updates_of_a_silent_end_are_answered_once)
+{
+    struct kit_pair pair;
+    uint8_t byte = 'x';
+    size_t n = 0, len = 0;
+    PEL_REQUIRE(make_secure(&pair, PEL_TLS_V1_3));
+    PEL_EXPECT_ERR(pel_tls_write(pair.server, &byte, 1, &n), PEL_OK);
+    (void)pel_tls_out_peek(pair.server, &len);
+    const size_t data_len = len; /* of a record of one byte; a KeyUpdate's has four more */
+    kit_settle(&pair);
+    for (int i = 0; i < 5; i++) {
+        PEL_REQUIRE(testpeer_key_update(pair.client, true));
+        kit_move(&pair, pair.client, pair.server, &pair.server_err);
+        (void)pel_tls_out_peek(pair.server, &len);
+        PEL_EXPECT_EQ(len, 0);
+    }
+    PEL_EXPECT_ERR(pel_tls_write(pair.server, &byte, 1, &n), PEL_OK);
+    (void)pel_tls_out_peek(pair.server, &len);
+    PEL_EXPECT_EQ(len, 2 * data_len + 4);
+    kit_settle(&pair);
+    PEL_EXPECT_ERR(pair.client_err, PEL_OK);
+    for (size_t got_len = 0; got_len < 2; got_len += n)
+        PEL_REQUIRE_OK(pel_tls_read(pair.client, &byte, 1, &n));
+    PEL_EXPECT(kit_transfer(&pair, pair.server, pair.client, 100, 5));
     kit_pair_fini(&pair);
 }
 

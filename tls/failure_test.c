@@ -136,6 +136,31 @@ PEL_TEST(failure, no_common_signature)
     kit_pair_fini(&pair);
 }
 
+/* The library says first what is wrong, and then what it was about when it found that. */
+PEL_TEST(failure, the_first_reason_is_told)
+{
+    struct pel_tls_config client = client_config(), server = server_config();
+    struct kit_pair pair;
+    struct pel_tls_info info;
+    uint8_t hello[2048];
+    size_t len = 0, used_len = 0, num = 0;
+    client.versions = server.versions = PEL_TLS_V1_2;
+    PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, NULL));
+    const uint8_t *bytes = pel_tls_out_peek(pair.client, &len);
+    PEL_REQUIRE(len <= sizeof hello);
+    memcpy(hello, bytes, len);
+    for (size_t i = 0; i + 6 <= len; i++)
+        if (memcmp(hello + i, "\0\13\0\2\1\0", 6) == 0) { /* ec_point_formats: no uncompressed one any more */
+            hello[i + 5] = 1;
+            num++;
+        }
+    PEL_REQUIRE(num == 1);
+    PEL_EXPECT_ERR(pel_tls_feed(pair.server, hello, len, 0, &used_len), PEL_E_TLS_HANDSHAKE_FAILED);
+    pel_tls_info(pair.server, &info);
+    PEL_EXPECT_HAS(info.failure, "ERROR_PARSING_EXTENSION");
+    kit_pair_fini(&pair);
+}
+
 PEL_TEST(failure, no_client_certificate)
 {
     for (uint32_t versions = PEL_TLS_V1_2; versions <= PEL_TLS_V1_3; versions *= 2) {

@@ -154,13 +154,12 @@ enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framin
         return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version %u.x (RC 410)",
                              bytes[1]);
     }
-    uint16_t version = pel_read_u16(&r);
+    /* The minor version says nothing before a version is agreed: a server "MUST accept any value {03,XX}"
+     * (RFC 5246 appendix E.1). Whoever opens the record knows the one agreed. */
+    (void)pel_read_u16(&r);
     size_t body_len = pel_read_u16(&r);
     if (r.failed)
         return PEL_OK;
-    if (version > 0x0304)
-        return pel_error_set(reterr, PEL_E_TLS_RECORD_MALFORMED, "a record of version 0x%04x (RC 410)",
-                             version);
     PEL_TRY(check_length(type, body_len, phase, reterr));
     *ret_record_len = PEL_RECORD_HEADER_LEN + body_len;
     return PEL_OK;

@@ -40,9 +40,10 @@ static enum pel_err check_header(struct pel_tls *tls, const uint8_t *bytes, size
     return pel_session_fail(tls, err, error.text);
 }
 
-static enum pel_err no_progress(struct pel_tls *tls)
+static enum pel_err no_progress(struct pel_tls *tls, enum pel_record_kind kind)
 {
-    if (++tls->num_empty <= PEL_MAX_EMPTY_RECORDS)
+    if (kind == PEL_RECORD_MESSAGE ? ++tls->num_handshake_records <= PEL_MAX_HANDSHAKE_RECORDS
+                                   : ++tls->num_empty <= PEL_MAX_EMPTY_RECORDS)
         return PEL_OK;
     pel_session_alert(tls, ALERT_UNEXPECTED_MESSAGE);
     return pel_session_fail(tls, PEL_E_TLS_TOO_MANY_EMPTY, NULL);
@@ -71,9 +72,9 @@ static enum pel_err open_into(struct pel_tls *tls, const struct pel_piece *piece
     if (opened.kind == PEL_RECORD_CLOSE_NOTIFY)
         pel_sm_move(&tls->reading, PEL_HALF_ENDED);
     else if (opened.len == 0)
-        return no_progress(tls);
+        return no_progress(tls, opened.kind);
     else
-        tls->num_empty = 0;
+        tls->num_empty = tls->num_handshake_records = 0;
     return PEL_OK;
 }
 

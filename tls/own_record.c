@@ -167,12 +167,11 @@ static enum pel_err take_message(struct pel_own_record *own, size_t left_len, st
     enum pel_err err = pel_keys_update(&own->in);
     if (err != PEL_OK)
         return refuse(own, INTERNAL_ERROR, out, reterr, err, "the next key could not be made");
-    if (message.last == 0 || own->ended)
-        return PEL_OK;
-    /* Section 4.6.3 asks for the answer "prior to sending its next Application Data record": at once when
-     * nothing waits before it, else with that record; a peer that asks and never reads makes nothing grow. */
-    own->must_update = true;
-    return out->len == 0 ? pel_own_update(own, false, out) : PEL_OK;
+    /* Section 4.6.3 asks for the answer "prior to sending its next Application Data record", so that an end
+     * "which receives multiple KeyUpdates while it is silent" responds "with a single update". */
+    own->must_update = own->must_update || message.last == 1;
+    own->updated = true;
+    return PEL_OK;
 }
 
 /* The header of a post-handshake message is whole. */
@@ -267,8 +266,9 @@ static enum pel_err take_handshake(struct pel_own_record *own, const uint8_t *by
      * terminate the connection with an "unexpected_message" alert." */
     if (len == 0)
         return refuse(own, UNEXPECTED_MESSAGE, out, reterr, PEL_E_TLS_PROTOCOL, "an empty handshake record");
+    own->updated = false;
     PEL_TRY(take_messages(own, bytes, len, out, reterr));
-    *ret_opened = (struct pel_record_opened){.kind = PEL_RECORD_HANDLED};
+    *ret_opened = (struct pel_record_opened){.kind = own->updated ? PEL_RECORD_HANDLED : PEL_RECORD_MESSAGE};
     return PEL_OK;
 }
 

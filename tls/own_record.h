@@ -32,6 +32,7 @@ struct pel_own_record {
     bool server;
     bool ended;           /* we have sent close_notify or a fatal alert */
     bool must_update;     /* the peer has asked for our next key */
+    bool updated;         /* the last handshake record ended a KeyUpdate */
     uint64_t max_records; /* under one key of ours; the suite's, but for tests */
     struct pel_post_message message;
     struct pel_hs *hs;        /* a client that waits for its first ticket; else NULL */

@@ -37,7 +37,8 @@ struct pel_tls_env;
 /* What a record was. */
 enum pel_record_kind {
     PEL_RECORD_DATA,         /* `len` bytes of clear text, may be 0 */
-    PEL_RECORD_HANDLED,      /* a ticket, a KeyUpdate, a warning: nothing for the application */
+    PEL_RECORD_HANDLED,      /* a KeyUpdate, a warning: nothing for the application */
+    PEL_RECORD_MESSAGE,      /* tickets, or a part of a message: the same, but more of them are harmless */
     PEL_RECORD_CLOSE_NOTIFY, /* the peer will send no more */
 };
 

@@ -123,6 +123,7 @@ static enum pel_err become_secure(struct pel_tls *tls)
     tls->ops = ops;
     tls->record_ctx = ctx;
     tls->hs = NULL;
+    tls->num_handshake_records = 0;
     tls->deadline_us = UINT64_MAX;
     pel_sm_move(&tls->state, PEL_TLS_SECURE);
     pel_sm_move(&tls->reading, PEL_HALF_OPEN);

@@ -28,8 +28,8 @@ extern const struct pel_sm_row pel_tls_rows[PEL_TLS_STATE_NR];
 enum pel_tls_half { PEL_HALF_WAIT, PEL_HALF_OPEN, PEL_HALF_ENDED, PEL_HALF_CUT, PEL_HALF_NR };
 extern const struct pel_sm_row pel_half_rows[PEL_HALF_NR];
 
-/* A peer may send this many records in a row that bring the application nothing, and a handshake this many
- * records before it is done: a hello may come in pieces, but not forever. */
+/* A peer may send this many records in a row that bring the application nothing, and this many records of the
+ * handshake before it is done, or of messages after it in a row: they may come in pieces, but not forever. */
 #define PEL_MAX_EMPTY_RECORDS     32u
 #define PEL_MAX_HANDSHAKE_RECORDS 4096u
 
@@ -46,9 +46,9 @@ struct pel_tls {
     struct pel_counters *counters;
     struct pel_key_cache *key_cache; /* may be NULL */
     uint64_t deadline_us;
-    uint32_t num_empty; /* records in a row without progress */
-    uint32_t num_handshake_records;
-    struct pel_hs *hs; /* until the record engine takes it */
+    uint32_t num_empty;             /* records in a row without progress */
+    uint32_t num_handshake_records; /* and of messages after the handshake, in a row */
+    struct pel_hs *hs;              /* until the record engine takes it */
     const struct pel_record_ops *ops;
     void *record_ctx;
     struct pel_buffer in;    /* one record, whole or in part */

@@ -385,3 +385,46 @@ PEL_TEST(lwip_tcp, closing_the_instance_tells_the_owners)
     PEL_EXPECT_ERR(x.client.error, PEL_E_CONN_RESET);
     lab_close(&x.lab);
 }
+
+/* ---- another connection from within a callback ---- */
+
+static struct exchange *again; /* the callback's */
+static struct lab_conn again_conn;
+
+static void abort_and_connect(struct lab_conn *conn)
+{
+    pel_tcp_abort(conn->tcp);
+    conn->tcp = NULL;
+    conn->in_receive = NULL;
+    lab_conn_init(&again_conn, 0, 1, 2);
+    PEL_EXPECT_ERR(lab_connect(&again->lab.a, "10.0.0.2:80", &again_conn), PEL_OK);
+}
+
+static bool is_again_connected(void *arg)
+{
+    (void)arg;
+    return again_conn.connected;
+}
+
+/* The new connection may get the memory of the one that is being served; its SYN goes at once all the same.
+ */
+PEL_TEST(lwip_tcp, a_connection_opened_in_place_of_an_aborted_one_does_not_wait)
+{
+    struct exchange x;
+    struct lab_conn servers[2];
+    memset(&x, 0, sizeof x);
+    again = &x;
+    lab_conn_init(&x.client, 0, 1, 2);
+    lab_conn_init(&servers[0], 100, 2, 1);
+    lab_conn_init(&servers[1], 0, 2, 1);
+    x.client.in_receive = abort_and_connect;
+    PEL_REQUIRE(lab_open(&x.lab, NULL, NULL) && lab_listen(&x.lab.b, ":80", &x.listener, servers, 2));
+    PEL_REQUIRE_OK(lab_connect(&x.lab.a, "10.0.0.2:80", &x.client));
+    PEL_EXPECT(lab_run_until(&x.lab, SECOND / 100, is_again_connected, NULL));
+    if (servers[0].tcp != NULL)
+        pel_tcp_close(servers[0].tcp);
+    pel_tcp_close(again_conn.tcp);
+    if (servers[1].tcp != NULL)
+        pel_tcp_close(servers[1].tcp);
+    lab_close(&x.lab);
+}

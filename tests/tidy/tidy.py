@@ -24,7 +24,7 @@ VENDORS = {
     "netif/": "stack/lwip/",
     "arch/": "stack/lwip/",
     "pel_lwip_": "stack/lwip/",  # what lwIP itself includes: our options, and its state as a struct
-    "openssl/": "tls/boringssl/",
+    "openssl/": ("tls/boringssl/", "bench/rivals/"),  # rivals are no part of Pellucid
     "intel-ipsec-mb.h": "tls/ipsecmb/",
     "ipsec-mb.h": "tls/ipsecmb/",
     "rte_": "drivers/dpdk/",
@@ -43,6 +43,7 @@ LAYERS = {
     "stack": ["base", "policy", "tls", "drivers", "stack/lwip"],
     "apps": [],
     "bench": [],
+    "bench/tls": ["base", "tls", "bench"],  # the cipher and the handshake alone, below every public header
 }
 # stack/lwip knows drivers/port.h, the shape of a packet; and no driver.
 ONLY_FILE = {("stack/lwip", "drivers"): "drivers/port.h"}
@@ -71,7 +72,10 @@ def is_test(path):
 
 def layer_of(path):
     parts = path.split("/")
-    return "stack/lwip" if path.startswith("stack/lwip/") else parts[0]
+    for folder in ("stack/lwip", "bench/tls"):
+        if path.startswith(folder + "/"):
+            return folder
+    return parts[0]
 
 
 def code_of(line, state):
@@ -123,7 +127,8 @@ def check_include(path, number, quote, name, report):
     for prefix, folder in VENDORS.items():
         if name.startswith(prefix):
             if not path.startswith(folder):
-                report(path, number, f"<{name}> may be included below {folder} only")
+                folders = folder if isinstance(folder, str) else " and ".join(folder)
+                report(path, number, f"<{name}> may be included below {folders} only")
             return
     if quote == '"' and not os.path.exists(os.path.join(check_include.root, name)):
         report(path, number, f'"{name}" is no path from the root of the project')
@@ -253,6 +258,9 @@ SAMPLES = [
     ("stack/vendor2.c", GOOD + "#include <rte_mbuf.h>\n", "below drivers/dpdk/"),
     ("tls/upward.c", GOOD + '#include "policy/good.h"\n', 'tls may not include "policy/good.h"'),
     ("apps/inside.c", GOOD + '#include "base/good.h"\n', 'apps may not include "base/good.h"'),
+    ("bench/inside.c", GOOD + '#include "base/good.h"\n', 'bench may not include "base/good.h"'),
+    ("bench/tls/inside.c", GOOD + '#include "base/good.h"\n', None),
+    ("bench/rivals/vendor.c", GOOD + "#include <openssl/ssl.h>\n", None),
     ("stack/down.c", GOOD + '#include "policy/good.h"\n', None),
     ("stack/lwip/port.c", GOOD + '#include "drivers/port.h"\n', None),
     ("stack/lwip/driver.c", GOOD + '#include "drivers/sim/sim.h"\n', '"drivers/port.h" of drivers only'),

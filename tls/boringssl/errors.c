@@ -106,26 +106,39 @@ static void explain_cert(struct pel_hs *hs, long result, enum pel_err err, struc
                   X509_verify_cert_error_string(result), subject, issuer);
 }
 
-/* The first error of the queue that has a row, else the first one's reason. */
+/* How much one error of the queue says. */
+enum rank { SAYS_NOTHING, OF_ANOTHER_LIBRARY, OF_TLS, NAMED };
+
+static enum rank rank_of(uint32_t code, enum pel_err *ret_err)
+{
+    int reason = ERR_GET_REASON(code), lib = ERR_GET_LIB(code);
+    *ret_err = PEL_E_TLS_HANDSHAKE_FAILED;
+    if (lib != ERR_LIB_SSL && reason != ERR_R_MALLOC_FAILURE)
+        return OF_ANOTHER_LIBRARY;
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].reason == reason) {
+            *ret_err = reasons[i].err;
+            return NAMED;
+        }
+    bool apart = reason > SSL_AD_REASON_OFFSET || reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
+                 reason == SSL_R_CONNECTION_REJECTED;
+    return apart ? NAMED : OF_TLS;
+}
+
+/* The first error of the queue that has a row (or that `failure` knows), else the first of the TLS library,
+ * else the first: the library puts the cause before what it led to. */
 static enum pel_err find_reason(int *ret_reason, const char **ret_text)
 {
-    enum pel_err found = PEL_E_TLS_HANDSHAKE_FAILED;
-    bool named = false;
+    enum pel_err found = PEL_E_TLS_HANDSHAKE_FAILED, err = PEL_OK;
+    enum rank best = SAYS_NOTHING;
     for (uint32_t code = ERR_get_error(); code != 0; code = ERR_get_error()) {
-        int reason = ERR_GET_REASON(code), lib = ERR_GET_LIB(code);
-        bool ours = lib == ERR_LIB_SSL || reason == ERR_R_MALLOC_FAILURE;
-        if (named || (*ret_reason != 0 && !ours))
+        enum rank rank = rank_of(code, &err);
+        if (rank <= best)
             continue;
-        *ret_reason = lib == ERR_LIB_SSL ? reason : -1;
+        best = rank;
+        found = err;
+        *ret_reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : -1;
         *ret_text = ERR_reason_error_string(code);
-        for (size_t i = 0; ours && !named && i < sizeof reasons / sizeof reasons[0]; i++)
-            if (reasons[i].reason == reason) {
-                found = reasons[i].err;
-                named = true;
-            }
-        named =
-            named || (ours && (reason > SSL_AD_REASON_OFFSET || reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
-                               reason == SSL_R_CONNECTION_REJECTED));
     }
     return found;
 }

@@ -33,17 +33,6 @@ static void record_fini(void *ctx)
     context->hs = NULL;
 }
 
-/* A KeyUpdate's answer goes out at once when nothing waits before it, else with the next write (RFC 8446
- * section 4.6.3 asks for no more): a peer that only asks and never reads cannot make the output grow. */
-static enum pel_err answer_key_update(struct pel_hs *hs, struct pel_buffer *out, struct pel_error *reterr)
-{
-    if (out->len > 0 || SSL_version(hs->ssl) < TLS1_3_VERSION ||
-        (SSL_get_shutdown(hs->ssl) & SSL_SENT_SHUTDOWN))
-        return PEL_OK;
-    int ret = SSL_write(hs->ssl, NULL, 0);
-    return ret < 0 ? pel_hs_error(hs, ret, reterr) : PEL_OK;
-}
-
 static enum pel_err open_whole(void *ctx, const uint8_t *record, size_t record_len, uint8_t *plain,
                                size_t cap, struct pel_buffer *out, struct pel_record_opened *ret_opened,
                                struct pel_error *reterr)
@@ -62,9 +51,7 @@ static enum pel_err open_whole(void *ctx, const uint8_t *record, size_t record_l
         *ret_opened = (struct pel_record_opened){.kind = PEL_RECORD_DATA, .len = (size_t)ret};
         return PEL_OK;
     }
-    enum pel_err err = pel_hs_error(hs, ret, reterr);
-    if (err == PEL_OK)
-        err = answer_key_update(hs, out, reterr);
+    enum pel_err err = pel_hs_error(hs, ret, reterr); /* a KeyUpdate is answered with the next write */
     if (err != PEL_OK && err != PEL_E_EOF)
         return err;
     *ret_opened =

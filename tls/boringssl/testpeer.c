@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/boringssl/testpeer.h"
 
+#include <openssl/base64.h>
+#include <string.h>
+
 #include "tls/boringssl/vendor.h"
 #include "tls/own_record.h"
 #include "tls/session.h"
@@ -32,6 +35,66 @@ bool testpeer_alert(struct pel_tls *tls, unsigned char description)
 bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_t num)
 {
     return SSL_CTX_set_pel_tls13_ciphers(SSL_get_SSL_CTX(tls->hs->ssl), codes, num) == 1;
+}
+
+static int accept_any(X509_STORE_CTX *store_ctx, void *arg)
+{
+    (void)arg;
+    X509_STORE_CTX_set_error(store_ctx, X509_V_OK);
+    return 1;
+}
+
+static int refuse_any(X509_STORE_CTX *store_ctx, void *arg)
+{
+    (void)arg;
+    X509_STORE_CTX_set_error(store_ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
+void testpeer_judge_certs(struct pel_tls_env *env, bool accept)
+{
+    SSL_CTX_set_cert_verify_callback(env->ctx->ssl_ctx, accept ? accept_any : refuse_any, NULL);
+}
+
+bool testpeer_set_ticket_key(struct pel_tls_env *env, const char *text)
+{
+    uint8_t key[51];
+    size_t len = 0;
+    return EVP_DecodeBase64(key, &len, sizeof key, (const uint8_t *)text, strlen(text)) && len == 48 &&
+           SSL_CTX_set_tlsext_ticket_keys(env->ctx->ssl_ctx, key, len);
+}
+
+static struct testpeer_export *wanted;
+
+static void make_export(const SSL *ssl, struct testpeer_export *export)
+{
+    export->done = !SSL_in_init(ssl) &&
+                   SSL_export_keying_material((SSL *)ssl, export->bytes, export->len, export->label,
+                                              strlen(export->label), (const uint8_t *)export->context,
+                                              strlen(export->context), export->use_context);
+}
+
+/* The library calls this first of all when it frees an SSL. */
+static void export_last(void *ssl, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+{
+    (void)ptr, (void)ad, (void)index, (void)argl, (void)argp;
+    if (wanted != NULL && !wanted->done)
+        make_export(ssl, wanted);
+}
+
+void testpeer_export_begin(struct testpeer_export *export)
+{
+    static bool registered;
+    if (!registered)
+        registered = SSL_get_ex_new_index(0, NULL, NULL, NULL, export_last) >= 0;
+    wanted = export;
+}
+
+bool testpeer_export(struct pel_tls *tls, struct testpeer_export *export)
+{
+    if (!export->done && tls->ops != &pel_record_own)
+        make_export(hs_of(tls)->ssl, export);
+    return export->done;
 }
 
 void testpeer_thread_fini(void)

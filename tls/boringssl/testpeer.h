@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct pel_tls;
+struct pel_tls_env;
 
 /* testpeer_key_update appends a KeyUpdate (RFC 8446 section 4.6.3) to a secure session's output. */
 bool testpeer_key_update(struct pel_tls *tls, bool request);
@@ -20,6 +21,32 @@ bool testpeer_alert(struct pel_tls *tls, unsigned char description);
 /* testpeer_set_tls13_suites changes the suites of the whole environment of a session that shakes
  * hands, behind its back. */
 bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_t num);
+
+/* testpeer_judge_certs makes an environment accept, or refuse, every certificate of a peer, whatever its
+ * chain, times and names are. */
+void testpeer_judge_certs(struct pel_tls_env *env, bool accept);
+
+/* testpeer_set_ticket_key gives an environment the key of its tickets, 48 bytes in base64, so that a test can
+ * change what is in them. False when the text is none. */
+bool testpeer_set_ticket_key(struct pel_tls_env *env, const char *text);
+
+/* Keying material of a session (RFC 8446 section 7.5, RFC 5705), which is made from what only the library's
+ * object knows. */
+struct testpeer_export {
+    const char *label, *context;
+    bool use_context;
+    uint8_t *bytes;
+    size_t len;
+    bool done;
+};
+
+/* testpeer_export_begin makes the material of the next session whose handshake is done, at the moment at
+ * which our record layer lets the library's object go. `export` is borrowed until the next call; NULL ends
+ * it. One thread. */
+void testpeer_export_begin(struct testpeer_export *export);
+
+/* testpeer_export makes the material when the library's object is still there. True when it is made. */
+bool testpeer_export(struct pel_tls *tls, struct testpeer_export *export);
 
 /* testpeer_thread_fini frees what the library keeps for the calling thread's errors. */
 void testpeer_thread_fini(void);
