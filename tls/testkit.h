@@ -10,7 +10,7 @@
 #include "tls/tls.h"
 
 /* Rings under kit_ring(): "ca" and "otherca" (authorities); "server" with labels p256 (default), rsa,
- * expired, future, all for server.test and 192.0.2.1; "brief_server" with label short, which has an hour left;
+ * expired, future, all for server.test and 192.0.2.1; "brief_server" with label short (an hour left);
  * "client" with label me; "stranger" with a client certificate of the other authority; "trusting" with
  * authorities only; "empty". NULL when they cannot be made. */
 const char *kit_ring(const char *name);

@@ -56,7 +56,7 @@ static const struct row rows[] = {
     {"-implicit-handshake", UNSEEN, 0},
     {"-partial-write", UNSEEN, 0},
     {"-server-preference", UNSEEN, 0},
-    /* Nobody here keeps sessions: a client takes none, and a server gives tickets. */
+    /* A server keeps no sessions; a client's are not shown before they are resumed. */
     {"-expect-no-session", UNSEEN, 0},
     {"-expect-no-session-id", UNSEEN, 0},
     /* Not shown by a session; the runner does what is to be expected, and looks at the answer itself. */

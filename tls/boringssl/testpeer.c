@@ -37,6 +37,8 @@ bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_
     return SSL_CTX_set_pel_tls13_ciphers(SSL_get_SSL_CTX(tls->hs->ssl), codes, num) == 1;
 }
 
+static int64_t fixed_s;
+
 static int accept_any(X509_STORE_CTX *store_ctx, void *arg)
 {
     (void)arg;
@@ -54,6 +56,18 @@ static int refuse_any(X509_STORE_CTX *store_ctx, void *arg)
 void testpeer_judge_certs(struct pel_tls_env *env, bool accept)
 {
     SSL_CTX_set_cert_verify_callback(env->ctx->ssl_ctx, accept ? accept_any : refuse_any, NULL);
+}
+
+static void set_time(const SSL *ssl, struct timeval *ret_now)
+{
+    (void)ssl;
+    *ret_now = (struct timeval){.tv_sec = fixed_s};
+}
+
+void testpeer_set_time(struct pel_tls_env *env, int64_t now_s)
+{
+    fixed_s = now_s;
+    SSL_CTX_set_current_time_cb(env->ctx->ssl_ctx, set_time);
 }
 
 bool testpeer_set_ticket_key(struct pel_tls_env *env, const char *text)
@@ -92,8 +106,10 @@ void testpeer_export_begin(struct testpeer_export *export)
 
 bool testpeer_export(struct pel_tls *tls, struct testpeer_export *export)
 {
-    if (!export->done && tls->ops != &pel_record_own)
-        make_export(hs_of(tls)->ssl, export);
+    const struct pel_hs *hs =
+        tls->ops == &pel_record_own ? ((struct pel_own_record *)tls->record_ctx)->hs : hs_of(tls);
+    if (!export->done && hs != NULL)
+        make_export(hs->ssl, export);
     return export->done;
 }
 

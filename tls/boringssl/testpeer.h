@@ -26,6 +26,10 @@ bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_
  * chain, times and names are. */
 void testpeer_judge_certs(struct pel_tls_env *env, bool accept);
 
+/* testpeer_set_time stops an environment's clock, which says how old sessions are, at `now_s` seconds since
+ * 1970. One time for all environments. */
+void testpeer_set_time(struct pel_tls_env *env, int64_t now_s);
+
 /* testpeer_set_ticket_key gives an environment the key of its tickets, 48 bytes in base64, so that a test can
  * change what is in them. False when the text is none. */
 bool testpeer_set_ticket_key(struct pel_tls_env *env, const char *text);
