@@ -14,6 +14,9 @@
 /* How often connections' deadlines are looked at. They are seconds long; ten milliseconds late is in time. */
 #define DEADLINE_CHECK_US 10000
 
+/* So old may the time be that a running engine goes by: 4 to 10 us. */
+#define CLOCK_AGE_CYCLES 16384
+
 /* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port
  * can wake it. */
 /* Both directions of so many connections that are at work at once: 400 kB an engine. */
@@ -52,7 +55,8 @@ enum pel_err pel_engine_open(const struct pel_engine_config *config, struct pel_
     engine->config.ip.counters = &engine->counters;
     engine->clock = config->ip.clock;
     engine->config.ip.clock = (struct pel_clock){.now_us = loop_now_us, .wall_s = loop_wall_s, .arg = engine};
-    engine->now_us = read_clock(engine);
+    engine->now_us = engine->opened_us = read_clock(engine);
+    engine->opened_cycles = pel_cycles();
     engine->thread = pthread_self();
     engine->next_conn_id = 1;
     engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -211,12 +215,11 @@ static void check_deadlines(struct pel_engine *engine)
     }
 }
 
-bool pel_engine_step(struct pel_engine *engine)
+static bool step(struct pel_engine *engine, uint64_t cycles)
 {
-    uint64_t now_us = read_clock(engine);
-    if (engine->found_work) /* the clock is read once a loop: what costs nothing can stay on */
-        pel_count_add(&engine->busy_us, now_us - engine->now_us);
-    engine->now_us = now_us;
+    if (engine->found_work)
+        pel_count_add(&engine->busy_cycles, cycles - engine->step_cycles);
+    engine->step_cycles = cycles;
     pel_engine_refresh_generation(engine);
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
@@ -227,11 +230,28 @@ bool pel_engine_step(struct pel_engine *engine)
     return worked;
 }
 
+bool pel_engine_step(struct pel_engine *engine)
+{
+    engine->now_us = read_clock(engine);
+    return step(engine, pel_cycles());
+}
+
+/* The same, with a look at the clock only when the last one is some time ago: a few microseconds. */
+static bool step_quickly(struct pel_engine *engine)
+{
+    uint64_t cycles = pel_cycles();
+    if (cycles - engine->clock_cycles > CLOCK_AGE_CYCLES) {
+        engine->now_us = read_clock(engine);
+        engine->clock_cycles = cycles;
+    }
+    return step(engine, cycles);
+}
+
 /* Frames that the port knows of: of a wire in memory, or handed over by another engine. */
 static bool port_has_work(const struct pel_engine *engine)
 {
     struct pel_port *port = engine->config.ip.port;
-    return port->ops->next_event_us != NULL && port->ops->next_event_us(port) <= engine->now_us;
+    return port->ops->next_event_us != NULL && port->ops->next_event_us(port) <= read_clock(engine);
 }
 
 static void sleep_a_little(struct pel_engine *engine)
@@ -258,7 +278,7 @@ void pel_engine_run(struct pel_engine *engine)
     if (!pthread_equal(engine->thread, pthread_self())) /* others may read it already */
         engine->thread = pthread_self();
     while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
-        num_idle = pel_engine_step(engine) ? 0 : num_idle + 1;
+        num_idle = step_quickly(engine) ? 0 : num_idle + 1;
         if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)
             sleep_a_little(engine);
     }

@@ -89,7 +89,9 @@ struct pel_engine {
     /* written by the owner, read by others */
     struct pel_counters counters __attribute__((aligned(64)));
     uint64_t busy_loops, idle_loops;
-    uint64_t busy_us; /* from the start of each loop that found work to the start of the next */
+    uint64_t busy_cycles; /* from the start of each loop that found work to the start of the next */
+    uint64_t step_cycles, clock_cycles; /* when the loop began, when the clock was read (base/clock.h) */
+    uint64_t opened_us, opened_cycles;
 
     /* written by others */
     struct pel_task *mailbox __attribute__((aligned(64)));

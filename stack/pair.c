@@ -215,6 +215,14 @@ struct pel_engine *pel_pair_engine_at(const struct pel_pair *pair, int side, int
     return index >= 0 && index < pair->num_engines ? pair->sides[side == 1][index].engine : NULL;
 }
 
+/* By how many cycles the engine has lived for how long. */
+static uint64_t to_us(const struct pel_engine *engine, uint64_t cycles)
+{
+    uint64_t lived_cycles = pel_cycles() - engine->opened_cycles;
+    uint64_t lived_us = pel_clock_now_us(&engine->clock) - engine->opened_us;
+    return (uint64_t)((double)cycles * (double)lived_us / (double)(lived_cycles + 1));
+}
+
 static void add_usage(const struct side *of, struct pel_pair_usage *usage)
 {
     struct timespec used = {0};
@@ -222,7 +230,7 @@ static void add_usage(const struct side *of, struct pel_pair_usage *usage)
     if (pthread_getcpuclockid(of->thread, &clock) == 0)
         clock_gettime(clock, &used);
     usage->cpu_us += (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
-    usage->busy_us += __atomic_load_n(&of->engine->busy_us, __ATOMIC_RELAXED);
+    usage->busy_us += to_us(of->engine, __atomic_load_n(&of->engine->busy_cycles, __ATOMIC_RELAXED));
     usage->busy_loops += __atomic_load_n(&of->engine->busy_loops, __ATOMIC_RELAXED);
     usage->idle_loops += __atomic_load_n(&of->engine->idle_loops, __ATOMIC_RELAXED);
 }

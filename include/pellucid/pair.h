@@ -42,7 +42,7 @@ struct pel_pair_options {
 /* What the engines of a side have used so far. */
 struct pel_pair_usage {
     uint64_t cpu_us;     /* CPU time of their threads; with busy_poll their cores' whole time */
-    uint64_t busy_us;    /* time in loops that found work, measured by the clock that the loop reads anyway */
+    uint64_t busy_us;    /* time in loops that found work, by the processor's cycle counter */
     uint64_t busy_loops; /* loops that found work */
     uint64_t idle_loops;
 };
