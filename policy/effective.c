@@ -152,8 +152,10 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
     struct levels levels = {.conn = pel_stmt_child(rule, PEL_SLOT_CONN_ACTION),
                             .env = pel_stmt_child(rule, PEL_SLOT_ENV_ACTION),
                             .group = pel_stmt_child(rule, PEL_SLOT_GROUP_ACTION)};
-    struct pel_effective effective = {
-        .keyring = "", .handshake_timeout_s = 10, .client_auth = PEL_CLIENT_AUTH_REQUIRED};
+    struct pel_effective effective = {.keyring = "",
+                                      .handshake_timeout_s = 10,
+                                      .client_tickets = true,
+                                      .client_auth = PEL_CLIENT_AUTH_REQUIRED};
     levels.conn_adv = pel_stmt_child(levels.conn, PEL_SLOT_ADVANCED);
     levels.env_adv = pel_stmt_child(levels.env, PEL_SLOT_ADVANCED);
     const struct pel_param *trace = either(levels.conn, levels.env, PEL_SLOT_TRACE);
@@ -175,6 +177,9 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
         effective.application_controlled =
             number_or(either(near, far, PEL_SLOT_APPL_CONTROLLED), PEL_OFF) == PEL_ON;
         effective.handshake_timeout_s = number_or(either(near, far, PEL_SLOT_HANDSHAKE_TIMEOUT), 10);
+        effective.client_tickets =
+            number_or(pel_stmt_get(pel_stmt_child(levels.env, PEL_SLOT_GSK), PEL_SLOT_CLIENT_TICKETS),
+                      PEL_ON) == PEL_ON;
         effective.host_reference_dns = text_or_null(either(near, far, PEL_SLOT_REF_DNS));
         effective.host_reference_cn = text_or_null(either(near, far, PEL_SLOT_REF_CN));
         compile_keyring(&levels, &effective);

@@ -64,6 +64,26 @@ PEL_TEST(effective, trace_goes_up_all_three_levels)
     pel_test_drop(&parsed);
 }
 
+PEL_TEST(effective, a_clients_tickets)
+{
+    static const struct {
+        const char *env;
+        bool tickets;
+    } rows[] = {
+        {"", true},
+        {"TTLSGskAdvancedParms\n{\n}\n", true},
+        {"TTLSGskAdvancedParms\n{\nGSK_SESSION_TICKET_CLIENT_ENABLE On\n}\n", true},
+        {"TTLSGskAdvancedParms\n{\nGSK_SESSION_TICKET_CLIENT_ENABLE Off\n}\n", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct pel_effective *e = effective_of("", rows[i].env, "");
+        PEL_REQUIRE(e != NULL);
+        PEL_EXPECT_EQ(e->client_tickets, rows[i].tickets);
+        PEL_EXPECT_EQ(parsed.num_warnings, 0);
+        pel_test_drop(&parsed);
+    }
+}
+
 PEL_TEST(effective, connection_before_environment)
 {
     const struct pel_effective *e = effective_of(

@@ -249,10 +249,10 @@ PEL_TEST(errors, what_has_no_effect_yet)
            "21:1: warning: IpTimeCondition: not yet effective\n");
     EXPECT(
         "TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 0\nTTLSGskOcspParms\n{\nOcspUrl http://x/\n}\n}\n",
-        "1:1: warning: TTLSGskAdvancedParms: not yet effective\n4:1: warning: TTLSGskOcspParms: not yet "
+        "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n4:1: warning: TTLSGskOcspParms: not yet "
         "effective\n");
     EXPECT("TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 86401\n}\n",
-           "1:1: warning: TTLSGskAdvancedParms: not yet effective\n"
+           "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n"
            "3:24: error: GSK_V3_SESSION_TIMEOUT: 86401 is out of range (0 to 86400)\n");
     EXPECT("TTLSGroupAction G\n{\nTTLSEnabled On\nFIPS140 On\n}\n",
            "4:1: warning: FIPS140: not yet effective\n");

@@ -93,6 +93,7 @@ struct pel_effective {
     const char *const *server_certificate_labels;
     size_t num_server_certificate_labels;
     uint32_t handshake_timeout_s;   /* 0 to 600; 0: none */
+    bool client_tickets;            /* a client keeps tickets of TLS 1.3, to resume by */
     const char *host_reference_dns; /* NULL when not coded */
     const char *host_reference_cn;  /* NULL when not coded */
     uint32_t trace;                 /* bits 0 to 255 */

@@ -67,7 +67,7 @@ static const struct pel_row env_rows[] = {
     ONOFF("CtraceClearText", "Off", NOT_YET),
     UINT("Trace", 0, 255, "2", SLOT(TRACE)),
     BLOCK_OR_REF("TTLSEnvironmentAdvancedParms", ENV_ADV, ADVANCED, 0),
-    BLOCK_OR_REF("TTLSGskAdvancedParms", GSK_ADV, GSK, PEL_ROW_NOT_YET),
+    BLOCK_OR_REF("TTLSGskAdvancedParms", GSK_ADV, GSK, 0),
     UINT("EnvironmentUserInstance", 0, 65535, "1", NOT_YET),
 };
 

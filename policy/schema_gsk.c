@@ -18,7 +18,8 @@ static const struct pel_row gsk_adv_rows[] = {
     UINT("GSK_V3_SIDCACHE_SIZE", 0, 64000, "512", NOT_YET, .help = "sessions kept"),
     ONOFF("GSK_SYSPLEX_SIDCACHE", "Off", NOT_YET),
     ONOFF("GSK_SYSPLEX_SESSION_TICKET_CACHE", "Off", NOT_YET),
-    ONOFF("GSK_SESSION_TICKET_CLIENT_ENABLE", "On", NOT_YET),
+    ONOFF("GSK_SESSION_TICKET_CLIENT_ENABLE", "On", SLOT(CLIENT_TICKETS),
+          .help = "a client resumes TLS 1.3 sessions"),
     UINT("GSK_SESSION_TICKET_CLIENT_MAXSIZE", 0, MAX32, "8192", NOT_YET, .help = "bytes"),
     UINT("GSK_SESSION_TICKET_CLIENT_MAXCACHED", 0, MAX32, NULL, NOT_YET),
     ONOFF("GSK_SESSION_TICKET_SERVER_ENABLE", "On", NOT_YET),
@@ -32,8 +33,7 @@ static const struct pel_row gsk_adv_rows[] = {
     UINT("MaxValidRevExtLocValues", 0, MAX32, "100", NOT_YET),
     ROW("CrlSigAlgPairs", TEXT, .max = 4096, NOT_YET),
 };
-const struct pel_statement_schema pel_statement_gsk_adv =
-    STATEMENT("TTLSGskAdvancedParms", gsk_adv_rows, .not_yet = true);
+const struct pel_statement_schema pel_statement_gsk_adv = STATEMENT("TTLSGskAdvancedParms", gsk_adv_rows);
 
 static const struct pel_row gsk_ldap_rows[] = {
     ROW("GSK_LDAP_SERVER", WORD, .max = 1023, .flags = PEL_ROW_NOT_YET | PEL_ROW_REPEAT),

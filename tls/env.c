@@ -226,6 +226,7 @@ enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls
     env->client_auth = config->role == PEL_TLS_SERVER ? config->client_auth : PEL_TLS_AUTH_NONE;
     env->handshake_timeout_us = config->handshake_timeout_us;
     env->cert_expiry_s = INT64_MAX;
+    env->no_tickets = config->no_tickets;
     enum pel_err err = load(env, config, reterr);
     if (err != PEL_OK) {
         pel_tls_env_unref(env);

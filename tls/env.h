@@ -20,6 +20,7 @@ struct pel_tls_env {
     struct pel_tls_offer ours; /* what is configured, after the checks; sigalgs are BoringSSL's own */
     uint64_t handshake_timeout_us;
     int64_t cert_expiry_s;
+    bool no_tickets; /* a client's */
     struct pel_ctx *ctx;
     struct pel_ipsecmb *ipsecmb;
     struct pel_sessions *sessions; /* a client's, to resume; a server has none */

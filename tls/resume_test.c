@@ -122,6 +122,18 @@ PEL_TEST(resume, a_session_stays_with_its_name_and_its_environment)
     }
 }
 
+PEL_TEST(resume, a_client_may_keep_no_tickets)
+{
+    struct kit_pair pair;
+    struct pel_tls_config client = kit_config(PEL_TLS_CLIENT, "client", NULL);
+    struct pel_tls_config server = kit_config(PEL_TLS_SERVER, "server", NULL);
+    client.no_tickets = true;
+    PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, "server.test"));
+    PEL_EXPECT(!shake(&pair));
+    PEL_EXPECT(!shake_again(&pair, "server.test"));
+    kit_pair_fini(&pair);
+}
+
 /* Offered once: a connection that came to nothing takes its session with it. */
 PEL_TEST(resume, an_offered_session_is_gone)
 {

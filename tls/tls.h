@@ -67,7 +67,8 @@ struct pel_tls_config {
     const char *const *more_labels; /* further certificates of a server, chosen by what the client can */
     size_t num_more_labels;
     uint64_t handshake_timeout_us; /* 0: none. Client role: five times that until the peer's first byte */
-    int64_t now_s;                 /* for the check that certificates are in force */
+    bool no_tickets; /* client: it keeps none of TLS 1.3, so that each handshake is a full one */
+    int64_t now_s;   /* for the check that certificates are in force */
 };
 
 struct pel_tls_env;

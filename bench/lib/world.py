@@ -33,6 +33,11 @@ TTLSEnvironmentAction env
     Keyring %s
   }
   TTLSCipherParmsRef suites
+  TTLSGskAdvancedParmsRef full-handshakes
+}
+TTLSGskAdvancedParms full-handshakes
+{
+  GSK_SESSION_TICKET_CLIENT_ENABLE Off
 }
 TTLSCipherParms suites
 {

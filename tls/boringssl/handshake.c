@@ -169,7 +169,7 @@ static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
 
 bool pel_hs_await_ticket(struct pel_hs *hs)
 {
-    if (hs->env->role != PEL_TLS_CLIENT || SSL_version(hs->ssl) != TLS1_3_VERSION)
+    if (hs->env->role != PEL_TLS_CLIENT || hs->env->no_tickets || SSL_version(hs->ssl) != TLS1_3_VERSION)
         return false;
     hs->out_limit = 0;
     SSL_set_quiet_shutdown(hs->ssl, 1);

@@ -58,7 +58,7 @@ def ask(bench):
         "take server_busy_us, the time of its loops that found work; server_us is its core's whole time.",
         "In memory: SSL_new, handshake, tickets, one byte, SSL_free; the server's time alone, with both cores doing the same. "
         "pellucid_server_us is our TLS layer without TCP, against the same BoringSSL client.",
-        "Our own clients keep no sessions, so that resumption is measured in memory; nginx's by a client that offers one ticket again and again.",
+        "Our own client's policy keeps no tickets, so that its handshakes are full ones; resumption is measured in memory; nginx's by a client that offers one ticket again and again.",
     ]
     for kind in ("P-256", "RSA-2048", "resumed"):
         rows = [("BoringSSL in memory", f"in memory {kind}", "boringssl_server_us", "limit"),
