@@ -94,6 +94,43 @@ void pel_conn_set_deadline(struct pel_conn *conn, uint64_t deadline_us)
     }
 }
 
+static void flush_later(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
+    if (conn->flush_due)
+        return;
+    conn->flush_due = true;
+    conn->flush_prev = NULL;
+    conn->flush_next = engine->flush;
+    if (conn->flush_next != NULL)
+        conn->flush_next->flush_prev = conn;
+    engine->flush = conn;
+}
+
+static void no_flush(struct pel_conn *conn)
+{
+    if (!conn->flush_due)
+        return;
+    conn->flush_due = false;
+    if (conn->flush_prev != NULL)
+        conn->flush_prev->flush_next = conn->flush_next;
+    else
+        conn->engine->flush = conn->flush_next;
+    if (conn->flush_next != NULL)
+        conn->flush_next->flush_prev = conn->flush_prev;
+}
+
+void pel_conn_flush_all(struct pel_engine *engine)
+{
+    while (engine->flush != NULL) {
+        struct pel_conn *conn = engine->flush;
+        no_flush(conn);
+        pel_conn_enter(conn);
+        pel_conn_pump_out(conn);
+        pel_conn_leave(conn);
+    }
+}
+
 static void wipe_stash(struct pel_conn *conn)
 {
     if (conn->stash != NULL)
@@ -110,6 +147,7 @@ static void destroy(struct pel_conn *conn)
     pel_conn_fill_report(conn, report);
     report->ended = conn->error;
     pel_conn_set_deadline(conn, UINT64_MAX);
+    no_flush(conn);
     unlink_from_engine(conn);
     pel_tls_free(conn->tls);
     pel_conn_drop_waiting(conn);
@@ -228,6 +266,7 @@ void pel_conn_pump_out(struct pel_conn *conn)
 {
     size_t len = 0, taken_len = 0;
     enum pel_err err = PEL_OK;
+    no_flush(conn);
     if (conn->tls != NULL && conn->tcp != NULL) {
         const uint8_t *bytes = pel_tls_out_peek(conn->tls, &len);
         while (len > 0 && (err = pel_tcp_write(conn->tcp, bytes, len, false, &taken_len)) == PEL_OK) {
@@ -252,6 +291,8 @@ void pel_conn_go_on(struct pel_conn *conn)
     if (is_open(conn) && conn->want_write && conn->events != NULL) {
         conn->want_write = false;
         conn->events->on_writable(conn->arg, conn);
+        if (conn->flush_due)
+            pel_conn_pump_out(conn);
     }
 }
 
@@ -361,7 +402,7 @@ static enum pel_err seal_down(struct pel_conn *conn, const uint8_t *bytes, size_
 static enum pel_err write_down(struct pel_conn *conn, const uint8_t *bytes, size_t len, size_t *ret_len)
 {
     if (conn->tls == NULL)
-        return or_later(conn, pel_tcp_write(conn->tcp, bytes, len, false, ret_len));
+        return or_later(conn, pel_tcp_write(conn->tcp, bytes, len, true, ret_len));
     if (pel_tls_sealed_len(conn->tls, 1) > 0)
         return seal_down(conn, bytes, len, ret_len);
     PEL_TRY(pel_tls_write(conn->tls, bytes, len, ret_len));
@@ -388,7 +429,7 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
             break;
         total_len += taken_len;
     }
-    pel_conn_pump_out(conn);
+    flush_later(conn);
     conn->bytes_out += total_len;
     if (conn->tls == NULL)
         pel_count_stat(&conn->engine->counters, PEL_STAT_clear_bytes_out, total_len);

@@ -32,6 +32,7 @@ struct pel_conn {
     struct pel_engine *engine;
     struct pel_conn *prev, *next;             /* the engine's list */
     struct pel_conn *timed_prev, *timed_next; /* of those with a deadline */
+    struct pel_conn *flush_prev, *flush_next; /* of those with flush_due */
     struct pel_tcp *tcp;                      /* NULL when TCP has let go of it */
     struct pel_tls *tls;                      /* NULL in clear */
     const struct pel_conn_events *events;     /* NULL when it has no owner */
@@ -62,12 +63,16 @@ struct pel_conn {
     bool held;    /* the owner did not take all: show nothing until it resumes */
     bool pumping; /* showing received bytes right now: do not start again from within */
     bool want_write;
-    bool shut; /* no more from the owner */
+    bool flush_due; /* written bytes leave at the end of the event or of the loop, together */
+    bool shut;      /* no more from the owner */
     bool fin_sent, fin_received, fin_fed, eof_shown;
 };
 
 /* pel_conn_set_deadline sets when pel_conn_check_deadline is due; UINT64_MAX: never. */
 void pel_conn_set_deadline(struct pel_conn *conn, uint64_t deadline_us);
+
+/* pel_conn_flush_all has what was written to the engine's connections in this loop leave. */
+void pel_conn_flush_all(struct pel_engine *engine);
 
 /* pel_conn_check_deadline acts on what is due: TLS timers, the end of patience. May free the connection. */
 void pel_conn_check_deadline(struct pel_conn *conn);

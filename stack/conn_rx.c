@@ -290,6 +290,8 @@ static void on_connected(void *arg)
     pel_conn_enter(conn);
     conn->local = pel_tcp_local(conn->tcp);
     pel_conn_begin(conn);
+    if (conn->flush_due)
+        pel_conn_pump_out(conn);
     pel_conn_leave(conn);
 }
 

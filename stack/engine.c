@@ -224,6 +224,7 @@ static bool step(struct pel_engine *engine, uint64_t cycles)
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
     check_deadlines(engine);
+    pel_conn_flush_all(engine);
     pel_ip_poll(engine->ip);
     pel_count_add(worked ? &engine->busy_loops : &engine->idle_loops, 1);
     engine->found_work = worked;

@@ -74,6 +74,7 @@ struct pel_engine {
     struct pel_generation *generation;
     struct pel_conn *conns;  /* all, doubly linked */
     struct pel_conn *timed;  /* those with a deadline */
+    struct pel_conn *flush;  /* those with written bytes that have not left */
     struct pel_conn *cursor; /* where the walk over those goes on; moved on when that one leaves meanwhile */
     uint32_t num_conns;
     uint32_t num_waiting; /* packets that connections keep, since nobody has taken their bytes */

@@ -114,8 +114,9 @@ void pel_conn_map(struct pel_conn *conn, const struct pel_identity *identity);
 /* pel_conn_is_mapped tells whether the policy has been consulted. */
 bool pel_conn_is_mapped(const struct pel_conn *conn);
 
-/* pel_conn_write takes up to `len` bytes; `ret_len` says how many. AGAIN when none fit (on_writable follows)
- * or when the connection is not open yet (on_open follows); STATE after pel_conn_shutdown. */
+/* pel_conn_write takes up to `len` bytes; `ret_len` says how many. What is written within one callback, or
+ * one turn of the engine's loop, leaves together at its end. AGAIN when none fit (on_writable follows) or
+ * when the connection is not open yet (on_open follows); STATE after pel_conn_shutdown. */
 PEL_MUST_USE enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t len,
                                          size_t *ret_len);
 

@@ -302,6 +302,8 @@ enum pel_err pel_tcp_flush(struct pel_tcp *tcp)
     struct pel_lwip_state *before = pel_ip_enter(tcp->ip);
     if (tcp->pcb != NULL && tcp->pcb->state != TIME_WAIT) {
         err = close_open(tcp, false);
+        if (tcp->pcb->unsent != NULL && tcp->pcb->unsent_last->len > 0)
+            TCPH_SET_FLAG(tcp->pcb->unsent_last->tcphdr, TCP_PSH);
         tcp_output(tcp->pcb);
     }
     pel_ip_leave(before);
