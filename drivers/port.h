@@ -50,6 +50,7 @@ enum pel_pkt_flags {
 };
 
 #define PEL_PKT_USER_LEN 64
+#define PEL_ANY_QUEUE    UINT16_MAX
 
 struct pel_port;
 
@@ -92,8 +93,9 @@ struct pel_port_ops {
     void (*pkt_free)(struct pel_pkt *pkt);
     void (*stats)(struct pel_port *port, struct pel_port_stats *ret_stats);
     /* The next moment at which rx may have something though no event tells (a simulated wire's next
-     * delivery), in the port's clock; UINT64_MAX when unknown. May be NULL. */
-    uint64_t (*next_event_us)(struct pel_port *port);
+     * delivery) for `queue`, or for any with PEL_ANY_QUEUE; in the port's clock; UINT64_MAX when unknown. May
+     * be NULL. */
+    uint64_t (*next_event_us)(struct pel_port *port, uint16_t queue);
     void (*close)(struct pel_port *port);
 };
 

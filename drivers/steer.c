@@ -242,18 +242,20 @@ static void steer_stats(struct pel_port *port, struct pel_port_stats *ret_stats)
 }
 
 /* Work that no clock foretells is due at once. */
-static uint64_t steer_next_event_us(struct pel_port *port)
+static uint64_t steer_next_event_us(struct pel_port *port, uint16_t queue)
 {
     struct steer *steer = of(port);
     bool is_busy = false;
     for (uint16_t i = 0; i < steer->num; i++)
-        is_busy |= __atomic_load_n(&steer->queues[i].is_busy, __ATOMIC_RELAXED) != 0;
+        if (queue == PEL_ANY_QUEUE || i == queue)
+            is_busy |= __atomic_load_n(&steer->queues[i].is_busy, __ATOMIC_RELAXED) != 0;
     for (uint32_t i = 0; i < (uint32_t)steer->num * steer->num && !is_busy; i++)
-        is_busy = !is_empty(&steer->rings[i]);
+        is_busy = (queue == PEL_ANY_QUEUE || i % steer->num == queue) && !is_empty(&steer->rings[i]);
     if (is_busy)
         return 0;
-    return steer->real->ops->next_event_us != NULL ? steer->real->ops->next_event_us(steer->real)
-                                                   : UINT64_MAX;
+    return steer->real->ops->next_event_us != NULL
+               ? steer->real->ops->next_event_us(steer->real, steer->is_shared ? PEL_ANY_QUEUE : queue)
+               : UINT64_MAX;
 }
 
 static void steer_free(struct steer *steer)

@@ -251,7 +251,7 @@ PEL_TEST(steer, a_full_ring_loses_and_counts)
         send_bytes(&bench, frame, len);
     for (uint32_t i = 0; i < 1500 / 64 + 1; i++)
         PEL_EXPECT_EQ(pel_port_rx(bench.b, 0, pkts, 64), 0);
-    PEL_EXPECT_EQ(bench.b->ops->next_event_us(bench.b), 0);
+    PEL_EXPECT_EQ(bench.b->ops->next_event_us(bench.b, PEL_ANY_QUEUE), 0);
     receive_all(&bench, num, &wrong);
     pel_steer_counts(bench.b, &counts);
     bench.b->ops->stats(bench.b, &stats);

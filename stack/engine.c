@@ -252,7 +252,8 @@ static bool step_quickly(struct pel_engine *engine)
 static bool port_has_work(const struct pel_engine *engine)
 {
     struct pel_port *port = engine->config.ip.port;
-    return port->ops->next_event_us != NULL && port->ops->next_event_us(port) <= read_clock(engine);
+    return port->ops->next_event_us != NULL &&
+           port->ops->next_event_us(port, engine->config.ip.queue) <= read_clock(engine);
 }
 
 static void sleep_a_little(struct pel_engine *engine)

@@ -161,7 +161,7 @@ PEL_TEST(sim_impair, a_late_frame_comes_by_itself_when_none_follow)
     PEL_REQUIRE(test_send(w.a, 1, 60));
     w.time.now_us = 1099;
     PEL_EXPECT_EQ(test_receive(w.b), -1);
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), 1100);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), 1100);
     w.time.now_us = 1100;
     PEL_EXPECT_EQ(test_receive(w.b), 1);
     test_wire_close(&w);

@@ -138,6 +138,7 @@ struct sim_fifo {
 };
 struct sim_sorter {
     pthread_mutex_t lock; /* guards the queues */
+    uint32_t num_kept;    /* in all of them, for a look without the lock */
     uint16_t num;
     struct pel_rss rss;
     struct sim_fifo fifos[SIM_MAX_QUEUES];

@@ -79,7 +79,7 @@ PEL_TEST(sim_queues, what_is_no_ip_goes_to_the_first)
     struct pel_pkt *pkt;
     for (uint16_t queue = NUM_QUEUES - 1; queue > 0; queue--)
         PEL_EXPECT_EQ(pel_port_rx(w.b, queue, &pkt, 1), 0);
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), w.time.now_us); /* sorted, and waiting */
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), w.time.now_us); /* sorted, and waiting */
     PEL_EXPECT_EQ(test_receive(w.b), 4711);
     test_wire_close(&w);
     config.num_queues = 9;

@@ -47,12 +47,12 @@ uint16_t sim_sorter_queue(const struct sim_sorter *sorter, const uint8_t *bytes,
 }
 
 /* A frame that memory does not suffice for is lost, as on a NIC. */
-static void keep(struct sim_fifo *fifo, const struct sim_frame *frame)
+static bool keep(struct sim_fifo *fifo, const struct sim_frame *frame)
 {
     struct sim_waiting *w = malloc(sizeof *w);
     if (w == NULL) {
         free(frame->bytes);
-        return;
+        return false;
     }
     *w = (struct sim_waiting){.frame = *frame};
     if (fifo->first == NULL)
@@ -60,6 +60,7 @@ static void keep(struct sim_fifo *fifo, const struct sim_frame *frame)
     else
         fifo->last->next = w;
     fifo->last = w;
+    return true;
 }
 
 static bool take(struct sim_fifo *fifo, struct sim_frame *ret_frame)
@@ -73,18 +74,26 @@ static bool take(struct sim_fifo *fifo, struct sim_frame *ret_frame)
     return true;
 }
 
+static void count_kept(struct sim_sorter *sorter, int32_t num)
+{
+    __atomic_add_fetch(&sorter->num_kept, (uint32_t)num, __ATOMIC_RELEASE);
+}
+
 bool sim_sorter_receive(struct sim_sorter *sorter, struct sim_line *line, uint16_t queue, uint64_t now_us,
                         struct sim_frame *ret_frame)
 {
     if (sorter->num == 1)
         return sim_line_receive(line, now_us, ret_frame);
+    if (sim_sorter_is_empty(sorter) && __atomic_load_n(&line->num_waiting, __ATOMIC_ACQUIRE) == 0)
+        return false;
     pthread_mutex_lock(&sorter->lock);
     bool found = take(&sorter->fifos[queue], ret_frame);
+    count_kept(sorter, found ? -1 : 0);
     while (!found && sim_line_receive(line, now_us, ret_frame)) {
         uint16_t to = sim_sorter_queue(sorter, ret_frame->bytes, ret_frame->len);
         found = to == queue;
         if (!found)
-            keep(&sorter->fifos[to], ret_frame);
+            count_kept(sorter, keep(&sorter->fifos[to], ret_frame) ? 1 : 0);
     }
     pthread_mutex_unlock(&sorter->lock);
     return found;
@@ -92,12 +101,5 @@ bool sim_sorter_receive(struct sim_sorter *sorter, struct sim_line *line, uint16
 
 bool sim_sorter_is_empty(struct sim_sorter *sorter)
 {
-    bool is_empty = true;
-    if (sorter->num == 1)
-        return true;
-    pthread_mutex_lock(&sorter->lock);
-    for (uint16_t i = 0; i < sorter->num; i++)
-        is_empty &= sorter->fifos[i].first == NULL;
-    pthread_mutex_unlock(&sorter->lock);
-    return is_empty;
+    return __atomic_load_n(&sorter->num_kept, __ATOMIC_ACQUIRE) == 0;
 }

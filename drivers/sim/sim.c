@@ -455,12 +455,13 @@ static uint32_t num_rings(const struct sim_port *sim)
     return (uint32_t)sim->port.num_queues * sim->port.num_queues;
 }
 
-static uint64_t sim_next_event_us(struct pel_port *port)
+static uint64_t sim_next_event_us(struct pel_port *port, uint16_t queue)
 {
     struct sim_port *sim = of(port);
     bool waits = !sim_sorter_is_empty(&sim->sorter);
     for (uint32_t i = 0; sim->wire->direct && i < num_rings(sim); i++)
-        waits |= !sim_line_ring_is_empty(&sim->rings[i]);
+        if (queue == PEL_ANY_QUEUE || i % sim->port.num_queues == queue)
+            waits |= !sim_line_ring_is_empty(&sim->rings[i]);
     return waits ? pel_clock_now_us(&sim->wire->clock) : sim_line_next_us(sim->in);
 }
 

@@ -42,7 +42,7 @@ PEL_TEST(sim, direct_mode_hands_the_packet_over)
     memset(pkt->data, 7, 100);
     pkt->len = 100;
     PEL_EXPECT_EQ(pel_port_tx(w.a, 0, &pkt, 1), 1);
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), w.time.now_us);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), w.time.now_us);
     PEL_REQUIRE(pel_port_rx(w.b, 0, got, 16) == 1);
     PEL_EXPECT(got[0] == pkt && got[0]->len == 100 && got[0]->next == NULL);
     w.a->ops->stats(w.a, &stats);
@@ -50,7 +50,7 @@ PEL_TEST(sim, direct_mode_hands_the_packet_over)
     pel_pkt_free(got[0]);
     w.a->ops->stats(w.a, &stats);
     PEL_EXPECT_EQ(stats.num_pkts_in_use, 0);
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), UINT64_MAX);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), UINT64_MAX);
     test_wire_close(&w);
 }
 
@@ -90,15 +90,15 @@ PEL_TEST(sim, latency_and_bandwidth_set_the_time)
     struct pel_sim_wire_config config = {.latency_us = 500, .bandwidth_bps = 10000000};
     struct test_wire w;
     PEL_REQUIRE(test_wire_open(&w, &config));
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), UINT64_MAX);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), UINT64_MAX);
     PEL_REQUIRE(test_send(w.a, 1, 1250) && test_send(w.a, 2, 1250));
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), 1500);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), 1500);
     w.time.now_us = 1499;
     PEL_EXPECT_EQ(test_receive(w.b), -1);
     w.time.now_us = 1500;
     PEL_EXPECT_EQ(test_receive(w.b), 1);
     PEL_EXPECT_EQ(test_receive(w.b), -1);
-    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b), 2500);
+    PEL_EXPECT_EQ(w.b->ops->next_event_us(w.b, PEL_ANY_QUEUE), 2500);
     w.time.now_us = 2500;
     PEL_EXPECT_EQ(test_receive(w.b), 2);
     test_wire_close(&w);

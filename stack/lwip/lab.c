@@ -110,8 +110,9 @@ static void work(struct lab_host *host)
 
 static uint64_t next_event_us(const struct lab_host *host)
 {
-    uint64_t wire_us =
-        host->port->ops->next_event_us == NULL ? UINT64_MAX : host->port->ops->next_event_us(host->port);
+    uint64_t wire_us = host->port->ops->next_event_us == NULL
+                           ? UINT64_MAX
+                           : host->port->ops->next_event_us(host->port, PEL_ANY_QUEUE);
     uint64_t timer_us = host->ip == NULL ? UINT64_MAX : pel_ip_next_timer_us(host->ip);
     return wire_us < timer_us ? wire_us : timer_us;
 }

@@ -330,7 +330,7 @@ static void step(struct cores *cores)
         for (uint16_t e = 0; e < cores->config.num_engines; e++)
             worked |= pel_engine_step(cores->hosts[h].engines[e]);
     for (int h = 0; h < NUM_HOSTS && !worked; h++) {
-        uint64_t frame_us = cores->hosts[h].port->ops->next_event_us(cores->hosts[h].port);
+        uint64_t frame_us = cores->hosts[h].port->ops->next_event_us(cores->hosts[h].port, PEL_ANY_QUEUE);
         next_us = frame_us < next_us ? frame_us : next_us;
         for (uint16_t e = 0; e < cores->config.num_engines; e++) {
             uint64_t timer_us = pel_ip_next_timer_us(cores->hosts[h].engines[e]->ip);

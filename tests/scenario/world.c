@@ -169,7 +169,7 @@ static uint64_t next_event_us(const struct world *world)
     uint64_t next_us = UINT64_MAX;
     for (int host = 0; host < NUM_HOSTS; host++) {
         uint64_t timer_us = pel_ip_next_timer_us(world->engines[host]->ip);
-        uint64_t frame_us = world->ports[host]->ops->next_event_us(world->ports[host]);
+        uint64_t frame_us = world->ports[host]->ops->next_event_us(world->ports[host], PEL_ANY_QUEUE);
         next_us = timer_us < next_us ? timer_us : next_us;
         next_us = frame_us < next_us ? frame_us : next_us;
     }
