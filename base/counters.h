@@ -24,6 +24,7 @@
     X(tcp_opened_in, "TCP connections accepted")                                                             \
     X(tcp_opened_out, "TCP connections opened")                                                              \
     X(tcp_closed, "TCP connections ended")                                                                   \
+    X(tcp_window_probes, "probes of windows that their receivers keep shut")                                 \
     X(tcp_retransmits, "TCP segments sent again")                                                            \
     X(tcp_challenge_acks, "challenge acknowledgements sent (RFC 5961)")                                      \
     X(udp_in, "UDP datagrams received")                                                                      \

@@ -63,6 +63,11 @@ void pel_lwip_backlog_full(void)
     pel_count_err(pel_ip_current()->counters, PEL_E_BACKLOG_FULL);
 }
 
+void pel_lwip_window_probe(void)
+{
+    pel_count_stat(pel_ip_current()->counters, PEL_STAT_tcp_window_probes, 1);
+}
+
 void pel_lwip_retransmit(void)
 {
     pel_count_stat(pel_ip_current()->counters, PEL_STAT_tcp_retransmits, 1);

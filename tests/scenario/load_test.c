@@ -107,6 +107,7 @@ PEL_TEST(load, a_window_that_stays_shut_for_minutes)
         world_pass(&scene.world, 600 * SECOND_US);
         PEL_EXPECT_EQ(a->sent_len, sent_len);
         PEL_EXPECT(scene.world.num_frames[HOST_A] - frames < 400);
+        PEL_EXPECT(world_stat(&scene.world, HOST_A, PEL_STAT_tcp_window_probes) > 5);
         PEL_EXPECT(!a->closed && !b->closed && listening_again(b));
         PEL_EXPECT(world_run(&scene.world, peers_done, scene.peers, 60 * SECOND_US));
         PEL_EXPECT_EQ(b->received_len, 3000000);

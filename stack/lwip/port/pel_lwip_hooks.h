@@ -29,6 +29,10 @@ void pel_lwip_backlog_full(void);
 void pel_lwip_retransmit(void);
 #define LWIP_HOOK_RETRANSMIT() pel_lwip_retransmit()
 
+/* pel_lwip_window_probe counts a probe of a window that its receiver keeps shut. */
+void pel_lwip_window_probe(void);
+#define LWIP_HOOK_WINDOW_PROBE() pel_lwip_window_probe()
+
 /* pel_lwip_pbuf_rest returns the last `len` bytes of a segment, which begin at `offset`: shared with it or
  * copied. NULL: no memory. */
 struct pbuf;
