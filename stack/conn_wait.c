@@ -45,11 +45,11 @@ const uint8_t *pel_conn_waiting(const struct pel_conn *conn, size_t *ret_len)
 size_t pel_conn_waiting_pieces(const struct pel_conn *conn, struct pel_piece *ret_pieces, size_t max,
                                size_t wanted_len)
 {
-    size_t num = 0, len = conn->copy_len - conn->copy_at, total_len = len;
+    size_t num = 0, len = conn->copy_len - conn->copy_at;
     if (len > 0)
         ret_pieces[num++] = (struct pel_piece){conn->copy + conn->copy_at, len};
-    return num + pel_buf_pieces(conn->rx, ret_pieces + num, max - num,
-                                wanted_len > total_len ? wanted_len - total_len : 0);
+    return num +
+           pel_buf_pieces(conn->rx, ret_pieces + num, max - num, wanted_len > len ? wanted_len - len : 0);
 }
 
 void pel_conn_take(struct pel_conn *conn, size_t len)

@@ -18,6 +18,8 @@
 /* Below this a piece gets memory of its size: a large packet would hold 64 KB for it. */
 #define LARGE_MIN_LEN 8192u
 
+#define VIEWS_MAX 200
+
 /* A connection may have so much unacknowledged before its congestion window tells what the path takes. */
 #define QUEUE_MIN_LEN (128u * 1024u)
 
@@ -82,12 +84,13 @@ struct pel_pkt *pel_tx_packet_of(struct pbuf *p)
     return (struct pel_pkt *)(void *)((uintptr_t)custom - offsetof(struct pel_pkt, user));
 }
 
-/* A part of bytes that nobody writes to any more. */
+/* A part of bytes that nobody writes to any more. NULL: no memory, or there are too many parts already: lwIP
+ * counts references in 8 bits. */
 static struct pbuf *view_of(struct pbuf *p, size_t at, size_t len)
 {
     const struct pbuf_custom *custom = (struct pbuf_custom *)(void *)p;
     struct pbuf *base = custom->custom_free_function == free_view ? ((struct view *)p)->of : p;
-    struct view *view = malloc(sizeof(*view));
+    struct view *view = base->ref < VIEWS_MAX ? malloc(sizeof(*view)) : NULL;
     if (view == NULL)
         return NULL;
     view->of = base;
@@ -101,8 +104,11 @@ struct pbuf *pel_lwip_pbuf_rest(struct pbuf *p, u16_t offset, u16_t len)
     size_t at = offset;
     for (; at >= last->len && last->next != NULL; last = last->next)
         at -= last->len;
+    struct pbuf *view = NULL;
     if ((last->flags & PBUF_FLAG_IS_CUSTOM) != 0 && last->next == NULL)
-        return view_of(last, at, len);
+        view = view_of(last, at, len);
+    if (view != NULL)
+        return view;
     struct pbuf *copy = pbuf_alloc(PBUF_RAW, len, PBUF_RAM);
     if (copy != NULL)
         pbuf_copy_partial(p, copy->payload, len, offset);
