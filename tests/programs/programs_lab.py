@@ -139,13 +139,14 @@ class ProgramLab(Lab):
 
     # ---- the daemon ----
 
-    def start_stack(self, policy, more=""):
+    def start_stack(self, policy, more="", attach=""):
+        """`more` are keys of the configuration, `attach` lines below `attach:`."""
         if ON_KERNEL:
             self.add_addresses("lo", both=True)
             return None
         config = self.config("stack", policy, device="net_tap0,iface=pel0",
                              addresses=(f"{STACK}/24", f"{STACK6}/64"),
-                             more=f"attach:\n  socket: \"{self.attach}\"\n{more}")
+                             more=f"attach:\n  socket: \"{self.attach}\"\n{attach}{more}")
         self.daemon = self.start_daemon(config)
         return self.daemon
 
