@@ -75,7 +75,7 @@ def is_test(path):
 
 def layer_of(path):
     parts = path.split("/")
-    for folder in ("stack/lwip", "bench/tls"):
+    for folder in ("stack/lwip", "bench/tls", "apps/pel", "apps/preload"):
         if path.startswith(folder + "/"):
             return folder
     return parts[0]
