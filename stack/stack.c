@@ -384,12 +384,18 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
 static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
 {
     const struct pel_stack_options *options = &stack->options;
+    struct pel_config *config = &stack->config;
     if (options->config_path != NULL)
-        return pel_config_read_file(options->config_path, &stack->config, reterr);
-    if (options->config_text != NULL)
-        return pel_config_read("configuration", options->config_text, strlen(options->config_text),
-                               &stack->config, reterr);
-    return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+        PEL_TRY(pel_config_read_file(options->config_path, config, reterr));
+    else if (options->config_text != NULL)
+        PEL_TRY(pel_config_read("configuration", options->config_text, strlen(options->config_text), config,
+                                reterr));
+    else
+        return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+    if (config->attach.socket != NULL || options->attach_socket == NULL)
+        return PEL_OK;
+    config->attach.socket = strdup(options->attach_socket);
+    return config->attach.socket != NULL ? PEL_OK : pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
 }
 
 enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack,

@@ -30,6 +30,8 @@ struct pel_stack;
 struct pel_stack_options {
     const char *config_path; /* the configuration file (docs/CONFIGURATION.md); NULL with config_text */
     const char *config_text; /* or its text */
+    /* Where programs attach when the configuration has no attach.socket; NULL: nowhere. */
+    const char *attach_socket;
     /* Called on each engine's thread before its first packet; may be NULL. */
     void (*on_engine)(void *arg, struct pel_engine *engine);
     void *arg;
