@@ -60,12 +60,24 @@ struct pel_conn_report {
     char failure[256];
 };
 
+/* What else an engine looks after on its thread, beside packets and its mailbox: the programs that are
+ * attached to the daemon. */
+struct pel_engine_duty {
+    bool (*poll)(void *arg);      /* once a loop, before frames leave; returns whether there was work */
+    bool (*may_sleep)(void *arg); /* the engine wants to sleep: from now on whoever has work makes `fd`
+                                     readable; false when there is work already */
+    void (*woke)(void *arg);      /* after a sleep, and after may_sleep */
+    int fd;
+    void *arg;
+};
+
 struct pel_engine {
     /* read-mostly after start */
     struct pel_engine_config config;
     struct pel_ipstack *ip;
     pthread_t thread; /* whoever opened it or runs it now */
     int wake_fd;
+    struct pel_engine_duty duty; /* poll NULL: none */
 
     /* written by the owner every loop */
     uint64_t now_us __attribute__((aligned(64)));
@@ -127,6 +139,9 @@ void pel_engine_wake(struct pel_engine *engine);
 /* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);
+
+/* pel_engine_set_duty gives the engine a duty (NULL: none any more). Its thread only. */
+void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty);
 
 /* pel_engine_refresh_generation takes over the current policy generation, if it is another than the engine's.
  * Its thread only. */
