@@ -91,6 +91,43 @@ for i in range(6):
 print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children])
 """
 
+# Connections that change hands: by SCM_RIGHTS, as a program's standard input and output, and as an inherited number.
+HANDED = """
+import os, socket, subprocess, sys
+def connect():
+    return socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def exchange(sock, words):
+    sock.sendall(len(words).to_bytes(8, 'big') + words)
+    got = b''
+    while len(got) < len(words):
+        piece = sock.recv(65536)
+        assert piece
+        got += piece
+    assert got == words
+near, far = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    _, fds, _, _ = socket.recv_fds(far, 1, 1)
+    with socket.socket(fileno=fds[0]) as sock:
+        exchange(sock, os.urandom(60000))
+    os._exit(0)
+sock = connect()
+socket.send_fds(near, [b'x'], [sock.fileno()])
+sock.close()
+print('by SCM_RIGHTS', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+with connect() as sock:
+    sock.sendall((12).to_bytes(8, 'big'))
+    subprocess.run(['printf', 'eleven and a'], stdout=sock, check=True)
+    print('as stdout', sock.recv(12, socket.MSG_WAITALL))
+with connect() as sock:
+    sock.sendall((6).to_bytes(8, 'big') + b'heard\\n')
+    print('as stdin', subprocess.run(['head', '-n', '1'], stdin=sock, capture_output=True, check=True).stdout)
+with connect() as sock:
+    program = 'import socket, sys; sock = socket.socket(fileno=int(sys.argv[1])); sock.sendall((3).to_bytes(8, "big") + b"abc")'
+    subprocess.run([sys.executable, '-c', program, str(sock.fileno())], pass_fds=[sock.fileno()], check=True)
+    print('inherited', sock.recv(3, socket.MSG_WAITALL))
+"""
+
 NODE = """
 const http = require('http'), crypto = require('crypto');
 const agent = new http.Agent({keepAlive: true, maxSockets: 4});
@@ -269,6 +306,12 @@ def runtime_cases(clients):
         result = clients.python("forks", FORKS, KERNEL_NAME, str(PORTS["echo"]))
         expect(result.text.strip() == str([0] * 6), result.text[-1500:])
     case("python3: a child for each connection, which the parent closes", forks)
+
+    def handed():
+        result = clients.python("handed", HANDED, KERNEL_NAME, str(PORTS["echo"]))
+        expect(result.text.splitlines() == ["by SCM_RIGHTS 0", "as stdout b'eleven and a'", "as stdin b'heard\\n'",
+                                            "inherited b'abc'"], result.text[-1500:])
+    case("python3: connections that change hands, by SCM_RIGHTS, fork and exec", handed)
 
     def node():
         need("node")

@@ -83,6 +83,14 @@ def kinds_cases(lab, case):
         refused_and_allowed(lab, path, "static-shell")
     case("a script whose interpreter is static likewise", script)
 
+    def child():
+        result = lab.run_under("sh", "-c", '"$0"; echo "status $?"', lab.path("static-hello"), check=False)
+        expect("it ran" not in result.text and "status 0" not in result.text, f"a child went to the kernel:\n{result.text}")
+        expect("static-hello" in result.text, f"nobody says why:\n{result.text}")
+        result = lab.run_under("sh", "-c", '"$0"; echo "status $?"', lab.path("static-hello"), allow_kernel=True)
+        expect("it ran" in result.text and "status 0" in result.text, result.text)
+    case("a static child of a program under the stack likewise", child)
+
     def plain_script():
         path = lab.write("plain-script", "#!/bin/sh\necho it ran\n")
         os.chmod(path, 0o755)

@@ -7,15 +7,17 @@ import re
 import signal
 import time
 
-from programs_lab import (GROUP, KERNEL, KERNEL_NAME, ON_KERNEL, STACK, STACK6, STACK_NAME, expect, inbound, main, need,
+from programs_lab import (GROUP, KERNEL, ON_KERNEL, STACK, STACK6, STACK_NAME, expect, inbound, main, need,
                           outbound)
 
-PORTS = {"nginx": 8443, "own": 9443, "python": 8444, "node": 8445, "java": 8446, "haproxy": 8447, "origin": 7443,
+PORTS = {"nginx": 8443, "own": 9443, "python": 8444, "node": 8445, "java": 8446, "haproxy": 8447, "cluster": 8448, "reuse": 8449, "origin": 7443,
          "plain": 7080}
 POLICY = GROUP + "".join((
     inbound("NGINX", PORTS["nginx"], "root/web"),
     inbound("PYTHON", PORTS["python"], "root/web"),
     inbound("NODE", PORTS["node"], "root/web"),
+    inbound("CLUSTER", PORTS["cluster"], "root/web"),
+    inbound("REUSE", PORTS["reuse"], "root/web"),
     inbound("JAVA", PORTS["java"], "root/web"),
     inbound("HAPROXY", PORTS["haproxy"], "root/web"),
     outbound("TO_ORIGIN", PORTS["origin"], "root/trusting"),
@@ -31,6 +33,7 @@ http {{
   scgi_temp_path {dir}/tmp5; client_max_body_size 64m;
   server {{ listen {nginx}; listen [::]:{nginx};
             location /put/ {{ root {dir}/up; dav_methods PUT; create_full_put_path on; }} }}
+  server {{ listen {reuse} reuseport; }}
   server {{ listen {own} ssl; ssl_certificate {cert}; ssl_certificate_key {key}; }}
 }}
 """
@@ -56,7 +59,14 @@ backend secure
 
 NODE = """
 const http = require('http'), fs = require('fs');
-http.createServer((request, response) => {
+const cluster = require('cluster');
+if (process.argv[4] && cluster.isPrimary) {
+  for (let i = 0; i < Number(process.argv[4]); i++)
+    cluster.fork();
+  cluster.on('exit', () => console.log('a worker ended'));
+  process.on('SIGTERM', () => process.exit(0));
+} else http.createServer((request, response) => {
+  response.setHeader('X-Process', String(process.pid));
   if (request.method === 'POST') {
     request.pipe(response);
     return;
@@ -202,6 +212,8 @@ def nginx_cases(web):
         expect(ON_KERNEL or all(f" {KERNEL} " in line or " fd07::2 " in line for line in lines), "nginx saw another peer than the kernel")
         print(f"# workers that served: {len({line.split()[0] for line in lines})}", flush=True)
     case("nginx: 4,000 requests on 16 kept connections; it sees its peers' addresses", kept_alive)
+    case("nginx: a listener for each worker (reuseport)",
+         lambda: web.expect_all_served(lab.run(*web.ab("reuse", 400, 16), timeout=90).text, 400))
     case("nginx: its own TLS on a port that no rule is for", lambda: nginx_own_tls(web))
     case("nginx -s reload under requests: none fails", lambda: nginx_reload(web, nginx))
     case("nginx ends on SIGQUIT", lambda: lab.ended_well(nginx, signal.SIGQUIT))
@@ -225,6 +237,19 @@ def node_cases(web):
     web.common_cases("node", "NODE")
     web.post_case("node")
     web.case("node ends", lambda: lab.ended_well(server))
+
+    def cluster():
+        """The primary accepts, and hands each connection to a worker by SCM_RIGHTS."""
+        server = lab.start_under("node", script, lab.path("www"), str(PORTS["cluster"]), "2", log="cluster.log")
+        lab.wait_for("two workers", lambda: lab.log_of(server).count("serving") == 2 or server.poll() is not None, 30)
+        lab.fetch_same(web.url("cluster"))
+        web.expect_all_served(lab.run(*web.ab("cluster", 400, 16), timeout=90).text, 400)
+        seen = {lab.curl("-o", "/dev/null", "-D", "-", f"{web.url('cluster')}/hello").text.lower().split("x-process: ")[1].split()[0]
+                for _ in range(8)}
+        expect(len(seen) == 2, f"only the workers {seen} served")
+        expect("ended" not in lab.log_of(server), "a worker ended")
+        lab.ended_well(server)
+    web.case("node's cluster: two workers that get their connections from the primary", cluster)
 
 
 def java_cases(web):
@@ -257,7 +282,31 @@ def haproxy_cases(web):
         lab.expect_rule("TO_ORIGIN", direction="outbound", role="client")
     case("haproxy: TLS by policy in front and behind", secure)
     case("haproxy ends", lambda: lab.ended_well(proxy, signal.SIGTERM, (0, 143, -signal.SIGTERM)))
+    case("haproxy: a master whose new workers take the listeners over, under requests: none fails",
+         lambda: haproxy_reload(web))
     lab.stop(backend)
+
+
+def haproxy_reload(web):
+    """SIGUSR2: the master executes itself anew, and its new worker gets the listeners from the old one by SCM_RIGHTS."""
+    lab = web.lab
+    text = HAPROXY.format(kernel=KERNEL, **PORTS).replace("global\n", f"global\n  stats socket {lab.path('haproxy.sock')} "
+                                                          "level admin expose-fd listeners\n  hard-stop-after 5s\n")
+    proxy = lab.start_under("haproxy", "-W", "-db", "-f", lab.write("master.cfg", text), log="haproxy-master.log")
+    lab.wait_served(PORTS["haproxy"], proxy)
+    load = lab.start(*web.ab("haproxy", 1500, 8), log="ab-haproxy.log")
+    num_reloads = 0
+    while load.poll() is None and num_reloads < 5:
+        old = set(workers_of(proxy.pid))
+        proxy.send_signal(signal.SIGUSR2)
+        num_reloads += 1
+        lab.wait_for("a new worker", lambda old=old: set(workers_of(proxy.pid)) - old, 20)
+        time.sleep(0.3)
+    lab.ends(load, 60)
+    web.expect_all_served(lab.log_of(load), 1500)
+    print(f"# {num_reloads} reloads", flush=True)
+    lab.fetch_same(web.url("haproxy"))
+    lab.ended_well(proxy, signal.SIGTERM, (0, 143, -signal.SIGTERM))
 
 
 def cases(lab, case):
