@@ -2,6 +2,7 @@
 #include "stack/stack.h"
 
 #include <errno.h>
+#include <pellucid/policy.h>
 #include <pellucid/version.h>
 #include <pwd.h>
 #include <signal.h>
@@ -444,6 +445,36 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
     }
     *ret_stack = stack;
     return PEL_OK;
+}
+
+static void log_message(void *arg, const struct pel_policy_message *message)
+{
+    pel_stack_log(arg, "%s:%u:%u: %s: %s", message->file, message->line, message->column,
+                  message->is_error ? "error" : "warning", message->text);
+}
+
+enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr)
+{
+    struct pel_stack stack = {.options = *options};
+    pthread_mutex_init(&stack.log_lock, NULL);
+    enum pel_err err = read_config(&stack, reterr);
+    if (err == PEL_OK && stack.config.policy.num_files > 0)
+        err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
+                               0, log_message, &stack, NULL, reterr);
+    pel_config_free(&stack.config);
+    pthread_mutex_destroy(&stack.log_lock);
+    return err;
+}
+
+const char *pel_stack_control_path(const struct pel_stack *stack)
+{
+    return pel_control_server_path(stack->control);
+}
+
+const char *pel_stack_attach_path(const struct pel_stack *stack)
+{
+    const char *path = stack->config.attach.socket;
+    return path != NULL && path[0] != '\0' ? path : NULL;
 }
 
 static void drain_engine(struct pel_engine *engine, void *arg)
