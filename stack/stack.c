@@ -368,6 +368,27 @@ static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *ret
     return err == PEL_OK ? err : pel_error_set(reterr, err, "sockets: %s", pel_err_text(err));
 }
 
+static void log_line(void *arg, const char *line)
+{
+    pel_stack_log(arg, "%s", line);
+}
+
+static enum pel_err start_serve(struct pel_stack *stack, struct pel_error *reterr)
+{
+    struct pel_engine *engines[PEL_STACK_ENGINES_MAX];
+    const char *path = stack->config.attach.socket;
+    if (path == NULL || path[0] == '\0')
+        return PEL_OK;
+    for (size_t i = 0; i < stack->num_engines; i++)
+        engines[i] = stack->engines[i].engine;
+    const struct pel_serve_config config = {.config = &stack->config,
+                                            .engines = engines,
+                                            .num_engines = stack->num_engines,
+                                            .log = log_line,
+                                            .arg = stack};
+    return pel_serve_start(&config, &stack->serve, reterr);
+}
+
 static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reterr)
 {
     PEL_TRY(start_port(stack, reterr));
@@ -382,6 +403,7 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
         PEL_TRY(start_engine(stack, i, reterr));
     wait_for_dhcp(stack);
     PEL_TRY(start_sockets(stack, reterr));
+    PEL_TRY(start_serve(stack, reterr));
     return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
                                     &stack->control, reterr);
 }
@@ -511,6 +533,7 @@ void pel_stack_stop(struct pel_stack *stack)
     if (stack == NULL)
         return;
     pel_control_server_stop(stack->control);
+    pel_serve_stop(stack->serve);
     if (stack->sockets_started)
         pel_sockets_stop();
     stop_engines(stack);
