@@ -408,6 +408,19 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
                                     &stack->control, reterr);
 }
 
+/* Another value of the configuration, if there is one. */
+static enum pel_err replace(const char *value, char **text, struct pel_error *reterr)
+{
+    if (value == NULL)
+        return PEL_OK;
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    free(*text);
+    *text = copy;
+    return PEL_OK;
+}
+
 static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
 {
     const struct pel_stack_options *options = &stack->options;
@@ -419,10 +432,16 @@ static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reter
                                 reterr));
     else
         return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
-    if (config->attach.socket != NULL || options->attach_socket == NULL)
-        return PEL_OK;
-    config->attach.socket = strdup(options->attach_socket);
-    return config->attach.socket != NULL ? PEL_OK : pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    if (config->attach.socket == NULL)
+        PEL_TRY(replace(options->attach_socket, &config->attach.socket, reterr));
+    if (options->instead_policy != NULL) {
+        while (config->policy.num_files > 1)
+            free(config->policy.files[--config->policy.num_files]);
+        PEL_TRY(replace(options->instead_policy, &config->policy.files[0], reterr));
+        config->policy.num_files = 1;
+    }
+    PEL_TRY(replace(options->instead_attach, &config->attach.socket, reterr));
+    return replace(options->instead_control, &config->control.socket, reterr);
 }
 
 enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack,

@@ -25,6 +25,9 @@
 #include "base/counters.h"
 #include "stack/config.h"
 
+/* The thread's name: what restricts the daemon leaves it the look at other processes. */
+#define PEL_SERVE_THREAD "pel-serve"
+
 struct pel_serve;
 
 struct pel_serve_config {

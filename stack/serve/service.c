@@ -190,6 +190,7 @@ static void *run(void *arg)
 {
     struct pel_serve *serve = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
+    pthread_setname_np(pthread_self(), PEL_SERVE_THREAD);
     while (!__atomic_load_n(&serve->is_stopping, __ATOMIC_ACQUIRE)) {
         bool has_silent = serve->num_silent > 0;
         int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, has_silent ? SWEEP_MS : -1);
@@ -227,6 +228,7 @@ static enum pel_err start_thread(struct pel_serve *serve, struct pel_error *rete
 {
     sigset_t all, old;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* by which a sandbox speaks to the very thread */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int error = pthread_create(&serve->thread, NULL, run, serve);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
