@@ -325,7 +325,8 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
         usleep(200);
     }
     memcpy(program.header, &header, sizeof header);
-    PEL_EXPECT(num_errs(PEL_E_RING_CORRUPT) > 0);
+    /* Its connections are reset: for indices that cannot be, or since the noise asked for it. */
+    PEL_EXPECT(num_errs(PEL_E_RING_CORRUPT) > 0 || num_conns() == 0);
     test_socket_close(&ends.listener);
     PEL_EXPECT(report().num_sockets >= 2);
     struct pel_segment_header *mine = other.header;
