@@ -130,7 +130,8 @@ static void change_here(struct members_args *args)
     struct pel_serve_port *port = args->port;
     size_t num = 0;
     if (args->room != NULL) {
-        memcpy(args->room, port->members, port->num_members * sizeof args->room[0]);
+        for (size_t i = 0; i < port->num_members; i++)
+            args->room[i] = port->members[i];
         args->room[port->num_members++] = args->listener;
         port->members = args->room;
         return;

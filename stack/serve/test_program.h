@@ -18,6 +18,8 @@ struct test_program {
     int bells[PEL_SEGMENT_ENGINES_MAX];
     int wake_fd;
     struct pel_ipc_reply reply; /* the last */
+    int kept[256];              /* descriptors that a test keeps for a while */
+    size_t num_kept;
 };
 
 struct test_socket {
