@@ -29,10 +29,19 @@
 #define DEFAULT_ATTACH "/run/pellucid/attach.sock"
 #define LINE_LEN       1200
 
-enum { KEY_CONFIG = 256, KEY_CHECK, KEY_NO_SANDBOX, KEY_FOREGROUND, KEY_WITH_PARENT };
+enum {
+    KEY_CONFIG = 256,
+    KEY_CHECK,
+    KEY_NO_SANDBOX,
+    KEY_FOREGROUND,
+    KEY_WITH_PARENT,
+    KEY_POLICY,
+    KEY_ATTACH,
+    KEY_CONTROL
+};
 
 struct daemon {
-    const char *config_path;
+    const char *config_path, *policy, *attach, *control;
     bool check, no_sandbox, with_parent;
     sigset_t signals;
     struct pel_stack *stack;
@@ -89,6 +98,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct daemon *daemon = state->input;
     switch (key) {
     case KEY_CONFIG: daemon->config_path = arg; return 0;
+    case KEY_POLICY: daemon->policy = arg; return 0;
+    case KEY_ATTACH: daemon->attach = arg; return 0;
+    case KEY_CONTROL: daemon->control = arg; return 0;
     case KEY_CHECK: daemon->check = true; return 0;
     case KEY_NO_SANDBOX: daemon->no_sandbox = true; return 0;
     case KEY_WITH_PARENT: daemon->with_parent = true; return 0;
@@ -102,6 +114,9 @@ static void parse(int argc, char **argv, struct daemon *daemon)
 {
     static const struct argp_option options[] = {
         {"config", KEY_CONFIG, "FILE", 0, "The configuration (" DEFAULT_CONFIG ")", 0},
+        {"policy", KEY_POLICY, "FILE", 0, "Instead of the configuration's policy.files", 0},
+        {"attach", KEY_ATTACH, "PATH", 0, "Instead of its attach.socket (" DEFAULT_ATTACH ")", 0},
+        {"control", KEY_CONTROL, "PATH", 0, "Instead of its control.socket", 0},
         {"check", KEY_CHECK, NULL, 0, "Only say whether configuration and policy are right", 0},
         {"no-sandbox", KEY_NO_SANDBOX, NULL, 0, "Keep all rights, to debug", 0},
         {"foreground", KEY_FOREGROUND, NULL, 0, "It never does anything else", 0},
@@ -198,6 +213,9 @@ static bool start(struct daemon *daemon)
 {
     const struct pel_stack_options options = {.config_path = daemon->config_path,
                                               .attach_socket = DEFAULT_ATTACH,
+                                              .instead_policy = daemon->policy,
+                                              .instead_attach = daemon->attach,
+                                              .instead_control = daemon->control,
                                               .on_engine = on_engine,
                                               .arg = daemon,
                                               .log = log_line};
@@ -271,7 +289,8 @@ int verb_stack(int argc, char **argv)
     if (!has_config(&daemon))
         return 1;
     if (daemon.check) {
-        const struct pel_stack_options options = {.config_path = daemon.config_path, .log = log_line};
+        const struct pel_stack_options options = {
+            .config_path = daemon.config_path, .instead_policy = daemon.policy, .log = log_line};
         struct pel_error error;
         if (pel_stack_check(&options, &error) != PEL_OK) {
             say("%s", error.text);

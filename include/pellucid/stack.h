@@ -33,6 +33,9 @@ struct pel_stack_options {
     const char *config_text; /* or its text */
     /* Where programs attach when the configuration has no attach.socket; NULL: nowhere. */
     const char *attach_socket;
+    /* What is used instead of the configuration's policy.files, attach.socket and control.socket; NULL: that.
+     */
+    const char *instead_policy, *instead_attach, *instead_control;
     /* Called on each engine's thread before its first packet; may be NULL. */
     void (*on_engine)(void *arg, struct pel_engine *engine);
     void *arg;
