@@ -20,6 +20,9 @@
 /* How long start waits for addresses that come from the network. */
 #define ADDRESS_WAIT_MS 10000
 
+/* How often a stack that drains looks whether its last connection has ended. */
+#define DRAIN_LOOK_US 10000
+
 /* Packets of 64 KB, where the port cuts segments: 16 MB. Without one, bytes to send take memory of their
  * size. */
 #define LARGE_PACKETS 256
@@ -174,8 +177,9 @@ static void *run_engine(void *arg)
     struct pel_stack_engine *slot = arg;
     const struct pel_stack_options *options = &slot->stack->options;
     sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are the application's business, on its own threads */
+    sigfillset(&all);        /* signals are the application's business, on its own threads */
+    sigdelset(&all, SIGSYS); /* but this one, by which a sandbox speaks to the very thread */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     struct pel_engine *engine = NULL;
     bind_thread(slot);
     slot->error.code = pel_engine_open(&slot->config, &engine, &slot->error);
@@ -384,12 +388,18 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
 static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
 {
     const struct pel_stack_options *options = &stack->options;
+    struct pel_config *config = &stack->config;
     if (options->config_path != NULL)
-        return pel_config_read_file(options->config_path, &stack->config, reterr);
-    if (options->config_text != NULL)
-        return pel_config_read("configuration", options->config_text, strlen(options->config_text),
-                               &stack->config, reterr);
-    return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+        PEL_TRY(pel_config_read_file(options->config_path, config, reterr));
+    else if (options->config_text != NULL)
+        PEL_TRY(pel_config_read("configuration", options->config_text, strlen(options->config_text), config,
+                                reterr));
+    else
+        return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+    if (config->attach.socket != NULL || options->attach_socket == NULL)
+        return PEL_OK;
+    config->attach.socket = strdup(options->attach_socket);
+    return config->attach.socket != NULL ? PEL_OK : pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
 }
 
 enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack,
@@ -412,6 +422,38 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
     }
     *ret_stack = stack;
     return PEL_OK;
+}
+
+static void drain_engine(struct pel_engine *engine, void *arg)
+{
+    (void)arg;
+    pel_engine_drain(engine);
+}
+
+static void add_conns(struct pel_engine *engine, void *arg)
+{
+    *(uint32_t *)arg += engine->num_conns;
+}
+
+uint32_t pel_stack_drain(struct pel_stack *stack, uint32_t timeout_ms, bool (*poll)(void *arg), void *arg)
+{
+    const struct pel_clock clock = pel_clock_real();
+    uint64_t end_us = pel_clock_now_us(&clock) + (uint64_t)timeout_ms * 1000;
+    for (size_t i = 0; i < stack->num_engines; i++)
+        pel_engine_call(stack->engines[i].engine, drain_engine, NULL);
+    for (;;) {
+        uint32_t num_left = 0;
+        for (size_t i = 0; i < stack->num_engines; i++)
+            pel_engine_call(stack->engines[i].engine, add_conns, &num_left);
+        if (num_left == 0 || pel_clock_now_us(&clock) >= end_us || (poll != NULL && poll(arg)))
+            return num_left;
+        usleep(DRAIN_LOOK_US);
+    }
+}
+
+uint32_t pel_stack_drain_ms(const struct pel_stack *stack)
+{
+    return stack->config.stop.drain_s * 1000;
 }
 
 void pel_stack_stop(struct pel_stack *stack)

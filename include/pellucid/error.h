@@ -43,6 +43,7 @@ enum pel_err_category {
     X(IO, CONFIG, "an operating-system call failed")                                                         \
     X(NOT_FOUND, CONFIG, "no such object")                                                                   \
     X(EXISTS, CONFIG, "the object exists already")                                                           \
+    X(NOT_ALLOWED, POLICY, "the user may not do that")                                                       \
     /* drivers and frames */                                                                                 \
     X(PORT_OPEN, CONFIG, "a port cannot be opened")                                                          \
     X(PORT_START, CONFIG, "the packet layer cannot be started")                                              \
@@ -69,6 +70,7 @@ enum pel_err_category {
     X(CONN_RESET, PEER, "the peer reset the connection")                                                     \
     X(CONN_ABORTED, PEER, "the connection was aborted")                                                      \
     X(CONN_TIMEOUT, PEER, "the peer did not answer in time")                                                 \
+    X(STOPPING, LIMIT, "the stack is stopping: it takes no new connection")                                  \
     /* policy and mapping */                                                                                 \
     X(POLICY_SYNTAX, CONFIG, "the policy has errors; the old one stays in force")                            \
     X(START_GATE, POLICY, "no policy is loaded yet: the start gate is closed")                               \
