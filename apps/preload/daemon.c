@@ -212,9 +212,7 @@ static int join_locked(const struct pel_app *app)
     struct pel_ipc_request request = {.op = PEL_IPC_JOIN, .app = app->header.app};
     struct pel_ipc_reply reply;
     memcpy(request.token, app->header.token, sizeof request.token);
-    int error = exchange_locked(&request, &reply, NULL, 0, NULL);
-    if (error == 0)
-        return error;
+    return exchange_locked(&request, &reply, NULL, 0, NULL);
 }
 
 static bool is_gone(const struct pel_app *app)

@@ -35,6 +35,13 @@ void pel_file_ask(struct pel_file *file, uint32_t asked)
     pel_file_kick(file);
 }
 
+/* Who asks for room is woken when there is some: at once, nearly always. */
+void pel_wake_watchers(struct pel_file *file)
+{
+    __atomic_exchange_n(&file->slot->wants_room, 1, __ATOMIC_SEQ_CST);
+    pel_file_kick(file);
+}
+
 void pel_file_idle(struct pel_file *file)
 {
     static __thread unsigned num_idle __attribute__((tls_model("initial-exec")));

@@ -37,6 +37,9 @@ static inline void pel_file_map(struct pel_file *file)
         pel_file_ask(file, PEL_SLOT_ASK_MAP);
 }
 
+/* pel_wake_watchers has the daemon wake all who wait on the socket, in this process and in others. */
+void pel_wake_watchers(struct pel_file *file);
+
 /* pel_file_take_error returns why the connection is gone, as an errno, once in its life; 0 otherwise. */
 int pel_file_take_error(struct pel_file *file);
 
@@ -78,8 +81,8 @@ uint32_t pel_dgram_events(struct pel_file *file, uint32_t wanted);
 /* pel_dgram_take_error returns the pending error of an earlier datagram, once. */
 int pel_dgram_take_error(struct pel_file *file);
 
-/* pel_wait_no_longer waits as pel_wait_for for the socket's own timeout; 0 or a negative errno, -EAGAIN when
- * the time has passed. `ret_deadline_us` is 0 at the first wait of a call and kept by the caller. */
+/* pel_wait_until waits as pel_wait_for for the socket's own timeout (0: for ever); 0 or a negative errno,
+ * -EAGAIN when the time has passed. `ret_deadline_us` is 0 at the first wait of a call and kept by it. */
 int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, int64_t *ret_deadline_us);
 
 #endif
