@@ -144,7 +144,7 @@ enum pel_err pel_control_server_start(const char *path_or_dir, const char *progr
     if (err == PEL_OK)
         err = pel_control_path_choose(path_or_dir, program_name, server->path, reterr);
     if (err == PEL_OK)
-        err = pel_control_path_listen(server->path, &server->listen_fd, reterr);
+        err = pel_control_path_listen(server->path, SOCK_STREAM, 0600, &server->listen_fd, reterr);
     if (err == PEL_OK)
         err = start_thread(server, handler, arg, reterr);
     if (err != PEL_OK) {

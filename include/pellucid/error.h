@@ -114,7 +114,11 @@ enum pel_err_category {
     /* configuration and control */                                                                          \
     X(CONFIG_SYNTAX, CONFIG, "the configuration file has errors")                                            \
     X(CONTROL_SYNTAX, CALLER, "a control request is malformed")                                              \
-    X(CONTROL_UNREACHABLE, CONFIG, "no process answers on the control socket")
+    X(CONTROL_UNREACHABLE, CONFIG, "no process answers on the control socket")                               \
+    /* programs that are attached */                                                                         \
+    X(QUOTA, LIMIT, "a program or a user has as many sockets as it may")                                     \
+    X(RING_CORRUPT, CALLER, "a program wrote what cannot be into its shared memory; its socket was reset")   \
+    X(PROGRAM_GONE, CALLER, "a program ended without closing the connection; it was reset")
 
 enum pel_err {
 #define PEL_ERR_ENUM(name, category, sentence) PEL_E_##name,

@@ -33,6 +33,9 @@ struct pel_stack_options {
     const char *config_text; /* or its text */
     /* Where programs attach when the configuration has no attach.socket; NULL: nowhere. */
     const char *attach_socket;
+    /* What is used instead of the configuration's policy.files, attach.socket and control.socket; NULL: that.
+     */
+    const char *instead_policy, *instead_attach, *instead_control;
     /* Called on each engine's thread before its first packet; may be NULL. */
     void (*on_engine)(void *arg, struct pel_engine *engine);
     void *arg;
@@ -47,6 +50,16 @@ struct pel_stack_options {
  * with text: CONFIG_SYNTAX, PORT_START, PORT_OPEN, IO, NO_MEMORY, STATE. Any thread. */
 PEL_MUST_USE enum pel_err pel_stack_start(const struct pel_stack_options *options,
                                           struct pel_stack **ret_stack, struct pel_error *reterr);
+
+/* pel_stack_check reads the configuration and checks the policy files that it names, without starting
+ * anything; every message goes to `log`. Errors, with text: CONFIG_SYNTAX, POLICY_SYNTAX, IO, NOT_FOUND,
+ * NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr);
+
+/* pel_stack_control_path and pel_stack_attach_path return where the stack answers `pel`, and where programs
+ * attach (NULL: nowhere). The strings live as long as the stack. Any thread. */
+const char *pel_stack_control_path(const struct pel_stack *stack);
+const char *pel_stack_attach_path(const struct pel_stack *stack);
 
 /* pel_stack_drain closes every listener, refuses new connections from now on, and waits until the last
  * connection has ended or `timeout_ms` have passed; returns how many are left. pel_stack_stop follows. `poll`

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Listening sockets. Those that share a port (SO_REUSEPORT) share one listener of each engine, and take new
- * connections in turn. An engine makes the socket and leaves a note; the service gives it a slot and a channel
- * and sends it through the listener's channel, where whoever accepts first gets it.
+ * connections in turn. An engine makes the socket and leaves a note; the service gives it a slot and a
+ * channel and sends it through the listener's channel, where whoever accepts first gets it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct port_engine {
 };
 
 struct pel_serve_port {
-    uint32_t refs; /* S */
+    uint32_t refs;               /* S */
     struct pel_served **members; /* E of every engine reads; changed while all are held (change_members) */
     size_t num_members;
     struct pel_endpoint local;
@@ -40,7 +40,8 @@ static uint32_t num_unaccepted(const struct pel_served *listener, uint32_t backl
     uint32_t num_sent = __atomic_load_n(&listener->num_sent, __ATOMIC_ACQUIRE);
     uint32_t num = num_sent - __atomic_load_n(&listener->slot->rx_tail, __ATOMIC_ACQUIRE);
     int unread_len = 0;
-    if (num > num_sent || (num >= backlog && ioctl(listener->channel, SIOCOUTQ, &unread_len) == 0 && unread_len == 0))
+    if (num > num_sent ||
+        (num >= backlog && ioctl(listener->channel, SIOCOUTQ, &unread_len) == 0 && unread_len == 0))
         return 0;
     return num;
 }
@@ -80,7 +81,7 @@ static enum pel_err on_accept(void *arg, struct pel_conn *conn)
     pel_conn_local(conn, listener->family, &local);
     if (pel_endpoint_from_sockaddr((struct sockaddr *)&remote, sizeof remote, &served->peer) != PEL_OK ||
         pel_endpoint_from_sockaddr((struct sockaddr *)&local, sizeof local, &served->name.local) != PEL_OK) {
-        free(served);
+        pel_served_discard(served);
         return PEL_E_ARG;
     }
     __atomic_fetch_add(&listener->num_pending, 1, __ATOMIC_ACQ_REL);
@@ -102,8 +103,8 @@ static void open_here(struct pel_engine *engine, void *arg)
     struct sockaddr_storage address;
     bool is_v4 = local->ip.version == 4;
     socklen_t len = pel_endpoint_to_sockaddr(local, is_v4 ? AF_INET : AF_INET6, &address);
-    args->err = pel_engine_listen(engine, (struct sockaddr *)&address, len, args->backlog, on_accept, args->here,
-                                  &args->here->listener);
+    args->err = pel_engine_listen(engine, (struct sockaddr *)&address, len, args->backlog, on_accept,
+                                  args->here, &args->here->listener);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)
@@ -129,7 +130,8 @@ static void change_here(struct members_args *args)
     struct pel_serve_port *port = args->port;
     size_t num = 0;
     if (args->room != NULL) {
-        memcpy(args->room, port->members, port->num_members * sizeof args->room[0]);
+        for (size_t i = 0; i < port->num_members; i++)
+            args->room[i] = port->members[i];
         args->room[port->num_members++] = args->listener;
         port->members = args->room;
         return;

@@ -36,13 +36,15 @@ static bool make_segment(struct pel_serve_app *app)
     if (app->memfd < 0 || ftruncate(app->memfd, (off_t)app->header.len) != 0 ||
         fcntl(app->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return false;
-    void *base = mmap(NULL, app->header.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, app->memfd, 0);
+    void *base =
+        mmap(NULL, app->header.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, app->memfd, 0);
     if (base == MAP_FAILED)
         return false;
     app->base = base;
     *(struct pel_segment_header *)base = app->header;
     return getrandom(app->header.token, sizeof app->header.token, 0) == (ssize_t)sizeof app->header.token &&
-           memcpy(((struct pel_segment_header *)base)->token, app->header.token, sizeof app->header.token) != NULL;
+           memcpy(((struct pel_segment_header *)base)->token, app->header.token, sizeof app->header.token) !=
+               NULL;
 }
 
 static bool make_bells(struct pel_serve_app *app)
@@ -104,7 +106,8 @@ static struct pel_serve_app *alloc_app(struct pel_serve *serve)
     return NULL;
 }
 
-enum pel_err pel_serve_app_new(struct pel_serve *serve, struct pel_serve_user *user, struct pel_serve_app **ret_app)
+enum pel_err pel_serve_app_new(struct pel_serve *serve, struct pel_serve_user *user,
+                               struct pel_serve_app **ret_app)
 {
     struct pel_serve_app *app = alloc_app(serve);
     if (app == NULL)
@@ -151,7 +154,14 @@ struct pel_served *pel_served_new(struct pel_serve_app *app, enum pel_served_kin
     pel_list_init(&served->waiting);
     pel_list_init(&served->waiting_accepts);
     pel_list_init(&served->name.link);
+    __atomic_fetch_add(&app->serve->num_served, 1, __ATOMIC_RELAXED);
     return served;
+}
+
+void pel_served_discard(struct pel_served *served)
+{
+    __atomic_fetch_sub(&served->app->serve->num_served, 1, __ATOMIC_RELAXED);
+    free(served);
 }
 
 static enum pel_err take_slot(struct pel_serve_app *app, uint32_t *ret_number)
@@ -239,7 +249,7 @@ void pel_served_free(struct pel_served *served)
         app->user->num_sockets--;
         __atomic_fetch_sub(&app->serve->report.num_sockets, 1, __ATOMIC_RELAXED);
     }
-    free(served);
+    pel_served_discard(served);
     pel_serve_app_unref(app);
 }
 

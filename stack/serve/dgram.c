@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program's UDP socket: bound on every engine; what any of them receives goes into the receive ring, one record
- * a datagram, and what finds no room is dropped and counted. The home sends what stands in the send ring. What it
- * hears against a datagram (no route) is the socket's pending error.
+ * A program's UDP socket: bound on every engine; what any of them receives goes into the receive ring, one
+ * record a datagram, and what finds no room is dropped and counted. The home sends what stands in the send
+ * ring. What it hears against a datagram (no route) is the socket's pending error.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,8 @@ static bool put(struct pel_served *served, const struct pel_endpoint *from, cons
     return true;
 }
 
-static void on_datagram(void *arg, const struct sockaddr *from, socklen_t from_len, const uint8_t *bytes, size_t len)
+static void on_datagram(void *arg, const struct sockaddr *from, socklen_t from_len, const uint8_t *bytes,
+                        size_t len)
 {
     struct dgram_port *port = arg;
     struct pel_served *served = port->served;
@@ -87,8 +88,10 @@ static enum pel_err send_record(struct pel_served *served, const struct pel_data
             return PEL_E_ARG;
         pel_endpoint_to_sockaddr(&peer, served->family, &to);
     }
-    pel_ring_copy_out(&served->tx, served->tx_tail + (uint32_t)sizeof *header, here->scratch, header->payload_len);
-    return pel_udp_socket_send(port->socket, (struct sockaddr *)&to, sizeof to, here->scratch, header->payload_len);
+    pel_ring_copy_out(&served->tx, served->tx_tail + (uint32_t)sizeof *header, here->scratch,
+                      header->payload_len);
+    return pel_udp_socket_send(port->socket, (struct sockaddr *)&to, sizeof to, here->scratch,
+                               header->payload_len);
 }
 
 static void take_error(struct pel_served *served, enum pel_err err)
@@ -161,7 +164,8 @@ enum pel_err pel_served_dgram_open(struct pel_served *served)
     pthread_spin_init(&dgram->rx_lock, PTHREAD_PROCESS_PRIVATE);
     served->dgram = dgram;
     struct sockaddr_storage address;
-    bool is_v4 = served->name.local.ip.version == 4 || (served->name.local.ip.version == 0 && served->family == AF_INET);
+    bool is_v4 = served->name.local.ip.version == 4 ||
+                 (served->name.local.ip.version == 0 && served->family == AF_INET);
     socklen_t len = pel_endpoint_to_sockaddr(&served->name.local, is_v4 ? AF_INET : AF_INET6, &address);
     struct open_args args = {.address = &address, .address_len = len};
     for (size_t i = 0; i < serve->num_engines && args.err == PEL_OK; i++) {

@@ -240,7 +240,8 @@ void pel_served_note(struct pel_served *served, uint32_t bits)
     struct pel_served *first = __atomic_load_n(&serve->notes, __ATOMIC_RELAXED);
     do {
         served->next_note = first;
-    } while (!__atomic_compare_exchange_n(&serve->notes, &first, served, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&serve->notes, &first, served, true, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
     if (first == NULL && write(serve->note_fd, &one, sizeof one) < 0 && errno != EAGAIN)
         abort(); /* an eventfd of our own */
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which local addresses and ports programs have bound, by the rules of socket(7): SO_REUSEADDR lets sockets share
- * a port as long as none of them listens, SO_REUSEPORT lets those of one user share it always.
+ * Which local addresses and ports programs have bound, by the rules of socket(7): SO_REUSEADDR lets sockets
+ * share a port as long as none of them listens, SO_REUSEPORT lets those of one user share it always.
  */
 #include <stdlib.h>
 
 #include "stack/serve/parts.h"
 
-#define NUM_PORTS   65536u
+#define NUM_PORTS    65536u
 #define FIRST_CHOSEN 32768u
 #define LAST_CHOSEN  60999u
 
@@ -43,7 +43,8 @@ static bool is_free(const struct pel_serve *serve, const struct pel_serve_name *
     const struct pel_list *row = &serve->names[name->local.port];
     for (const struct pel_list *link = row->next; link != row; link = link->next) {
         const struct pel_serve_name *other = PEL_PART_OF(link, struct pel_serve_name, link);
-        if (other != name && other->is_stream == name->is_stream && overlap(name, other) && !may_share(name, other))
+        if (other != name && other->is_stream == name->is_stream && overlap(name, other) &&
+            !may_share(name, other))
             return false;
     }
     return true;

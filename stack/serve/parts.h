@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of this folder share: the service, its clients and applications, and a socket that is served.
- * Who may touch a field is said with it: S the service thread, E the socket's engine's thread, "atomic" both.
+ * What the files of this folder share: the service, its clients and applications, and a socket that is
+ * served. Who may touch a field is said with it: S the service thread, E the socket's engine's thread,
+ * "atomic" both.
  */
 #ifndef PEL_STACK_SERVE_PARTS_H
 #define PEL_STACK_SERVE_PARTS_H
@@ -14,7 +15,7 @@
 #include "stack/serve/serve.h"
 #include "stack/socket_list.h"
 
-#define PEL_CLIENT_APPS_MAX 8
+#define PEL_CLIENT_APPS_MAX    8
 #define PEL_SERVED_BACKLOG_MAX 4096
 
 struct pel_served;
@@ -92,7 +93,7 @@ struct pel_served {
     uint64_t cookie;           /* S: SO_COOKIE of the program's end */
     struct pel_slot *slot;     /* atomic; NULL: an accepted one that has none yet */
     struct pel_ring rx, tx;
-    struct pel_serve_name name; /* S */
+    struct pel_serve_name name;    /* S */
     struct pel_serve_engine *home; /* S sets it before the engine knows of it */
     char user[64], job[64];        /* whose it is, for the policy; constant once an engine knows it */
 
@@ -146,14 +147,16 @@ struct pel_serve {
     pthread_t thread;
     bool has_thread;
     int listen_fd, epoll_fd, note_fd;
-    char *path; /* of the attach socket, once it is ours */
-    uint32_t is_stopping, is_draining; /* atomic */
-    struct pel_served *notes;          /* atomic: a stack that engines push onto */
+    char *path;               /* of the attach socket, once it is ours */
+    uint32_t is_stopping;     /* atomic */
+    struct pel_served *notes; /* atomic: a stack that engines push onto */
+    uint32_t num_served;      /* atomic: sockets that exist, with those that have no slot yet */
     struct pel_list apps, clients, users, sockets;
     uint32_t next_app;
+    size_t num_silent;      /* clients that have not attached yet */
     struct pel_list *names; /* 65536 rows of pel_serve_name by port */
     uint16_t next_port;
-    size_t turn; /* whose turn a connect is */
+    size_t turn;                    /* whose turn a connect is */
     struct pel_serve_report report; /* atomic each */
     struct pel_counters counters;   /* S */
     size_t num_engines;
@@ -171,9 +174,12 @@ void pel_serve_app_unref(struct pel_serve_app *app);
 /* pel_serve_user_get finds or makes a user's share; NULL when out of memory. */
 struct pel_serve_user *pel_serve_user_get(struct pel_serve *serve, uint32_t uid);
 
-/* pel_served_new makes a socket without slot or channel. Any thread. What the service knows of holds a reference
- * to its application, which pel_served_free gives up. NULL: out of memory. */
+/* pel_served_new makes a socket without slot or channel. Any thread. What the service knows of holds a
+ * reference to its application, which pel_served_free gives up. NULL: out of memory. */
 struct pel_served *pel_served_new(struct pel_serve_app *app, enum pel_served_kind kind, int family);
+
+/* pel_served_discard frees one that nobody else knows yet, without a slot. Any thread. */
+void pel_served_discard(struct pel_served *served);
 
 /* pel_served_place gives it a slot and a channel, of which `ret_channel` is the program's end. Errors: QUOTA,
  * NO_MEMORY, IO. */
@@ -191,7 +197,8 @@ void pel_served_free(struct pel_served *served);
 PEL_MUST_USE enum pel_err pel_serve_engines_start(struct pel_serve *serve, struct pel_error *reterr);
 void pel_serve_engines_stop(struct pel_serve *serve);
 
-/* pel_serve_engines_add and _remove have every engine look at an application's doorbells, or look no more. S. */
+/* pel_serve_engines_add and _remove have every engine look at an application's doorbells, or look no more. S.
+ */
 void pel_serve_engines_add(struct pel_serve_app *app);
 void pel_serve_engines_remove(struct pel_serve_app *app);
 
@@ -243,11 +250,13 @@ void pel_served_send_waiting(struct pel_served *listener);
 
 /* ---- dgram.c ---- */
 
-/* pel_served_dgram_open binds a UDP socket on every engine; served->name.local is where, and gets the port. S. */
+/* pel_served_dgram_open binds a UDP socket on every engine; served->name.local is where, and gets the port.
+ * S. */
 PEL_MUST_USE enum pel_err pel_served_dgram_open(struct pel_served *served);
 void pel_served_dgram_close(struct pel_served *served); /* S */
-void pel_served_dgram_connect(struct pel_served *served, const struct pel_endpoint *peer); /* S; NULL: no peer */
-void pel_served_dgram_kick(struct pel_served *served);  /* E */
+void pel_served_dgram_connect(struct pel_served *served,
+                              const struct pel_endpoint *peer); /* S; NULL: no peer */
+void pel_served_dgram_kick(struct pel_served *served);          /* E */
 
 /* ---- names.c. S. ---- */
 
@@ -269,8 +278,8 @@ bool pel_serve_request(struct pel_serve *serve, struct pel_serve_client *client,
 
 /* ---- service.c ---- */
 
-/* pel_serve_watch has the service told of a descriptor's end, by `arg`, whose first byte says what it is. S. */
-bool pel_serve_watch(struct pel_serve *serve, int fd, uint32_t events, void *arg);
+/* pel_serve_watch has the service told of the end of a socket's channel, and of `events`. S. */
+bool pel_serve_watch(struct pel_serve *serve, int fd, uint32_t events, struct pel_served *served);
 
 /* pel_serve_log says a line. S. */
 void pel_serve_log(struct pel_serve *serve, const char *format, ...) __attribute__((format(printf, 2, 3)));

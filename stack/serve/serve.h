@@ -10,12 +10,12 @@
  *     accepted          <-   accept.c: a slot and a channel       <-   a note: there is a new connection
  *     channel ends      ->   the socket is over                   ->   close or reset; a note: done
  *
- * The service thread owns applications, clients, names and slots; an engine owns what stands between the rings
- * and its connections. They talk by pel_engine_call and tasks one way, by notes the other way.
+ * The service thread owns applications, clients, names and slots; an engine owns what stands between the
+ * rings and its connections. They talk by pel_engine_call and tasks one way, by notes the other way.
  *
- * Programs are hostile: every word of a segment is read once, checked and never believed twice; what cannot be
- * true resets that one socket and is counted (RING_CORRUPT). A program that dies leaves channels without another
- * end, which is how the service hears of it, and its peers get resets.
+ * Programs are hostile: every word of a segment is read once, checked and never believed twice; what cannot
+ * be true resets that one socket and is counted (RING_CORRUPT). A program that dies leaves channels without
+ * another end, which is how the service hears of it, and its peers get resets.
  */
 #ifndef PEL_STACK_SERVE_SERVE_H
 #define PEL_STACK_SERVE_SERVE_H
@@ -24,6 +24,9 @@
 
 #include "base/counters.h"
 #include "stack/config.h"
+
+/* The thread's name: what restricts the daemon leaves it the look at other processes. */
+#define PEL_SERVE_THREAD "pel-serve"
 
 struct pel_serve;
 
@@ -41,20 +44,17 @@ struct pel_serve_config {
 PEL_MUST_USE enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_serve **ret_serve,
                                           struct pel_error *reterr);
 
-/* pel_serve_drain stops listening and refuses new sockets and connects; connections go on. Not from an engine's
- * thread. NULL is harmless. */
-void pel_serve_drain(struct pel_serve *serve);
-
-/* pel_serve_stop resets what is connected, lets go of every program (which sees ECONNRESET), removes the attach
- * socket and frees. Not from an engine's thread. NULL is harmless. */
+/* pel_serve_stop resets what is connected, lets go of every program (which sees ECONNRESET), removes the
+ * attach socket and frees. Not from an engine's thread. NULL is harmless. */
 void pel_serve_stop(struct pel_serve *serve);
 
 /* What there is now. */
 struct pel_serve_report {
-    uint64_t num_applications, num_clients, num_sockets, num_users;
+    uint64_t num_applications, num_clients, num_sockets;
 };
 
-/* pel_serve_report tells what there is, and adds the service's counters to `counters`. Any thread. */
-void pel_serve_report(struct pel_serve *serve, struct pel_serve_report *ret_report, struct pel_counters *counters);
+/* pel_serve_get_report tells what there is, and adds the service's counters to `counters`. Any thread. */
+void pel_serve_get_report(struct pel_serve *serve, struct pel_serve_report *ret_report,
+                          struct pel_counters *counters);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program's TCP connection on its engine: between the rings and the connection. All but give_slot runs on the
- * home's thread. Nothing here waits, and nothing that stands in the slot is believed without a check.
+ * A program's TCP connection on its engine: between the rings and the connection. All but give_slot runs on
+ * the home's thread. Nothing here waits, and nothing that stands in the slot is believed without a check.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -69,7 +69,8 @@ static void tell_room(struct pel_served *served, uint32_t used_len)
     pel_served_wake(served);
 }
 
-/* Hands `used_len` bytes of the ring to the connection, as far as it takes them; returns how many are left. */
+/* Hands `used_len` bytes of the ring to the connection, as far as it takes them; returns how many are left.
+ */
 static uint32_t send_ring(struct pel_served *served, uint32_t used_len)
 {
     while (used_len > 0) {
@@ -139,7 +140,7 @@ static uint32_t room_of(struct pel_served *served, uint32_t *ret_used_len)
 {
     uint32_t tail = __atomic_load_n(&served->slot->rx_tail, __ATOMIC_SEQ_CST);
     return pel_ring_used(&served->rx, served->rx_head, tail, ret_used_len) ? served->rx.len - *ret_used_len
-                                                                          : UINT32_MAX;
+                                                                           : UINT32_MAX;
 }
 
 static uint32_t put(struct pel_served *served, const uint8_t *bytes, size_t len, uint32_t room_len)
