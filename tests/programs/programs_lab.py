@@ -285,7 +285,7 @@ class ProgramLab(Lab):
     def start_origin(self, port):
         cert, key = self.cert_of("origin")
         tls = "" if ON_KERNEL else "ssl"
-        certificate = "" if ON_KERNEL else f"ssl_certificate {cert}; ssl_certificate_key {key};"
+        certificate = "" if ON_KERNEL else f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {cert}; ssl_certificate_key {key};"
         conf = self.write("origin.conf", ORIGIN.format(dir=self.dir, addr=KERNEL, addr6=KERNEL6, port=port, ssl=tls,
                                                        certificate=certificate))
         origin = self.start("nginx", "-e", self.path("origin.err"), "-c", conf, "-p", self.dir, log="origin.out")
