@@ -55,6 +55,12 @@ struct pel_file {
     /* Sets that it is a member of, and numbers under which; epoll.c's, under `lock`. */
     struct pel_member *members;
     pthread_mutex_t lock;
+    /* The core's own, under the table's lock. */
+    int fd;        /* one of the numbers that lead here; -1: none does any more */
+    int parked_fd; /* the channel, while calls are under way on a socket whose last number was closed */
+    uint16_t family, type;      /* of an undecided socket */
+    uint32_t is_left;           /* this process is no holder of the slot any more */
+    struct pel_file *next_free; /* of those that are in no use */
 };
 
 /* pel_file_get returns the file behind `fd` with a reference, or NULL: the kernel's. Any thread; a load and
