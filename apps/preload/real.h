@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -68,6 +70,16 @@
     X(int, execve, (const char *, char *const *, char *const *))                                             \
     X(int, execvpe, (const char *, char *const *, char *const *))                                            \
     X(int, fexecve, (int, char *const *, char *const *))                                                     \
+    X(int, posix_spawn,                                                                                      \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, posix_spawnp,                                                                                     \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, system, (const char *))                                                                           \
+    X(FILE *, popen, (const char *, const char *))                                                           \
+    X(int, vdprintf, (int, const char *, va_list))                                                           \
+    X(int, __vdprintf_chk, (int, int, const char *, va_list))                                                \
     X(void, _exit, (int))                                                                                    \
     X(long, syscall, (long, ...))
 
