@@ -44,7 +44,8 @@
     X(tls_bytes_in, "application bytes opened")                                                              \
     X(tls_bytes_out, "application bytes sealed")                                                             \
     X(clear_bytes_in, "application bytes received in clear")                                                 \
-    X(clear_bytes_out, "application bytes sent in clear")
+    X(clear_bytes_out, "application bytes sent in clear")                                                    \
+    X(served_sockets, "sockets of attached programs")
 
 enum pel_stat {
 #define PEL_STAT_ENUM(name, sentence) PEL_STAT_##name,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -52,6 +53,17 @@ struct yaml_sockets {
 struct yaml_control {
     char *socket;
 };
+struct yaml_attach {
+    char *socket, *mode, *group;
+    uint32_t *max_sockets, *max_sockets_per_user, *max_applications, *buffer_kb;
+    char **jobs_named;
+    unsigned num_jobs_named;
+    char **kernel_networks;
+    unsigned num_kernel_networks;
+};
+struct yaml_stop {
+    uint32_t *drain_s;
+};
 struct yaml_root {
     struct yaml_packet *packet;
     struct yaml_port *port;
@@ -61,6 +73,8 @@ struct yaml_root {
     struct yaml_engine *engine;
     struct yaml_sockets *sockets;
     struct yaml_control *control;
+    struct yaml_attach *attach;
+    struct yaml_stop *stop;
 };
 
 #define TEXT(key, type)                                                                                      \
@@ -125,10 +139,34 @@ static const cyaml_schema_field_t control_fields[] = {
     TEXT(socket, struct yaml_control),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t attach_fields[] = {
+    TEXT(socket, struct yaml_attach),
+    TEXT(mode, struct yaml_attach),
+    TEXT(group, struct yaml_attach),
+    NUMBER(max_sockets, struct yaml_attach),
+    NUMBER(max_sockets_per_user, struct yaml_attach),
+    NUMBER(max_applications, struct yaml_attach),
+    NUMBER(buffer_kb, struct yaml_attach),
+    LIST(jobs_named, struct yaml_attach, num_jobs_named),
+    LIST(kernel_networks, struct yaml_attach, num_kernel_networks),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t stop_fields[] = {
+    NUMBER(drain_s, struct yaml_stop),
+    CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t root_fields[] = {
-    SECTION(packet, packet_fields),   SECTION(port, port_fields),       SECTION(ip, ip_fields),
-    SECTION(tcp, tcp_fields),         SECTION(policy, policy_fields),   SECTION(engine, engine_fields),
-    SECTION(sockets, sockets_fields), SECTION(control, control_fields), CYAML_FIELD_END,
+    SECTION(packet, packet_fields),
+    SECTION(port, port_fields),
+    SECTION(ip, ip_fields),
+    SECTION(tcp, tcp_fields),
+    SECTION(policy, policy_fields),
+    SECTION(engine, engine_fields),
+    SECTION(sockets, sockets_fields),
+    SECTION(control, control_fields),
+    SECTION(attach, attach_fields),
+    SECTION(stop, stop_fields),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t root_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_root, root_fields),
@@ -238,7 +276,8 @@ static enum pel_err take_ip(const struct check *check, const char *key, const ch
     return PEL_OK;
 }
 
-static enum pel_err take_prefix(const struct check *check, const char *value, struct pel_ip_prefix *ret)
+static enum pel_err take_prefix(const struct check *check, const char *key, const char *value,
+                                struct pel_ip_prefix *ret)
 {
     char ip[64], *end = NULL;
     const char *slash = strchr(value, '/');
@@ -254,10 +293,9 @@ static enum pel_err take_prefix(const struct check *check, const char *value, st
             return PEL_OK;
         }
     }
-    return FAIL(
-        check,
-        "%s: ip.addresses: \"%s\" is no address with a prefix length, such as 192.0.2.1/24 or 2001:db8::1/64",
-        check->file, value);
+    return FAIL(check,
+                "%s: %s: \"%s\" is no address with a prefix length, such as 192.0.2.1/24 or 2001:db8::1/64",
+                check->file, key, value);
 }
 
 static enum pel_err check_packet(const struct check *check, const struct yaml_packet *yaml)
@@ -296,7 +334,7 @@ static enum pel_err check_ip(const struct check *check, const struct yaml_ip *ya
         return FAIL(check, "%s: ip.addresses: %u addresses; at most %u", check->file, yaml->num_addresses,
                     PEL_IP_ADDRS_MAX);
     for (unsigned i = 0; i < yaml->num_addresses; i++) {
-        PEL_TRY(take_prefix(check, yaml->addresses[i], &check->config->ip.addrs[i]));
+        PEL_TRY(take_prefix(check, "ip.addresses", yaml->addresses[i], &check->config->ip.addrs[i]));
         num_ipv4 += check->config->ip.addrs[i].ip.version == 4;
     }
     check->config->ip.num_addrs = yaml->num_addresses;
@@ -383,17 +421,98 @@ static enum pel_err check_engine(const struct check *check, const struct yaml_en
     return PEL_OK;
 }
 
+static enum pel_err take_buffer(const struct check *check, const char *key, const uint32_t *value,
+                                uint32_t max_kb, uint32_t *ret_len)
+{
+    uint32_t buffer_kb = 0;
+    PEL_TRY(take_number(check, key, value, 128, 4, max_kb, &buffer_kb));
+    if ((buffer_kb & (buffer_kb - 1)) != 0)
+        return FAIL(check, "%s: %s: %u is no power of two", check->file, key, buffer_kb);
+    *ret_len = buffer_kb * 1024;
+    return PEL_OK;
+}
+
 static enum pel_err check_sockets(const struct check *check, const struct yaml_sockets *yaml)
 {
     struct yaml_sockets none = {0};
-    uint32_t buffer_kb = 0;
     yaml = yaml != NULL ? yaml : &none;
     PEL_TRY(take_number(check, "sockets.max", yaml->max, 65536, 16, 1u << 20, &check->config->sockets.max));
-    PEL_TRY(take_number(check, "sockets.buffer_kb", yaml->buffer_kb, 128, 4, 16384, &buffer_kb));
-    if ((buffer_kb & (buffer_kb - 1)) != 0)
-        return FAIL(check, "%s: sockets.buffer_kb: %u is no power of two", check->file, buffer_kb);
-    check->config->sockets.buffer_len = buffer_kb * 1024;
+    return take_buffer(check, "sockets.buffer_kb", yaml->buffer_kb, 16384,
+                       &check->config->sockets.buffer_len);
+}
+
+static enum pel_err take_mode(const struct check *check, const char *value, mode_t *ret)
+{
+    char *end = NULL;
+    *ret = 0666;
+    if (value == NULL)
+        return PEL_OK;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (value[0] < '0' || value[0] > '7' || *end != '\0' || mode > 0777)
+        return FAIL(check, "%s: attach.mode: \"%s\" is no file mode; write it in octal, \"0000\" to \"0777\"",
+                    check->file, value);
+    *ret = (mode_t)mode;
     return PEL_OK;
+}
+
+static enum pel_err check_attach_socket(const struct check *check, const struct yaml_attach *yaml)
+{
+    const size_t path_max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+    if (yaml->socket != NULL && yaml->socket[0] != '\0' &&
+        (yaml->socket[0] != '/' || strlen(yaml->socket) > path_max))
+        return FAIL(check, "%s: attach.socket: \"%s\" is no absolute path of at most %zu bytes", check->file,
+                    yaml->socket, path_max);
+    PEL_TRY(take_text(yaml->socket, NULL, &check->config->attach.socket));
+    PEL_TRY(take_text(yaml->group, "", &check->config->attach.group));
+    return take_mode(check, yaml->mode, &check->config->attach.mode);
+}
+
+/* Which users may choose their job's name, and which addresses are the kernel's. */
+static enum pel_err check_attach_lists(const struct check *check, const struct yaml_attach *yaml)
+{
+    static const char *const loopback[] = {"127.0.0.0/8", "::1/128"};
+    struct pel_config *config = check->config;
+    bool given = yaml->num_kernel_networks > 0; /* an empty list is read as none written */
+    bool none = given && yaml->num_kernel_networks == 1 && strcmp(yaml->kernel_networks[0], "none") == 0;
+    const char *const *networks = given ? (const char *const *)yaml->kernel_networks : loopback;
+    unsigned num_networks = none ? 0 : given ? yaml->num_kernel_networks : 2;
+    if (yaml->num_jobs_named > PEL_CONFIG_JOBS_NAMED_MAX)
+        return FAIL(check, "%s: attach.jobs_named: %u users; at most %u", check->file, yaml->num_jobs_named,
+                    PEL_CONFIG_JOBS_NAMED_MAX);
+    if (num_networks > PEL_CONFIG_KERNEL_NETS_MAX)
+        return FAIL(check, "%s: attach.kernel_networks: %u networks; at most %u", check->file, num_networks,
+                    PEL_CONFIG_KERNEL_NETS_MAX);
+    for (unsigned i = 0; i < yaml->num_jobs_named; i++) {
+        PEL_TRY(take_text(yaml->jobs_named[i], NULL, &config->attach.jobs_named[i]));
+        config->attach.num_jobs_named++;
+    }
+    for (unsigned i = 0; i < num_networks; i++)
+        PEL_TRY(
+            take_prefix(check, "attach.kernel_networks", networks[i], &config->attach.kernel_networks[i]));
+    config->attach.num_kernel_networks = num_networks;
+    return PEL_OK;
+}
+
+static enum pel_err check_attach(const struct check *check, const struct yaml_attach *yaml)
+{
+    struct yaml_attach none = {0};
+    struct pel_config *config = check->config;
+    yaml = yaml != NULL ? yaml : &none;
+    PEL_TRY(check_attach_socket(check, yaml));
+    PEL_TRY(check_attach_lists(check, yaml));
+    PEL_TRY(take_number(check, "attach.max_sockets", yaml->max_sockets, 16384, 64, 32768,
+                        &config->attach.max_sockets));
+    PEL_TRY(take_number(check, "attach.max_sockets_per_user", yaml->max_sockets_per_user, 65536, 64, 1u << 24,
+                        &config->attach.max_sockets_per_user));
+    PEL_TRY(take_number(check, "attach.max_applications", yaml->max_applications, 4096, 1, 65536,
+                        &config->attach.max_applications));
+    return take_buffer(check, "attach.buffer_kb", yaml->buffer_kb, 1024, &config->attach.buffer_len);
+}
+
+static enum pel_err check_stop(const struct check *check, const struct yaml_stop *yaml)
+{
+    return take_number(check, "stop.drain_s", yaml != NULL ? yaml->drain_s : NULL, 10, 0, 3600,
+                       &check->config->stop.drain_s);
 }
 
 static enum pel_err check_all(const struct check *check, const struct yaml_root *yaml)
@@ -405,6 +524,8 @@ static enum pel_err check_all(const struct check *check, const struct yaml_root 
     PEL_TRY(check_policy(check, yaml->policy));
     PEL_TRY(check_engine(check, yaml->engine));
     PEL_TRY(check_sockets(check, yaml->sockets));
+    PEL_TRY(check_attach(check, yaml->attach));
+    PEL_TRY(check_stop(check, yaml->stop));
     return take_text(yaml->control != NULL ? yaml->control->socket : NULL, NULL,
                      &check->config->control.socket);
 }
@@ -461,5 +582,9 @@ void pel_config_free(struct pel_config *config)
     free(config->policy.keyring_dir);
     free(config->port.device);
     free(config->control.socket);
+    free(config->attach.socket);
+    free(config->attach.group);
+    for (size_t i = 0; i < config->attach.num_jobs_named; i++)
+        free(config->attach.jobs_named[i]);
     *config = (struct pel_config){0};
 }

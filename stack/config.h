@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/addr.h"
 #include "base/err.h"
@@ -19,6 +20,8 @@ enum pel_hugepages { PEL_CONFIG_HUGE_AUTO, PEL_CONFIG_HUGE_YES, PEL_CONFIG_HUGE_
 
 #define PEL_CONFIG_POLICY_FILES_MAX 16
 #define PEL_CONFIG_ENGINES_MAX      64
+#define PEL_CONFIG_JOBS_NAMED_MAX   64
+#define PEL_CONFIG_KERNEL_NETS_MAX  16
 
 struct pel_config {
     struct {
@@ -60,6 +63,20 @@ struct pel_config {
     struct {
         char *socket; /* NULL: PEL_CONTROL_DIR */
     } control;
+    struct {
+        char *socket; /* NULL: not written; "": no program can attach */
+        mode_t mode;  /* the socket's permissions */
+        char *group;  /* the socket's group; "" when not given */
+        uint32_t max_sockets, max_sockets_per_user, max_applications;
+        uint32_t buffer_len;
+        char *jobs_named[PEL_CONFIG_JOBS_NAMED_MAX]; /* users that may choose their job's name; "*": all */
+        size_t num_jobs_named;
+        struct pel_ip_prefix kernel_networks[PEL_CONFIG_KERNEL_NETS_MAX];
+        size_t num_kernel_networks;
+    } attach;
+    struct {
+        uint32_t drain_s; /* how long connections may end by themselves */
+    } stop;
 };
 
 /* pel_config_read reads `text`, naming it `file` in messages. On success the caller frees with

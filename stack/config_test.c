@@ -32,7 +32,13 @@ PEL_TEST(config, defaults)
     PEL_EXPECT(!config.policy.no_match_refuse && !config.policy.start_gate_open && !config.engine.busy_poll);
     PEL_EXPECT(config.engine.count == 1 && config.engine.num_cores == 0);
     PEL_EXPECT_STR(config.policy.keyring_dir, "");
-    PEL_EXPECT(config.control.socket == NULL);
+    PEL_EXPECT(config.control.socket == NULL && config.attach.socket == NULL);
+    PEL_EXPECT_STR(config.attach.group, "");
+    PEL_EXPECT(config.attach.mode == 0666 && config.attach.num_jobs_named == 0);
+    PEL_EXPECT(config.attach.max_sockets == 16384 && config.attach.max_sockets_per_user == 65536);
+    PEL_EXPECT(config.attach.max_applications == 4096 && config.attach.buffer_len == 128 * 1024);
+    PEL_EXPECT(config.attach.num_kernel_networks == 2 && config.attach.kernel_networks[0].prefix_len == 8);
+    PEL_EXPECT(config.attach.kernel_networks[1].prefix_len == 128 && config.stop.drain_s == 10);
     pel_config_free(&config);
 }
 
@@ -46,7 +52,11 @@ PEL_TEST(config, everything)
         "tcp:\n  max_connections: 10\n  window_kb: 64\n"
         "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  no_match: refuse\n  start_gate: open\n"
         "engine:\n  poll: busy\n  count: 3\n  cores: [ 5, 7, 6 ]\nsockets:\n  max: 100\n  buffer_kb: "
-        "64\ncontrol:\n  socket: /run/x.sock\n";
+        "64\ncontrol:\n  socket: /run/x.sock\n"
+        "attach:\n  socket: /run/a.sock\n  mode: \"0660\"\n  group: staff\n  max_sockets: 64\n"
+        "  max_sockets_per_user: 1000\n  max_applications: 7\n  buffer_kb: 1024\n  jobs_named: [ joe, \"*\" "
+        "]\n"
+        "  kernel_networks: [ \"10.0.0.0/8\" ]\nstop:\n  drain_s: 0\n";
     struct pel_config config;
     struct pel_error error;
     PEL_REQUIRE_OK(read_text(text, &config, &error));
@@ -62,6 +72,26 @@ PEL_TEST(config, everything)
     PEL_EXPECT(config.policy.no_match_refuse && config.policy.start_gate_open && config.engine.busy_poll);
     PEL_EXPECT(config.engine.count == 3 && config.engine.num_cores == 3 && config.engine.cores[1] == 7);
     PEL_EXPECT_STR(config.control.socket, "/run/x.sock");
+    PEL_EXPECT_STR(config.attach.socket, "/run/a.sock");
+    PEL_EXPECT_STR(config.attach.group, "staff");
+    PEL_EXPECT(config.attach.mode == 0660 && config.attach.max_sockets == 64);
+    PEL_EXPECT(config.attach.max_sockets_per_user == 1000 && config.attach.max_applications == 7);
+    PEL_EXPECT(config.attach.buffer_len == 1 << 20 && config.attach.num_jobs_named == 2);
+    PEL_EXPECT_STR(config.attach.jobs_named[1], "*");
+    PEL_EXPECT(config.attach.num_kernel_networks == 1 && config.attach.kernel_networks[0].prefix_len == 8);
+    PEL_EXPECT_EQ(config.stop.drain_s, 0);
+    pel_config_free(&config);
+}
+
+PEL_TEST(config, no_kernel_networks)
+{
+    struct pel_config config;
+    struct pel_error error;
+    PEL_REQUIRE_OK(read_text(PORT ADDRESS
+                             "attach:\n  socket: \"\"\n  kernel_networks: [ none ]\n  jobs_named: []\n",
+                             &config, &error));
+    PEL_EXPECT_STR(config.attach.socket, "");
+    PEL_EXPECT(config.attach.num_kernel_networks == 0 && config.attach.num_jobs_named == 0);
     pel_config_free(&config);
 }
 
@@ -93,6 +123,15 @@ static const struct {
     {PORT ADDRESS "engine:\n  cores: [ 1024 ]\n", "engine.cores: 1024 is out of range: 0 to 1023"},
     {PORT "ip:\n  dhcp4: true\nengine:\n  count: 2\n", "ip.dhcp4 and ip.autoconf6 are for one engine"},
     {PORT ADDRESS "sockets:\n  buffer_kb: 100\n", "sockets.buffer_kb: 100 is no power of two"},
+    {PORT ADDRESS "attach:\n  socket: a.sock\n", "attach.socket: \"a.sock\" is no absolute path"},
+    {PORT ADDRESS "attach:\n  mode: \"0999\"\n", "attach.mode: \"0999\" is no file mode"},
+    {PORT ADDRESS "attach:\n  mode: \"01777\"\n", "attach.mode: \"01777\" is no file mode"},
+    {PORT ADDRESS "attach:\n  buffer_kb: 2048\n", "attach.buffer_kb: 2048 is out of range: 4 to 1024"},
+    {PORT ADDRESS "attach:\n  buffer_kb: 100\n", "attach.buffer_kb: 100 is no power of two"},
+    {PORT ADDRESS "attach:\n  max_sockets: 63\n", "attach.max_sockets: 63 is out of range: 64 to 32768"},
+    {PORT ADDRESS "attach:\n  kernel_networks: [ localhost ]\n",
+     "attach.kernel_networks: \"localhost\" is no address with a prefix length"},
+    {PORT ADDRESS "stop:\n  drain_s: 3601\n", "stop.drain_s: 3601 is out of range: 0 to 3600"},
     {PORT ADDRESS "packet: [ 1 ]\n", "x.yaml"},
     {PORT ADDRESS "packet:\n\t- x\n", "x.yaml"},
     {PORT ADDRESS "packet: &a { memory_mb: 64 }\ntcp: *a\n", "x.yaml"},

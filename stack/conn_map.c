@@ -107,7 +107,9 @@ void pel_conn_map(struct pel_conn *conn, const struct pel_identity *identity)
 
 struct pel_listener {
     struct pel_engine *engine;
-    struct pel_tcp_listener *tcp;
+    struct pel_listener *next, **prev;
+    struct pel_tcp_listener *tcp; /* NULL: the engine drains */
+    struct pel_endpoint local;
     pel_accept_fn *on_accept;
     void *arg;
 };
@@ -145,6 +147,8 @@ enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr 
 {
     struct pel_endpoint local;
     PEL_TRY(pel_endpoint_from_sockaddr(address, address_len, &local));
+    if (engine->draining)
+        return pel_count_err(&engine->counters, PEL_E_STOPPING);
     if (address->sa_family == AF_INET6 && pel_ip_is_any(&local.ip))
         local.ip = (struct pel_ip){0}; /* :: takes both families */
     struct pel_listener *listener = calloc(1, sizeof *listener);
@@ -156,22 +160,40 @@ enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr 
         free(listener);
         return err;
     }
+    listener->local = pel_tcp_listener_endpoint(listener->tcp);
+    listener->next = engine->listeners;
+    listener->prev = &engine->listeners;
+    if (listener->next != NULL)
+        listener->next->prev = &listener->next;
+    engine->listeners = listener;
     *ret_listener = listener;
     return PEL_OK;
 }
 
 socklen_t pel_listener_address(const struct pel_listener *listener, struct sockaddr_storage *ret_address)
 {
-    struct pel_endpoint local = pel_tcp_listener_endpoint(listener->tcp);
-    return pel_endpoint_to_sockaddr(&local, local.ip.version == 4 ? AF_INET : AF_INET6, ret_address);
+    const struct pel_endpoint *local = &listener->local;
+    return pel_endpoint_to_sockaddr(local, local->ip.version == 4 ? AF_INET : AF_INET6, ret_address);
 }
 
 void pel_listener_close(struct pel_listener *listener)
 {
     if (listener == NULL)
         return;
+    *listener->prev = listener->next;
+    if (listener->next != NULL)
+        listener->next->prev = listener->prev;
     pel_tcp_unlisten(listener->tcp);
     free(listener);
+}
+
+void pel_engine_drain(struct pel_engine *engine)
+{
+    engine->draining = true;
+    for (struct pel_listener *listener = engine->listeners; listener != NULL; listener = listener->next) {
+        pel_tcp_unlisten(listener->tcp);
+        listener->tcp = NULL;
+    }
 }
 
 /* ---- outbound ---- */
@@ -220,6 +242,8 @@ enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr
         from.ip = (struct pel_ip){0};
     if (engine->closing)
         return PEL_E_STATE;
+    if (engine->draining)
+        return pel_count_err(&engine->counters, PEL_E_STOPPING);
     if (!pel_engine_gate_open(engine))
         return pel_count_err(&engine->counters, PEL_E_START_GATE);
     struct pel_conn *conn = pel_conn_new(engine, NULL, false);

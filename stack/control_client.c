@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "stack/control_path.h"
 
-#define REPLY_MAX_LEN ((size_t)64 << 20)
+#define REPLY_MAX_LEN   ((size_t)64 << 20)
 #define CALL_TIMEOUT_MS 10000
 
 /* One call under way. */

@@ -57,9 +57,9 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *path)
 
 /* Whether a process accepts connections at `path`. Does not wait: a full backlog (EAGAIN) is an answer,
  * too. */
-static bool answers(const char *path)
+static bool answers(const char *path, int type)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
     struct sockaddr_un address;
@@ -77,32 +77,31 @@ static enum pel_err check_free(const char *path, struct pel_error *reterr)
         return PEL_OK;
     if (!S_ISSOCK(st.st_mode))
         return pel_error_set(reterr, PEL_E_EXISTS,
-                             "%s exists and is no socket; remove it or configure another control socket",
-                             path);
-    if (answers(path))
+                             "%s exists and is no socket; remove it or configure another socket", path);
+    if (answers(path, SOCK_STREAM) || answers(path, SOCK_SEQPACKET))
         return pel_error_set(reterr, PEL_E_EXISTS,
-                             "another process answers on %s; stop it or configure another control socket",
-                             path);
+                             "another process answers on %s; stop it or configure another socket", path);
     return PEL_OK;
 }
 
 /* fchmod before bind gives the file its mode from its first moment on. */
-static bool bind_and_listen(int fd, const char *bind_path, const char *path)
+static bool bind_and_listen(int fd, mode_t mode, const char *bind_path, const char *path)
 {
     struct sockaddr_un address;
     socklen_t len = fill_address(&address, bind_path);
     unlink(bind_path);
-    return fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&address, len) == 0 &&
-           chmod(bind_path, 0600) == 0 && listen(fd, 64) == 0 && rename(bind_path, path) == 0;
+    return fchmod(fd, mode) == 0 && bind(fd, (const struct sockaddr *)&address, len) == 0 &&
+           chmod(bind_path, mode) == 0 && listen(fd, 64) == 0 && rename(bind_path, path) == 0;
 }
 
-enum pel_err pel_control_path_listen(const char *path, int *ret_fd, struct pel_error *reterr)
+enum pel_err pel_control_path_listen(const char *path, int type, mode_t mode, int *ret_fd,
+                                     struct pel_error *reterr)
 {
     PEL_TRY(check_free(path, reterr));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     char bind_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     snprintf(bind_path, sizeof bind_path, "%s.~", path);
-    if (fd >= 0 && bind_and_listen(fd, bind_path, path)) {
+    if (fd >= 0 && bind_and_listen(fd, mode, bind_path, path)) {
         *ret_fd = fd;
         return PEL_OK;
     }
@@ -111,8 +110,7 @@ enum pel_err pel_control_path_listen(const char *path, int *ret_fd, struct pel_e
         unlink(bind_path);
         close(fd);
     }
-    return pel_error_set(reterr, PEL_E_IO, "cannot listen on the control socket %s: %s", path,
-                         strerror(error));
+    return pel_error_set(reterr, PEL_E_IO, "cannot listen on the socket %s: %s", path, strerror(error));
 }
 
 enum pel_err pel_control_path_connect(const char *path, int *ret_fd, struct pel_error *reterr)
@@ -155,7 +153,8 @@ static void collect_live(DIR *listing, const char *dir, struct found *found)
     while ((entry = readdir(listing)) != NULL) {
         char path[PEL_CONTROL_PATH_MAX_LEN + 1];
         int len = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
-        if (len <= 0 || (size_t)len >= sizeof path || !has_suffix(path, ".sock") || !answers(path))
+        if (len <= 0 || (size_t)len >= sizeof path || !has_suffix(path, ".sock") ||
+            !answers(path, SOCK_STREAM))
             continue;
         if (found->num++ == 0)
             memcpy(found->path, path, sizeof path);

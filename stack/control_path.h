@@ -9,6 +9,7 @@
 #define PEL_STACK_CONTROL_PATH_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/err.h"
@@ -23,9 +24,10 @@
 PEL_MUST_USE enum pel_err pel_control_path_choose(const char *path_or_dir, const char *program_name,
                                                   char *ret_path, struct pel_error *reterr);
 
-/* pel_control_path_listen listens at `path`, mode 0600, non-blocking, replacing a dead socket there. Errors,
- * with text: EXISTS, IO. */
-PEL_MUST_USE enum pel_err pel_control_path_listen(const char *path, int *ret_fd, struct pel_error *reterr);
+/* pel_control_path_listen listens at `path` with a socket of `type` (SOCK_STREAM, SOCK_SEQPACKET),
+ * non-blocking, with the permissions `mode`, replacing a dead socket there. Errors, with text: EXISTS, IO. */
+PEL_MUST_USE enum pel_err pel_control_path_listen(const char *path, int type, mode_t mode, int *ret_fd,
+                                                  struct pel_error *reterr);
 
 /* pel_control_path_connect connects (blocking socket; connecting itself does not wait). Errors, with text:
  * CONTROL_UNREACHABLE, TOO_BIG, IO. */

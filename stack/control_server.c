@@ -95,7 +95,8 @@ static void *control_thread(void *arg)
     return NULL;
 }
 
-/* Starts the thread with every signal blocked: they are the program's business. */
+/* Starts the thread with every signal blocked: they are the program's business, but the one by which a
+ * sandbox speaks to the very thread. */
 static enum pel_err start_thread(struct pel_control_server *server, pel_control_handler_fn *handler,
                                  void *arg, struct pel_error *reterr)
 {
@@ -105,6 +106,7 @@ static enum pel_err start_thread(struct pel_control_server *server, pel_control_
     *start = (struct thread_start){server, handler, arg};
     sigset_t all, old;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int error = pthread_create(&server->thread, NULL, control_thread, start);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -142,7 +144,7 @@ enum pel_err pel_control_server_start(const char *path_or_dir, const char *progr
     if (err == PEL_OK)
         err = pel_control_path_choose(path_or_dir, program_name, server->path, reterr);
     if (err == PEL_OK)
-        err = pel_control_path_listen(server->path, &server->listen_fd, reterr);
+        err = pel_control_path_listen(server->path, SOCK_STREAM, 0600, &server->listen_fd, reterr);
     if (err == PEL_OK)
         err = start_thread(server, handler, arg, reterr);
     if (err != PEL_OK) {

@@ -24,8 +24,8 @@
 
 /* A request is at most so long; so many clients are served at once, more wait in the backlog; and a client
  * has so long. */
-#define PEL_CONTROL_REQUEST_MAX_LEN ((size_t)1 << 20)
-#define PEL_CONTROL_NUM_CLIENTS_MAX 32
+#define PEL_CONTROL_REQUEST_MAX_LEN   ((size_t)1 << 20)
+#define PEL_CONTROL_NUM_CLIENTS_MAX   32
 #define PEL_CONTROL_CLIENT_TIMEOUT_MS 5000
 
 struct pel_control_server;

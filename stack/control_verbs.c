@@ -240,6 +240,17 @@ static json_t *engine_of(const struct pel_stack *stack, size_t index, const stru
     return json;
 }
 
+/* What attached programs have; null when none can attach. */
+static json_t *programs_of(const struct pel_stack *stack, struct figures *figures)
+{
+    struct pel_serve_report report;
+    if (stack->serve == NULL)
+        return json_null();
+    pel_serve_get_report(stack->serve, &report, &figures->counters);
+    return json_pack("{s:I, s:I, s:I}", "applications", (json_int_t)report.num_applications, "processes",
+                     (json_int_t)report.num_clients, "sockets", (json_int_t)report.num_sockets);
+}
+
 static json_t *stats(struct pel_stack *stack, const json_t *request)
 {
     struct figures figures = {0};
@@ -249,13 +260,14 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
         pel_engine_call(stack->engines[e].engine, take_figures, &figures);
         json_array_append_new(engines, engine_of(stack, e, &before, &figures));
     }
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "program",
+    json_t *programs = programs_of(stack, &figures);
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "program",
                      stack->job, "pid", (json_int_t)getpid(), "generation",
                      (json_int_t)pel_generation_number(&stack->slot), "connections",
                      (json_int_t)figures.num_conns, "time_wait", (json_int_t)figures.num_time_wait, "stats",
                      stats_of(&figures.counters), "errors",
                      errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule",
-                     no_rule_of(&figures), "engines", engines, "port", port_of(stack));
+                     no_rule_of(&figures), "engines", engines, "port", port_of(stack), "programs", programs);
 }
 
 /* ---- policy-load ---- */

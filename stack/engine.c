@@ -223,6 +223,8 @@ static bool step(struct pel_engine *engine, uint64_t cycles)
     pel_engine_refresh_generation(engine);
     bool worked = run_mailbox(engine);
     worked |= receive(engine);
+    if (engine->duty.poll != NULL)
+        worked |= engine->duty.poll(engine->duty.arg);
     check_deadlines(engine);
     pel_conn_flush_all(engine);
     pel_ip_poll(engine->ip);
@@ -256,9 +258,16 @@ static bool port_has_work(const struct pel_engine *engine)
            port->ops->next_event_us(port, engine->config.ip.queue) <= read_clock(engine);
 }
 
+static bool may_sleep(struct pel_engine *engine)
+{
+    return __atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL && !port_has_work(engine) &&
+           (engine->duty.poll == NULL || engine->duty.may_sleep(engine->duty.arg));
+}
+
 static void sleep_a_little(struct pel_engine *engine)
 {
-    struct pollfd pollfd = {.fd = engine->wake_fd, .events = POLLIN};
+    struct pollfd pollfds[] = {{.fd = engine->wake_fd, .events = POLLIN},
+                               {.fd = engine->duty.poll != NULL ? engine->duty.fd : -1, .events = POLLIN}};
     uint64_t next_us = pel_ip_next_timer_us(engine->ip), now_us = read_clock(engine), count;
     uint64_t sleep_us = next_us <= now_us ? 0 : next_us - now_us;
     if (sleep_us > SLEEP_MAX_US)
@@ -267,11 +276,17 @@ static void sleep_a_little(struct pel_engine *engine)
         return;
     struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)sleep_us * 1000};
     __atomic_store_n(&engine->sleeping, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&engine->mailbox, __ATOMIC_SEQ_CST) == NULL && !port_has_work(engine) &&
-        ppoll(&pollfd, 1, &timeout, NULL) > 0 && read(engine->wake_fd, &count, sizeof count) < 0 &&
-        errno != EAGAIN)
+    if (may_sleep(engine) && ppoll(pollfds, 2, &timeout, NULL) > 0 &&
+        read(engine->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
         abort();
     __atomic_store_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST);
+    if (engine->duty.poll != NULL)
+        engine->duty.woke(engine->duty.arg);
+}
+
+void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty)
+{
+    engine->duty = duty != NULL ? *duty : (struct pel_engine_duty){0};
 }
 
 void pel_engine_run(struct pel_engine *engine)

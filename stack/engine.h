@@ -60,21 +60,34 @@ struct pel_conn_report {
     char failure[256];
 };
 
+/* What else an engine looks after on its thread, beside packets and its mailbox: the programs that are
+ * attached to the daemon. */
+struct pel_engine_duty {
+    bool (*poll)(void *arg);      /* once a loop, before frames leave; returns whether there was work */
+    bool (*may_sleep)(void *arg); /* the engine wants to sleep: from now on whoever has work makes `fd`
+                                     readable; false when there is work already */
+    void (*woke)(void *arg);      /* after a sleep, and after may_sleep */
+    int fd;
+    void *arg;
+};
+
 struct pel_engine {
     /* read-mostly after start */
     struct pel_engine_config config;
     struct pel_ipstack *ip;
     pthread_t thread; /* whoever opened it or runs it now */
     int wake_fd;
+    struct pel_engine_duty duty; /* poll NULL: none */
 
     /* written by the owner every loop */
     uint64_t now_us __attribute__((aligned(64)));
     bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
     struct pel_generation *generation;
-    struct pel_conn *conns;  /* all, doubly linked */
-    struct pel_conn *timed;  /* those with a deadline */
-    struct pel_conn *flush;  /* those with written bytes that have not left */
+    struct pel_listener *listeners; /* all, doubly linked */
+    struct pel_conn *conns;         /* all, doubly linked */
+    struct pel_conn *timed;         /* those with a deadline */
+    struct pel_conn *flush;         /* those with written bytes that have not left */
     struct pel_conn *cursor; /* where the walk over those goes on; moved on when that one leaves meanwhile */
     uint32_t num_conns;
     uint32_t num_waiting; /* packets that connections keep, since nobody has taken their bytes */
@@ -83,6 +96,7 @@ struct pel_engine {
     struct pel_conn_report recent[PEL_ENGINE_RECENT]; /* a ring: the last that ended */
     uint64_t num_ended;
     bool closing;           /* no new connections, and no new work for ever */
+    bool draining;          /* no new connections; those that live may end by themselves */
     struct pel_clock clock; /* what time it is; config.ip.clock: when the loop began */
     struct pel_key_cache *key_cache;
     uint8_t *scratch; /* PEL_ENGINE_SCRATCH_LEN bytes: opened text on its way to its owner */
@@ -121,6 +135,13 @@ void pel_engine_stop(struct pel_engine *engine);
 
 /* pel_engine_wake has an engine that sleeps look at its mailbox and its port at once. Any thread. */
 void pel_engine_wake(struct pel_engine *engine);
+
+/* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
+ * connections from now on, with STOPPING. Its thread only. */
+void pel_engine_drain(struct pel_engine *engine);
+
+/* pel_engine_set_duty gives the engine a duty (NULL: none any more). Its thread only. */
+void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty);
 
 /* pel_engine_refresh_generation takes over the current policy generation, if it is another than the engine's.
  * Its thread only. */

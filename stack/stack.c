@@ -2,6 +2,7 @@
 #include "stack/stack.h"
 
 #include <errno.h>
+#include <pellucid/policy.h>
 #include <pellucid/version.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,6 +20,9 @@
 
 /* How long start waits for addresses that come from the network. */
 #define ADDRESS_WAIT_MS 10000
+
+/* How often a stack that drains looks whether its last connection has ended. */
+#define DRAIN_LOOK_US 10000
 
 /* Packets of 64 KB, where the port cuts segments: 16 MB. Without one, bytes to send take memory of their
  * size. */
@@ -174,8 +178,9 @@ static void *run_engine(void *arg)
     struct pel_stack_engine *slot = arg;
     const struct pel_stack_options *options = &slot->stack->options;
     sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are the application's business, on its own threads */
+    sigfillset(&all);        /* signals are the application's business, on its own threads */
+    sigdelset(&all, SIGSYS); /* but this one, by which a sandbox speaks to the very thread */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     struct pel_engine *engine = NULL;
     bind_thread(slot);
     slot->error.code = pel_engine_open(&slot->config, &engine, &slot->error);
@@ -363,6 +368,27 @@ static enum pel_err start_sockets(struct pel_stack *stack, struct pel_error *ret
     return err == PEL_OK ? err : pel_error_set(reterr, err, "sockets: %s", pel_err_text(err));
 }
 
+static void log_line(void *arg, const char *line)
+{
+    pel_stack_log(arg, "%s", line);
+}
+
+static enum pel_err start_serve(struct pel_stack *stack, struct pel_error *reterr)
+{
+    struct pel_engine *engines[PEL_STACK_ENGINES_MAX];
+    const char *path = stack->config.attach.socket;
+    if (path == NULL || path[0] == '\0')
+        return PEL_OK;
+    for (size_t i = 0; i < stack->num_engines; i++)
+        engines[i] = stack->engines[i].engine;
+    const struct pel_serve_config config = {.config = &stack->config,
+                                            .engines = engines,
+                                            .num_engines = stack->num_engines,
+                                            .log = log_line,
+                                            .arg = stack};
+    return pel_serve_start(&config, &stack->serve, reterr);
+}
+
 static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reterr)
 {
     PEL_TRY(start_port(stack, reterr));
@@ -377,19 +403,45 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
         PEL_TRY(start_engine(stack, i, reterr));
     wait_for_dhcp(stack);
     PEL_TRY(start_sockets(stack, reterr));
+    PEL_TRY(start_serve(stack, reterr));
     return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
                                     &stack->control, reterr);
+}
+
+/* Another value of the configuration, if there is one. */
+static enum pel_err replace(const char *value, char **text, struct pel_error *reterr)
+{
+    if (value == NULL)
+        return PEL_OK;
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    free(*text);
+    *text = copy;
+    return PEL_OK;
 }
 
 static enum pel_err read_config(struct pel_stack *stack, struct pel_error *reterr)
 {
     const struct pel_stack_options *options = &stack->options;
+    struct pel_config *config = &stack->config;
     if (options->config_path != NULL)
-        return pel_config_read_file(options->config_path, &stack->config, reterr);
-    if (options->config_text != NULL)
-        return pel_config_read("configuration", options->config_text, strlen(options->config_text),
-                               &stack->config, reterr);
-    return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+        PEL_TRY(pel_config_read_file(options->config_path, config, reterr));
+    else if (options->config_text != NULL)
+        PEL_TRY(pel_config_read("configuration", options->config_text, strlen(options->config_text), config,
+                                reterr));
+    else
+        return pel_error_set(reterr, PEL_E_ARG, "no configuration was given: set config_path or config_text");
+    if (config->attach.socket == NULL)
+        PEL_TRY(replace(options->attach_socket, &config->attach.socket, reterr));
+    if (options->instead_policy != NULL) {
+        while (config->policy.num_files > 1)
+            free(config->policy.files[--config->policy.num_files]);
+        PEL_TRY(replace(options->instead_policy, &config->policy.files[0], reterr));
+        config->policy.num_files = 1;
+    }
+    PEL_TRY(replace(options->instead_attach, &config->attach.socket, reterr));
+    return replace(options->instead_control, &config->control.socket, reterr);
 }
 
 enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel_stack **ret_stack,
@@ -414,11 +466,74 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
     return PEL_OK;
 }
 
+static void log_message(void *arg, const struct pel_policy_message *message)
+{
+    pel_stack_log(arg, "%s:%u:%u: %s: %s", message->file, message->line, message->column,
+                  message->is_error ? "error" : "warning", message->text);
+}
+
+enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr)
+{
+    struct pel_stack stack = {.options = *options};
+    pthread_mutex_init(&stack.log_lock, NULL);
+    enum pel_err err = read_config(&stack, reterr);
+    if (err == PEL_OK && stack.config.policy.num_files > 0)
+        err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
+                               0, log_message, &stack, NULL, reterr);
+    pel_config_free(&stack.config);
+    pthread_mutex_destroy(&stack.log_lock);
+    return err;
+}
+
+const char *pel_stack_control_path(const struct pel_stack *stack)
+{
+    return pel_control_server_path(stack->control);
+}
+
+const char *pel_stack_attach_path(const struct pel_stack *stack)
+{
+    const char *path = stack->config.attach.socket;
+    return path != NULL && path[0] != '\0' ? path : NULL;
+}
+
+static void drain_engine(struct pel_engine *engine, void *arg)
+{
+    (void)arg;
+    pel_engine_drain(engine);
+}
+
+static void add_conns(struct pel_engine *engine, void *arg)
+{
+    *(uint32_t *)arg += engine->num_conns;
+}
+
+uint32_t pel_stack_drain(struct pel_stack *stack, uint32_t timeout_ms, bool (*poll)(void *arg), void *arg)
+{
+    const struct pel_clock clock = pel_clock_real();
+    uint64_t end_us = pel_clock_now_us(&clock) + (uint64_t)timeout_ms * 1000;
+    for (size_t i = 0; i < stack->num_engines; i++)
+        pel_engine_call(stack->engines[i].engine, drain_engine, NULL);
+    for (;;) {
+        uint32_t num_left = 0;
+        for (size_t i = 0; i < stack->num_engines; i++)
+            pel_engine_call(stack->engines[i].engine, add_conns, &num_left);
+        if (num_left == 0 || pel_clock_now_us(&clock) >= end_us || (poll != NULL && poll(arg)))
+            return num_left;
+        usleep(DRAIN_LOOK_US);
+    }
+}
+
+uint32_t pel_stack_drain_ms(const struct pel_stack *stack)
+{
+    return stack->config.stop.drain_s * 1000;
+}
+
 void pel_stack_stop(struct pel_stack *stack)
 {
     if (stack == NULL)
         return;
     pel_control_server_stop(stack->control);
+    pel_serve_stop(stack->serve);
     if (stack->sockets_started)
         pel_sockets_stop();
     stop_engines(stack);

@@ -12,6 +12,7 @@
 #include "stack/config.h"
 #include "stack/control_server.h"
 #include "stack/engine.h"
+#include "stack/serve/serve.h"
 
 #define PEL_STACK_ENGINES_MAX PEL_CONFIG_ENGINES_MAX
 
@@ -34,6 +35,7 @@ struct pel_stack {
     pthread_mutex_t log_lock;
     struct pel_port *port;
     struct pel_control_server *control;
+    struct pel_serve *serve; /* NULL: no program can attach */
     char user[64], job[32];
     size_t num_engines;
     struct pel_stack_engine engines[PEL_STACK_ENGINES_MAX];

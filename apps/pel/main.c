@@ -11,6 +11,8 @@
 #include "apps/pel/verb.h"
 
 static const struct pel_verb verbs[] = {
+    {"stack", "run the stack as a daemon, for programs that are started with pel run", verb_stack},
+    {"run", "run a program whose connections are the stack's", verb_run},
     {"policy", "check policy files; have a running stack load them", verb_policy},
     {"keyring", "make, fill, list and check the directories that hold keys and certificates", verb_keyring},
     {"doctor", "say what this machine lacks, and the command that mends it", verb_doctor},

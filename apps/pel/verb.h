@@ -13,6 +13,8 @@ struct pel_verb {
     int (*run)(int argc, char **argv); /* argv[0] is "pel VERB" */
 };
 
+int verb_stack(int argc, char **argv);   /* apps/pel/stack.c */
+int verb_run(int argc, char **argv);     /* apps/pel/run.c */
 int verb_policy(int argc, char **argv);  /* apps/pel/policy.c */
 int verb_keyring(int argc, char **argv); /* apps/pel/keyring.c */
 int verb_doctor(int argc, char **argv);  /* apps/pel/doctor.c */

@@ -43,6 +43,7 @@ enum pel_err_category {
     X(IO, CONFIG, "an operating-system call failed")                                                         \
     X(NOT_FOUND, CONFIG, "no such object")                                                                   \
     X(EXISTS, CONFIG, "the object exists already")                                                           \
+    X(NOT_ALLOWED, POLICY, "the user may not do that")                                                       \
     /* drivers and frames */                                                                                 \
     X(PORT_OPEN, CONFIG, "a port cannot be opened")                                                          \
     X(PORT_START, CONFIG, "the packet layer cannot be started")                                              \
@@ -69,6 +70,7 @@ enum pel_err_category {
     X(CONN_RESET, PEER, "the peer reset the connection")                                                     \
     X(CONN_ABORTED, PEER, "the connection was aborted")                                                      \
     X(CONN_TIMEOUT, PEER, "the peer did not answer in time")                                                 \
+    X(STOPPING, LIMIT, "the stack is stopping: it takes no new connection")                                  \
     /* policy and mapping */                                                                                 \
     X(POLICY_SYNTAX, CONFIG, "the policy has errors; the old one stays in force")                            \
     X(START_GATE, POLICY, "no policy is loaded yet: the start gate is closed")                               \
@@ -112,7 +114,11 @@ enum pel_err_category {
     /* configuration and control */                                                                          \
     X(CONFIG_SYNTAX, CONFIG, "the configuration file has errors")                                            \
     X(CONTROL_SYNTAX, CALLER, "a control request is malformed")                                              \
-    X(CONTROL_UNREACHABLE, CONFIG, "no process answers on the control socket")
+    X(CONTROL_UNREACHABLE, CONFIG, "no process answers on the control socket")                               \
+    /* programs that are attached */                                                                         \
+    X(QUOTA, LIMIT, "a program or a user has as many sockets as it may")                                     \
+    X(RING_CORRUPT, CALLER, "a program wrote what cannot be into its shared memory; its socket was reset")   \
+    X(PROGRAM_GONE, CALLER, "a program ended without closing the connection; it was reset")
 
 enum pel_err {
 #define PEL_ERR_ENUM(name, category, sentence) PEL_E_##name,

@@ -36,12 +36,15 @@ VENDORS = {
 LAYERS = {
     "include": [],
     "base": [],
+    "ipc": [],
     "policy": ["base"],
     "tls": ["base"],
     "drivers": ["base"],
     "stack/lwip": ["base", "drivers"],
-    "stack": ["base", "policy", "tls", "drivers", "stack/lwip"],
+    "stack": ["base", "ipc", "policy", "tls", "drivers", "stack/lwip"],
     "apps": [],
+    "apps/pel": ["ipc"],      # pel run judges programs
+    "apps/preload": ["ipc"],  # runs inside other people's programs: on libc alone
     "bench": [],
     "bench/tls": ["base", "tls", "bench"],  # the cipher and the handshake alone, below every public header
 }
@@ -72,7 +75,7 @@ def is_test(path):
 
 def layer_of(path):
     parts = path.split("/")
-    for folder in ("stack/lwip", "bench/tls"):
+    for folder in ("stack/lwip", "bench/tls", "apps/pel", "apps/preload"):
         if path.startswith(folder + "/"):
             return folder
     return parts[0]

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A listener that outlives its daemon.
+ */
+#ifndef PEL_PRELOAD_ACCEPT_H
+#define PEL_PRELOAD_ACCEPT_H
+
+#include "apps/preload/file.h"
+
+/* pel_listen_again has a listener whose daemon has died listen again at a new one, at the same address. 0: it
+ * does, -EAGAIN: not yet (after a pause, so that nobody turns in circles), or a negative errno. */
+int pel_listen_again(struct pel_file *listener, int fd);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/preload/close.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <sys/socket.h>
+
+#include "apps/preload/daemon.h"
+#include "apps/preload/real.h"
+#include "apps/preload/stream.h"
+#include "apps/preload/table.h"
+#include "apps/preload/wait.h"
+
+static long own_pid; /* the process that the table belongs to */
+
+void pel_close_forked(void)
+{
+    own_pid = pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+bool pel_close_is_borrowed(void)
+{
+    return own_pid != 0 && own_pid != pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+static bool is_of_stack(const struct pel_file *file)
+{
+    enum pel_file_kind kind = pel_file_kind(file);
+    return kind == PEL_FILE_STREAM || kind == PEL_FILE_LISTENER || kind == PEL_FILE_DGRAM;
+}
+
+static bool is_valid(const struct pel_file *file)
+{
+    return !pel_file_is_dead(file) && __atomic_load_n(&file->slot->serial, __ATOMIC_RELAXED) == file->serial;
+}
+
+/* SO_LINGER with a time: what was written gets it to be sent. */
+static void linger(struct pel_file *file, uint32_t time_s)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    for (uint32_t i = 0; i < time_s * 1000 && pel_stream_unsent(file) > 0; i++) {
+        if ((pel_file_state(file) & PEL_SLOT_GONE) || pel_file_is_dead(file))
+            return;
+        pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+    }
+}
+
+/* This process holds the socket no longer. The channel is closed after that. */
+static void leave(struct pel_file *file)
+{
+    if (!is_of_stack(file) || __atomic_exchange_n(&file->is_left, 1, __ATOMIC_ACQ_REL) || !is_valid(file))
+        return;
+    struct pel_slot *slot = file->slot;
+    bool is_last = __atomic_load_n(&slot->num_holders, __ATOMIC_ACQUIRE) == 1;
+    if (is_last && pel_file_kind(file) == PEL_FILE_STREAM && slot->options.is_linger) {
+        if (slot->options.linger_s == 0)
+            pel_file_ask(file, PEL_SLOT_ASK_ABORT);
+        else
+            linger(file, slot->options.linger_s);
+    }
+    __atomic_fetch_sub(&slot->num_holders, 1, __ATOMIC_ACQ_REL);
+}
+
+void pel_close_last(struct pel_file *file)
+{
+    leave(file);
+    if (file->parked_fd >= 0)
+        pel_daemon_unhide(file->parked_fd);
+    file->parked_fd = -1;
+}
+
+struct pel_file *pel_close_number(int fd)
+{
+    pel_table_lock();
+    struct pel_file *file = pel_table_peek(fd);
+    bool is_hidden = file == PEL_TABLE_HIDDEN;
+    if (file != NULL && !is_hidden)
+        pel_table_set(fd, NULL);
+    bool is_last = file != NULL && !is_hidden && file->num_fds == 0;
+    pel_table_unlock();
+    if (file == NULL || is_hidden)
+        return NULL;
+    if (!is_last)
+        return file;
+    pel_epoll_forget(file);
+    if (!is_of_stack(file))
+        return file;
+    /* Calls under way keep the socket, as they do in the kernel. */
+    if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) == 1) {
+        leave(file);
+    } else {
+        long parked_fd = pel_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3, 0, 0, 0);
+        if (parked_fd >= 0)
+            file->parked_fd = pel_daemon_hide((int)parked_fd);
+    }
+    return file;
+}
+
+PEL_EXPORT int close(int fd)
+{
+    struct pel_file *file = pel_table_peek(fd);
+    if (__builtin_expect(file == NULL, 1))
+        return pel_real()->close(fd);
+    if (pel_close_is_borrowed())
+        return (int)pel_result(pel_raw(SYS_close, fd, 0, 0, 0, 0, 0));
+    if (file == PEL_TABLE_HIDDEN)
+        return (int)pel_result(-EBADF);
+    file = pel_close_number(fd);
+    int result = pel_real()->close(fd);
+    if (file != NULL)
+        pel_file_put(file);
+    return result;
+}
+
+typedef void each_fn(struct pel_file *file);
+
+/* Each socket of the stack once, by the number that it has in the file. */
+static void for_each(each_fn *fn)
+{
+    struct pel_file *file = NULL;
+    for (int fd = pel_table_next(0, &file); fd >= 0; fd = pel_table_next(fd + 1, &file)) {
+        if (file != PEL_TABLE_HIDDEN && file->fd == fd && is_of_stack(file) && is_valid(file))
+            fn(file);
+    }
+}
+
+static void enter(struct pel_file *file)
+{
+    if (__atomic_exchange_n(&file->is_left, 0, __ATOMIC_ACQ_REL))
+        __atomic_fetch_add(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+}
+
+static void leave_now(struct pel_file *file)
+{
+    if (!__atomic_exchange_n(&file->is_left, 1, __ATOMIC_ACQ_REL))
+        __atomic_fetch_sub(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+}
+
+void pel_close_leave_all(void)
+{
+    if (pel_table_num_files() > 0)
+        for_each(leave_now);
+}
+
+void pel_close_enter_all(void)
+{
+    if (pel_table_num_files() > 0)
+        for_each(enter);
+}
+
+static void count(struct pel_file *file)
+{
+    if (!file->is_left)
+        __atomic_fetch_add(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+}
+
+void pel_close_count_child(void)
+{
+    if (pel_table_num_files() > 0)
+        for_each(count);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of a descriptor's life, and of the process's part in a socket.
+ */
+#ifndef PEL_PRELOAD_CLOSE_H
+#define PEL_PRELOAD_CLOSE_H
+
+#include "apps/preload/file.h"
+
+/* pel_close_last is called with a file that has no reference any more: it leaves the slot, and closes a
+ * channel that was kept for calls under way. */
+void pel_close_last(struct pel_file *file);
+
+/* pel_close_number takes `fd` out of the table, as close does before the kernel closes it: of a file whose
+ * last number it is the process is no holder any more. Returns the file with a reference (to be put after the
+ * kernel has closed the number), or NULL: nothing stood there. */
+struct pel_file *pel_close_number(int fd);
+
+/* pel_close_leave_all: the process is no holder of any socket any more; pel_close_enter_all takes it back.
+ * pel_close_count_child counts a forked child in, in the child. */
+void pel_close_leave_all(void);
+void pel_close_enter_all(void);
+void pel_close_count_child(void);
+
+/* pel_close_is_borrowed tells whether this is a vfork child, whose memory is its parent's: it may not change
+ * the table. pel_close_forked is called in a forked child, and at the start. */
+bool pel_close_is_borrowed(void);
+void pel_close_forked(void);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "apps/preload/accept.h"
+#include "apps/preload/adopt.h"
+#include "apps/preload/decide.h"
+#include "apps/preload/real.h"
+#include "apps/preload/shared.h"
+#include "apps/preload/table.h"
+#include "apps/preload/wait.h"
+
+#define PAUSE_NS 100000000
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int ask(struct pel_app *app, struct pel_ipc_request *request, struct pel_ipc_reply *ret_reply,
+               int *ret_channel)
+{
+    size_t num_fds = 0;
+    int error = pel_daemon_ask_low(app, request, ret_reply, ret_channel, 1, &num_fds);
+    return error == 0 && ret_channel != NULL && num_fds != 1 ? EPROTO : error;
+}
+
+/* A socket at the new daemon as the old one was: name, options, backlog. */
+static int listen_at(struct pel_app *app, const struct pel_file *old, struct pel_ipc_reply *ret_reply,
+                     int *ret_channel)
+{
+    struct pel_ipc_request request = {.op = PEL_IPC_SOCKET, .family = old->slot->family, .type = SOCK_STREAM};
+    struct pel_ipc_reply reply;
+    request.local = old->slot->local;
+    request.options = old->slot->options;
+    int error = ask(app, &request, ret_reply, ret_channel);
+    if (error != 0)
+        return error;
+    request.op = PEL_IPC_LISTEN;
+    request.slot = ret_reply->slot;
+    request.serial = ret_reply->serial;
+    request.value = pel_shared_of(old)->backlog;
+    error = ask(app, &request, &reply, NULL);
+    if (error != 0)
+        pel_raw(SYS_close, *ret_channel, 0, 0, 0, 0, 0);
+    return error;
+}
+
+static void move_to(struct pel_file *listener, struct pel_app *app, const struct pel_ipc_reply *reply, int channel)
+{
+    const struct pel_shared *old = pel_shared_of(listener);
+    struct pel_slot_options options = listener->slot->options;
+    struct pel_file *found = NULL;
+    pel_file_point(listener, app, reply->slot, reply->serial);
+    struct pel_shared *shared = pel_shared_of(listener);
+    listener->slot->options = options;
+    shared->backlog = old->backlog;
+    shared->recv_timeout_us = old->recv_timeout_us;
+    pel_shared_set(listener, __atomic_load_n(&old->flags, __ATOMIC_RELAXED));
+    pel_table_lock();
+    for (int fd = pel_table_next(0, &found); fd >= 0; fd = pel_table_next(fd + 1, &found)) {
+        if (found != listener)
+            continue;
+        long flags = pel_raw(SYS_fcntl, fd, 1 /* F_GETFD */, 0, 0, 0, 0);
+        pel_raw(SYS_dup3, channel, fd, flags & 1 ? SOCK_CLOEXEC : 0, 0, 0, 0);
+    }
+    pel_table_unlock();
+    pel_raw(SYS_close, channel, 0, 0, 0, 0, 0);
+}
+
+int pel_listen_again(struct pel_file *listener, int fd)
+{
+    struct pel_ipc_reply reply;
+    struct timespec pause = {.tv_nsec = PAUSE_NS};
+    int channel = -1, error = 0;
+    pthread_mutex_lock(&lock);
+    bool is_moved = !__atomic_load_n(&listener->app->is_gone, __ATOMIC_ACQUIRE);
+    if (!is_moved) {
+        struct pel_app *app = pel_daemon_app();
+        error = app == NULL ? ENETDOWN : listen_at(app, listener, &reply, &channel);
+        if (error == 0)
+            move_to(listener, app, &reply, channel);
+    }
+    pthread_mutex_unlock(&lock);
+    if (error == 0) {
+        if (!is_moved)
+            pel_epoll_decided(listener, fd);
+        return 0;
+    }
+    pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+    return -EAGAIN;
+}

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that are attached, over the real engine that talks to itself. */
+#include <errno.h>
+#include <pellucid/pair.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stack/engine.h"
+#include "stack/serve/serve.h"
+#include "stack/serve/test_program.h"
+#include "tests/harness/harness.h"
+
+#define PORT 7100
+
+static struct pel_pair *pair;
+static struct pel_serve *serve;
+static struct pel_config config;
+static char path[64];
+
+static void on_log(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "# %s\n", line);
+}
+
+static enum pel_err start_serve(struct pel_serve **ret_serve, struct pel_error *reterr)
+{
+    struct pel_engine *engines[PEL_PAIR_ENGINES_MAX];
+    size_t num = 0;
+    for (; pel_pair_engine_at(pair, 0, (int)num) != NULL; num++)
+        engines[num] = pel_pair_engine_at(pair, 0, (int)num);
+    const struct pel_serve_config serve_config = {
+        .config = &config, .engines = engines, .num_engines = num, .log = on_log};
+    return pel_serve_start(&serve_config, ret_serve, reterr);
+}
+
+static void start(int num_engines, uint32_t max_sockets)
+{
+    struct pel_pair_options options = {.cores = {-1, -1},
+                                       .num_engines = num_engines,
+                                       .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
+                                       .mtu = 9000,
+                                       .window_len = 1u << 16};
+    struct pel_error error = {.text = ""};
+    snprintf(path, sizeof path, "/tmp/pel-serve-test-%d.sock", (int)getpid());
+    config = (struct pel_config){0};
+    config.attach.socket = path;
+    config.attach.mode = 0600;
+    config.attach.max_sockets = max_sockets;
+    config.attach.max_sockets_per_user = max_sockets * 2;
+    config.attach.max_applications = 3;
+    config.attach.buffer_len = 16384;
+    config.port.mtu = 9000;
+    if (pel_pair_start(&options, &pair, &error) != PEL_OK || start_serve(&serve, &error) != PEL_OK)
+        pel_test_fail(__FILE__, __LINE__, "%s", error.text);
+}
+
+static void count_conns(struct pel_engine *engine, void *arg)
+{
+    *(size_t *)arg += engine->num_conns;
+}
+
+static size_t num_conns(void)
+{
+    size_t num = 0;
+    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
+        pel_engine_call(pel_pair_engine_at(pair, 0, i), count_conns, &num);
+    return num;
+}
+
+static struct pel_serve_report report(void)
+{
+    struct pel_serve_report now;
+    struct pel_counters counters = {0};
+    pel_serve_get_report(serve, &now, &counters);
+    return now;
+}
+
+static void add_err(struct pel_engine *engine, void *arg)
+{
+    uint64_t *args = arg;
+    args[1] += engine->counters.err[args[0]];
+}
+
+static uint64_t num_errs(enum pel_err err)
+{
+    uint64_t args[2] = {err, 0};
+    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
+        pel_engine_call(pel_pair_engine_at(pair, 0, i), add_err, args);
+    return args[1];
+}
+
+/* All that programs had comes back: waited for, since ends are noticed by other threads. */
+static void expect_nothing_left(void)
+{
+    for (int i = 0;
+         i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 || num_conns() > 0); i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(report().num_sockets, 0);
+    PEL_EXPECT_EQ(report().num_applications, 0);
+    PEL_EXPECT_EQ(report().num_clients, 0);
+    PEL_EXPECT_EQ(num_conns(), 0);
+}
+
+static void stop(void)
+{
+    expect_nothing_left();
+    pel_serve_stop(serve);
+    PEL_EXPECT_EQ(access(path, F_OK), -1);
+    pel_pair_stop(pair);
+}
+
+struct ends {
+    struct test_socket listener, client, server;
+};
+
+static bool open_ends(struct test_program *program, struct ends *ends)
+{
+    if (test_socket_open(program, SOCK_STREAM, PORT, &ends->listener) != 0 ||
+        test_socket_ask(&ends->listener, PEL_IPC_LISTEN, 8, 0) != 0 ||
+        test_socket_open(program, SOCK_STREAM, -1, &ends->client) != 0 ||
+        test_socket_ask(&ends->client, PEL_IPC_CONNECT, 0, PORT) != 0)
+        return false;
+    if (!test_socket_accept(&ends->listener, &ends->server))
+        return false;
+    test_socket_ask_for(&ends->server, PEL_SLOT_ASK_MAP);
+    return test_socket_wait(&ends->client, PEL_SLOT_OPEN) && test_socket_wait(&ends->server, PEL_SLOT_OPEN);
+}
+
+static void close_ends(struct ends *ends)
+{
+    test_socket_close(&ends->client);
+    test_socket_close(&ends->server);
+    test_socket_close(&ends->listener);
+}
+
+PEL_TEST(serve, bytes_go_both_ways)
+{
+    struct test_program program;
+    struct ends ends;
+    char bytes[6];
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT_EQ(ends.server.slot->local.in.sin_port, htons(PORT));
+    PEL_EXPECT_EQ(ends.server.slot->remote.in.sin_port, ends.client.slot->local.in.sin_port);
+    PEL_EXPECT(test_socket_write(&ends.client, "hello", 6));
+    PEL_EXPECT(test_socket_read(&ends.server, bytes, 6));
+    PEL_EXPECT_STR(bytes, "hello");
+    PEL_EXPECT(test_socket_write(&ends.server, "world", 6));
+    PEL_EXPECT(test_socket_read(&ends.client, bytes, 6));
+    PEL_EXPECT_STR(bytes, "world");
+    test_socket_ask_for(&ends.client, PEL_SLOT_ASK_SHUT_WR);
+    PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_EOF));
+    PEL_EXPECT(test_socket_write(&ends.server, "later", 6));
+    test_socket_close(&ends.server);
+    PEL_EXPECT(test_socket_read(&ends.client, bytes, 6));
+    PEL_EXPECT_STR(bytes, "later");
+    PEL_EXPECT(test_socket_wait(&ends.client, PEL_SLOT_EOF));
+    PEL_EXPECT_EQ(ends.client.slot->gone_errno, 0);
+    test_socket_close(&ends.client);
+    test_socket_close(&ends.listener);
+    test_program_detach(&program);
+    stop();
+}
+
+#define BULK_LEN (3u << 20)
+
+static void *write_bulk(void *arg)
+{
+    uint8_t *bytes = malloc(BULK_LEN);
+    for (uint32_t i = 0; i < BULK_LEN; i++)
+        bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+    bool is_written = test_socket_write(arg, bytes, BULK_LEN);
+    free(bytes);
+    return is_written ? arg : NULL;
+}
+
+/* Rings of 16 KB go round often, are full often, and no wake is lost. */
+PEL_TEST(serve, much_passes_through_small_rings)
+{
+    struct test_program writer, reader;
+    struct ends ends;
+    pthread_t thread;
+    void *is_written = NULL;
+    uint8_t *bytes = calloc(1, BULK_LEN);
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&writer, path));
+    PEL_EXPECT(test_program_attach(&reader, path));
+    PEL_EXPECT_EQ(test_socket_open(&reader, SOCK_STREAM, PORT, &ends.listener), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_LISTEN, 8, 0), 0);
+    PEL_EXPECT_EQ(test_socket_open(&writer, SOCK_STREAM, -1, &ends.client), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_accept(&ends.listener, &ends.server));
+    test_socket_ask_for(&ends.server, PEL_SLOT_ASK_MAP);
+    pthread_create(&thread, NULL, write_bulk, &ends.client);
+    PEL_EXPECT(test_socket_read(&ends.server, bytes, BULK_LEN));
+    pthread_join(thread, &is_written);
+    PEL_EXPECT(is_written != NULL);
+    uint32_t num_wrong = 0;
+    for (uint32_t i = 0; i < BULK_LEN; i++)
+        num_wrong += bytes[i] != (uint8_t)(i * 2654435761u >> 24);
+    PEL_EXPECT_EQ(num_wrong, 0);
+    close_ends(&ends);
+    test_program_detach(&writer);
+    test_program_detach(&reader);
+    free(bytes);
+    stop();
+}
+
+PEL_TEST(serve, a_refused_connection_says_so_and_may_try_again)
+{
+    struct test_program program;
+    struct test_socket socket, listener;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &socket), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&socket, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_wait(&socket, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(socket.slot->gone_errno, ECONNREFUSED);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 8, 0), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&socket, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_wait(&socket, PEL_SLOT_OPEN | PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(socket.slot->state, PEL_SLOT_OPEN);
+    PEL_EXPECT_EQ(test_socket_ask(&socket, PEL_IPC_CONNECT, 0, PORT), EALREADY);
+    test_socket_close(&socket);
+    test_socket_close(&listener); /* with a connection that nobody has accepted */
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, a_program_that_dies_resets_its_peers)
+{
+    struct test_program program, victim;
+    struct ends ends;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(test_program_attach(&victim, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    struct test_socket client;
+    PEL_EXPECT_EQ(test_socket_open(&victim, SOCK_STREAM, -1, &client), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&client, PEL_IPC_CONNECT, 0, PORT), 0);
+    struct test_socket server;
+    PEL_EXPECT(test_socket_accept(&ends.listener, &server));
+    test_socket_ask_for(&server, PEL_SLOT_ASK_MAP);
+    PEL_EXPECT(test_socket_wait(&client, PEL_SLOT_OPEN));
+    PEL_EXPECT(test_socket_wait(&server, PEL_SLOT_OPEN));
+    test_socket_drop(&client);
+    test_program_detach(&victim);
+    PEL_EXPECT(test_socket_wait(&server, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(server.slot->gone_errno, ECONNRESET);
+    PEL_EXPECT_EQ(num_errs(PEL_E_PROGRAM_GONE), 1);
+    char byte;
+    PEL_EXPECT(test_socket_write(&ends.client, "x", 1)); /* the others are undisturbed */
+    PEL_EXPECT(test_socket_read(&ends.server, &byte, 1));
+    test_socket_close(&server);
+    close_ends(&ends);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, indices_that_cannot_be_reset_the_one_socket)
+{
+    struct test_program program;
+    struct ends ends, others;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &others.client), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&others.client, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_accept(&ends.listener, &others.server));
+    test_socket_ask_for(&others.server, PEL_SLOT_ASK_MAP);
+    PEL_EXPECT(test_socket_wait(&others.client, PEL_SLOT_OPEN));
+    PEL_EXPECT(test_socket_wait(&others.server, PEL_SLOT_OPEN));
+    ends.client.slot->tx_head = 16385;
+    test_socket_ring(&ends.client);
+    PEL_EXPECT(test_socket_wait(&ends.client, PEL_SLOT_GONE));
+    PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 1);
+    others.server.slot->rx_tail = 5; /* more taken than ever came */
+    PEL_EXPECT(test_socket_write(&others.client, "x", 1));
+    PEL_EXPECT(test_socket_wait(&others.server, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 2);
+    close_ends(&ends);
+    test_socket_close(&others.client);
+    test_socket_close(&others.server);
+    test_program_detach(&program);
+    stop();
+}
+
+/* A request of random fields, some of them such that they mean something. */
+static void ask_noise(struct test_program *program, unsigned *seed)
+{
+    struct pel_ipc_request request;
+    int fds[PEL_IPC_FDS_MAX];
+    size_t num_fds = 0;
+    for (size_t i = 0; i < sizeof request; i++)
+        ((uint8_t *)&request)[i] = (uint8_t)rand_r(seed);
+    request.version = PEL_IPC_VERSION;
+    request.op = (uint32_t)rand_r(seed) % (PEL_IPC_OPS - 1) + 1;
+    if (rand_r(seed) % 4 != 0)
+        request.app = program->reply.app;
+    request.slot %= 64;
+    request.serial %= 3;
+    request.value %= PEL_SEGMENT_WAKERS + 8;
+    request.family = rand_r(seed) % 2 != 0 ? AF_INET : AF_INET6;
+    request.type = rand_r(seed) % 2 != 0 ? SOCK_STREAM : SOCK_DGRAM;
+    request.local.family = rand_r(seed) % 3 != 0 ? AF_UNSPEC : request.family;
+    request.remote.family = request.family;
+    if (pel_ipc_send(program->fd, &request, sizeof request, &program->fd, (size_t)(rand_r(seed) % 2), 0) != 0)
+        return;
+    if (pel_ipc_receive(program->fd, &program->reply, sizeof program->reply, fds, PEL_IPC_FDS_MAX, &num_fds,
+                        0) <= 0)
+        return;
+    for (size_t i = 0; i < num_fds; i++)
+        if (rand_r(seed) % 2 != 0 || program->num_kept == 256)
+            close(fds[i]);
+        else
+            program->kept[program->num_kept++] = fds[i];
+}
+
+PEL_TEST(serve, requests_of_noise_are_answered)
+{
+    unsigned seed = (unsigned)getpid() * 7;
+    printf("seed %u\n", seed);
+    start(2, 64);
+    struct test_program program = {0};
+    struct pel_ipc_request hello = {.op = PEL_IPC_HELLO};
+    program.fd = test_program_connect(path);
+    PEL_EXPECT_EQ(test_program_ask(&program, &hello, NULL, 0), 0);
+    uint32_t app = program.reply.app;
+    for (int i = 0; i < 3000; i++) {
+        program.reply.app = app;
+        ask_noise(&program, &seed);
+    }
+    for (size_t i = 0; i < program.num_kept; i++)
+        close(program.kept[i]);
+    close(program.fd);
+    struct ends ends;
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    close_ends(&ends);
+    test_program_detach(&program);
+    stop();
+}
+
+/* Whatever stands in the segment, the daemon goes on, and others are served. */
+PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
+{
+    struct test_program program, other;
+    struct ends ends, good;
+    unsigned seed = (unsigned)getpid();
+    printf("seed %u\n", seed);
+    start(2, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(test_program_attach(&other, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    struct pel_segment_header header = *program.header;
+    for (int round = 0; round < 300; round++) {
+        uint32_t *words = program.base;
+        for (uint32_t i = 0; i < 2000; i++) {
+            uint64_t at = ((uint64_t)rand_r(&seed) << 20 ^ (uint64_t)rand_r(&seed)) % (header.len / 4);
+            words[at] = (uint32_t)rand_r(&seed) * 3u;
+        }
+        /* Where it hurts most: the sockets' words, the doorbells, the wakers' states. */
+        for (uint32_t n = 0; n < 3; n++) {
+            uint32_t *slot = (uint32_t *)pel_segment_slot(program.base, &header, n);
+            slot[(uint32_t)rand_r(&seed) % (sizeof(struct pel_slot) / 4)] = (uint32_t)rand_r(&seed) * 5u;
+        }
+        for (uint32_t e = 0; e < header.num_engines; e++) {
+            pel_segment_doorbell(program.base, &header, e)->rung.groups[0] = ~0ull;
+            pel_segment_doorbell(program.base, &header, e)->rung.words[0] = ~0ull;
+            uint64_t one = 1;
+            (void)!write(program.bells[e], &one, sizeof one);
+        }
+        usleep(200);
+    }
+    memcpy(program.header, &header, sizeof header);
+    /* Its connections are reset: for indices that cannot be, or since the noise asked for it. */
+    PEL_EXPECT(num_errs(PEL_E_RING_CORRUPT) > 0 || num_conns() == 0);
+    test_socket_close(&ends.listener);
+    PEL_EXPECT(report().num_sockets >= 2);
+    struct pel_segment_header *mine = other.header;
+    PEL_EXPECT_EQ(mine->num_sockets, 64);
+    for (int i = 0; i < 2000 && report().num_sockets > 2; i++)
+        usleep(1000);
+    PEL_EXPECT(open_ends(&other, &good));
+    char byte;
+    PEL_EXPECT(test_socket_write(&good.client, "x", 1));
+    PEL_EXPECT(test_socket_read(&good.server, &byte, 1));
+    close_ends(&good);
+    close(ends.client.channel);
+    close(ends.server.channel);
+    test_program_detach(&program);
+    test_program_detach(&other);
+    stop();
+}
+
+PEL_TEST(serve, quotas_hold)
+{
+    struct test_program program, second, third;
+    struct test_socket sockets[64], one_more;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    for (int i = 0; i < 64; i++)
+        PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &sockets[i]), 0);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &one_more), ENFILE);
+    PEL_EXPECT_HAS(program.reply.text, "attach.max_sockets");
+    test_socket_close(&sockets[10]);
+    for (int i = 0; i < 2000 && report().num_sockets == 64; i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &sockets[10]), 0);
+    PEL_EXPECT_EQ(sockets[10].serial, 2);
+    PEL_EXPECT(test_program_attach(&second, path));
+    PEL_EXPECT(test_program_attach(&third, path));
+    struct test_program fourth = {.fd = test_program_connect(path)};
+    struct pel_ipc_request hello = {.op = PEL_IPC_HELLO};
+    PEL_EXPECT_EQ(test_program_ask(&fourth, &hello, NULL, 0), ENFILE);
+    PEL_EXPECT_HAS(fourth.reply.text, "attach.max_applications");
+    close(fourth.fd);
+    for (int i = 0; i < 64; i++)
+        test_socket_close(&sockets[i]);
+    test_program_detach(&program);
+    test_program_detach(&second);
+    test_program_detach(&third);
+    stop();
+}
+
+PEL_TEST(serve, names_are_given_once)
+{
+    struct test_program program;
+    struct test_socket first, second, chosen;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &first), 0);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &second), EADDRINUSE);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT, &second), 0); /* another protocol */
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, 0, &chosen), 0);
+    PEL_EXPECT(ntohs(chosen.slot->local.in.sin_port) >= 32768);
+    PEL_EXPECT_EQ(test_socket_ask(&chosen, PEL_IPC_BIND, 0, PORT), EINVAL);
+    test_socket_close(&first);
+    for (int i = 0; i < 2000 && report().num_sockets > 2; i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &first), 0);
+    test_socket_close(&first);
+    test_socket_close(&second);
+    test_socket_close(&chosen);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, requests_that_make_no_sense_are_refused)
+{
+    struct test_program program, other;
+    struct test_socket socket;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(test_program_attach(&other, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &socket), 0);
+    struct pel_ipc_request request = {
+        .op = PEL_IPC_LISTEN, .app = program.header->app, .slot = socket.number};
+    PEL_EXPECT_EQ(test_program_ask(&program, &request, NULL, 0), EBADF); /* without the serial number */
+    request.serial = socket.serial;
+    PEL_EXPECT_EQ(test_program_ask(&other, &request, NULL, 0), EBADF); /* not that program's */
+    request.slot = 1u << 30;
+    PEL_EXPECT_EQ(test_program_ask(&program, &request, NULL, 0), EBADF);
+    request = (struct pel_ipc_request){.op = PEL_IPC_JOIN, .app = program.header->app};
+    PEL_EXPECT_EQ(test_program_ask(&other, &request, NULL, 0), EACCES); /* without the token */
+    memcpy(request.token, program.header->token, sizeof request.token);
+    PEL_EXPECT_EQ(test_program_ask(&other, &request, NULL, 0), 0);
+    request = (struct pel_ipc_request){.op = PEL_IPC_WAKER, .app = program.header->app, .value = 1u << 20};
+    PEL_EXPECT_EQ(test_program_ask(&program, &request, NULL, 0), EINVAL);
+    request =
+        (struct pel_ipc_request){.op = PEL_IPC_SOCKET, .app = 77, .family = AF_INET, .type = SOCK_STREAM};
+    PEL_EXPECT_EQ(test_program_ask(&program, &request, NULL, 0), EACCES);
+    request = (struct pel_ipc_request){.op = 99};
+    PEL_EXPECT_EQ(test_program_ask(&other, &request, NULL, 0), EPROTO); /* and the connection has ended */
+    PEL_EXPECT_EQ(test_program_ask(&other, &request, NULL, 0), EPIPE);
+    int fd = test_program_connect(path);
+    PEL_EXPECT_EQ(pel_ipc_send(fd, "short", 5, NULL, 0, 0), 0);
+    char byte;
+    PEL_EXPECT_EQ(read(fd, &byte, 1), 0);
+    close(fd);
+    test_socket_close(&socket);
+    test_program_detach(&program);
+    test_program_detach(&other);
+    stop();
+}
+
+PEL_TEST(serve, who_holds_a_channel_may_use_its_socket)
+{
+    struct test_program program, heir;
+    struct test_socket socket;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(test_program_attach(&heir, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &socket), 0);
+    struct pel_ipc_request request = {.version = PEL_IPC_VERSION, .op = PEL_IPC_WHO};
+    int fds[PEL_IPC_FDS_MAX];
+    size_t num_fds;
+    PEL_EXPECT_EQ(pel_ipc_send(heir.fd, &request, sizeof request, &socket.channel, 1, 0), 0);
+    PEL_EXPECT(pel_ipc_receive(heir.fd, &heir.reply, sizeof heir.reply, fds, PEL_IPC_FDS_MAX, &num_fds, 0) >
+               0);
+    PEL_EXPECT_EQ(heir.reply.error, 0);
+    PEL_EXPECT_EQ(heir.reply.app, program.header->app);
+    PEL_EXPECT_EQ(heir.reply.slot, socket.number);
+    PEL_EXPECT_EQ(num_fds, 2);
+    for (size_t i = 0; i < num_fds; i++)
+        close(fds[i]);
+    PEL_EXPECT_EQ(pel_ipc_send(heir.fd, &request, sizeof request, &heir.wake_fd, 1, 0), 0);
+    PEL_EXPECT(pel_ipc_receive(heir.fd, &heir.reply, sizeof heir.reply, fds, PEL_IPC_FDS_MAX, &num_fds, 0) >
+               0);
+    PEL_EXPECT_EQ(heir.reply.error, ENOTSOCK);
+    test_socket_close(&socket);
+    test_program_detach(&heir);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, many_connections_on_several_engines)
+{
+    struct test_program program;
+    struct test_socket listener, clients[40], servers[40];
+    start(3, 128);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 64, 0), 0);
+    for (int i = 0; i < 40; i++) {
+        PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &clients[i]), 0);
+        PEL_EXPECT_EQ(test_socket_ask(&clients[i], PEL_IPC_CONNECT, 0, PORT), 0);
+    }
+    uint32_t engines = 0;
+    for (int i = 0; i < 40; i++) {
+        PEL_EXPECT(test_socket_accept(&listener, &servers[i]));
+        test_socket_ask_for(&servers[i], PEL_SLOT_ASK_MAP);
+        PEL_EXPECT(test_socket_wait(&servers[i], PEL_SLOT_OPEN));
+        engines |= 1u << servers[i].slot->engine;
+    }
+    PEL_EXPECT_EQ(engines, 7);
+    for (int i = 0; i < 40; i++) {
+        int from = -1, got = -1;
+        PEL_EXPECT(test_socket_write(&clients[i], &i, sizeof i));
+        for (int k = 0; k < 40; k++)
+            if (servers[k].slot->remote.in.sin_port == clients[i].slot->local.in.sin_port)
+                from = k;
+        PEL_EXPECT(from >= 0 && test_socket_read(&servers[from], &got, sizeof got));
+        PEL_EXPECT_EQ(got, i);
+    }
+    for (int i = 0; i < 40; i++) {
+        test_socket_close(&clients[i]);
+        test_socket_close(&servers[i]);
+    }
+    test_socket_close(&listener);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, a_full_backlog_refuses_and_goes_on)
+{
+    struct test_program program;
+    struct test_socket listener, clients[12], server;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 4, 0), 0);
+    int num_gone = 0;
+    for (int i = 0; i < 12; i++) {
+        PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &clients[i]), 0);
+        PEL_EXPECT_EQ(test_socket_ask(&clients[i], PEL_IPC_CONNECT, 0, PORT), 0);
+        PEL_EXPECT(test_socket_wait(&clients[i], PEL_SLOT_OPEN | PEL_SLOT_GONE));
+    }
+    for (int waited = 0; num_gone < 8 && waited < 5000; waited++, usleep(1000)) {
+        num_gone = 0;
+        for (int i = 0; i < 12; i++)
+            num_gone += (__atomic_load_n(&clients[i].slot->state, __ATOMIC_ACQUIRE) & PEL_SLOT_GONE) != 0;
+    }
+    PEL_EXPECT_EQ(num_gone, 8);
+    for (int i = 0; i < 4; i++) {
+        PEL_EXPECT(test_socket_accept(&listener, &server));
+        test_socket_close(&server);
+    }
+    struct test_socket late;
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &late), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&late, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_accept(&listener, &server));
+    test_socket_close(&server);
+    test_socket_close(&late);
+    for (int i = 0; i < 12; i++)
+        test_socket_close(&clients[i]);
+    test_socket_close(&listener);
+    test_program_detach(&program);
+    stop();
+}
+
+static bool send_to(struct test_socket *socket, uint16_t port, const char *text)
+{
+    struct pel_datagram_header header = {.payload_len = (uint32_t)strlen(text)};
+    header.address.in = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x0a070001)};
+    pel_ring_copy_in(&socket->tx, socket->slot->tx_head, &header, sizeof header);
+    pel_ring_copy_in(&socket->tx, socket->slot->tx_head + 32, text, header.payload_len);
+    __atomic_store_n(&socket->slot->tx_head,
+                     socket->slot->tx_head + pel_datagram_record_len(header.payload_len), __ATOMIC_RELEASE);
+    test_socket_ring(socket);
+    return true;
+}
+
+PEL_TEST(serve, datagrams_keep_their_bounds_and_senders)
+{
+    struct test_program program;
+    struct test_socket a, b;
+    struct pel_datagram_header header;
+    char bytes[16] = "";
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT, &a), 0);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT + 1, &b), 0);
+    PEL_EXPECT(send_to(&a, PORT + 1, "one"));
+    PEL_EXPECT(send_to(&a, PORT + 1, "and two"));
+    PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
+    PEL_EXPECT_EQ(header.payload_len, 3);
+    PEL_EXPECT_EQ(header.address.in.sin_port, htons(PORT));
+    PEL_EXPECT(test_socket_read(&b, bytes, 8));
+    PEL_EXPECT_MEM(bytes, "one", 3);
+    PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
+    PEL_EXPECT_EQ(header.payload_len, 7);
+    PEL_EXPECT(test_socket_read(&b, bytes, 8));
+    PEL_EXPECT_MEM(bytes, "and two", 7);
+    header =
+        (struct pel_datagram_header){.payload_len = 60000}; /* a record that is longer than what there is */
+    pel_ring_copy_in(&a.tx, a.slot->tx_head, &header, sizeof header);
+    __atomic_store_n(&a.slot->tx_head, a.slot->tx_head + 32, __ATOMIC_RELEASE);
+    test_socket_ring(&a);
+    for (int i = 0; i < 2000 && num_errs(PEL_E_RING_CORRUPT) == 0; i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 1);
+    PEL_EXPECT(send_to(&a, PORT + 1, "on"));
+    PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
+    PEL_EXPECT_EQ(header.payload_len, 2);
+    test_socket_close(&a);
+    test_socket_close(&b);
+    test_program_detach(&program);
+    stop();
+}
+
+/* The service stops under programs that go on: their sockets are reset, their memory stays theirs. */
+PEL_TEST(serve, programs_outlive_the_service)
+{
+    struct test_program program;
+    struct ends ends;
+    struct pel_error error = {.text = ""};
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    struct pel_serve *second = NULL;
+    PEL_EXPECT_ERR(start_serve(&second, &error), PEL_E_EXISTS);
+    PEL_EXPECT_HAS(error.text, "another process answers");
+    pel_serve_stop(serve);
+    PEL_EXPECT((ends.client.slot->state & PEL_SLOT_GONE) != 0);
+    PEL_EXPECT((ends.server.slot->state & PEL_SLOT_GONE) != 0);
+    char byte;
+    PEL_EXPECT_EQ(read(ends.client.channel, &byte, 1), 0);
+    PEL_EXPECT(recv(program.wake_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0); /* a wake, or the end */
+    PEL_EXPECT_EQ(num_conns(), 0);
+    close_ends(&ends);
+    test_program_detach(&program);
+    PEL_EXPECT_EQ(start_serve(&serve, &error), PEL_OK);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    close_ends(&ends);
+    test_program_detach(&program);
+    stop();
+}

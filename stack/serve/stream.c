@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program's TCP connection on its engine: between the rings and the connection. All but give_slot runs on
+ * the home's thread. Nothing here waits, and nothing that stands in the slot is believed without a check.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "stack/engine.h"
+#include "stack/serve/parts.h"
+#include "stack/socket_errno.h"
+
+/* ---- ends ---- */
+
+/* The connection is with us no more. A program that has been told may still read what is in the ring. */
+static void detach(struct pel_served *served, enum pel_err err)
+{
+    served->conn = NULL;
+    __atomic_store_n(&served->gone_err, (uint32_t)err + 1, __ATOMIC_SEQ_CST);
+    struct pel_slot *slot = __atomic_load_n(&served->slot, __ATOMIC_SEQ_CST);
+    if (slot != NULL) {
+        bool is_connect = !served->is_accepted && !served->is_open;
+        int gone_errno = is_connect ? pel_errno_of_call(err) : pel_errno_of_end(err);
+        if (is_connect && gone_errno == 0)
+            gone_errno = ECONNRESET; /* ended before it was open: not a clean end for who waits to connect */
+        __atomic_store_n(&slot->gone_errno, (uint32_t)gone_errno, __ATOMIC_RELEASE);
+        pel_served_set_state(served, PEL_SLOT_GONE);
+    }
+    if (served->is_close_asked)
+        pel_served_note(served, PEL_NOTE_ENDED);
+}
+
+static void abort_conn(struct pel_served *served, enum pel_err err)
+{
+    pel_conn_abort(served->conn);
+    detach(served, err);
+}
+
+/* The program wrote what cannot be. */
+static void reset_corrupt(struct pel_served *served)
+{
+    pel_count_err(&served->home->engine->counters, PEL_E_RING_CORRUPT);
+    abort_conn(served, PEL_E_RING_CORRUPT);
+}
+
+void pel_served_give_slot(struct pel_served *served)
+{
+    /* The engine may have seen the end before there was a slot to say it in. */
+    uint32_t gone_err = __atomic_load_n(&served->gone_err, __ATOMIC_SEQ_CST);
+    if (gone_err == 0)
+        return;
+    __atomic_store_n(&served->slot->gone_errno, (uint32_t)pel_errno_of_end((enum pel_err)(gone_err - 1)),
+                     __ATOMIC_RELEASE);
+    pel_served_set_state(served, PEL_SLOT_GONE);
+}
+
+/* ---- what the program wrote ---- */
+
+/* Wakes writers when there is room that they asked for: a quarter of the ring, so that they do not come for
+ * every segment. */
+static void tell_room(struct pel_served *served, uint32_t used_len)
+{
+    if (__atomic_load_n(&served->slot->wants_room, __ATOMIC_SEQ_CST) == 0)
+        return;
+    if (used_len > served->tx.len - served->tx.len / 4)
+        return; /* it stays asked for; only this thread makes room, and it comes by here again */
+    __atomic_store_n(&served->slot->wants_room, 0, __ATOMIC_SEQ_CST);
+    pel_served_wake(served);
+}
+
+/* Hands `used_len` bytes of the ring to the connection, as far as it takes them; returns how many are left.
+ */
+static uint32_t send_ring(struct pel_served *served, uint32_t used_len)
+{
+    while (used_len > 0) {
+        uint32_t here_len;
+        size_t taken_len = 0;
+        const uint8_t *here = pel_ring_at(&served->tx, served->tx_tail, used_len, &here_len);
+        enum pel_err err = pel_conn_write(served->conn, here, here_len, &taken_len);
+        if (served->conn == NULL || err == PEL_E_AGAIN || (err == PEL_OK && taken_len == 0))
+            break;
+        /* Any other error: the connection takes no more, and on_closed says why if it was not us who
+         * finished. */
+        uint32_t gone_len = err == PEL_OK ? (uint32_t)taken_len : here_len;
+        served->tx_tail += gone_len;
+        used_len -= gone_len;
+    }
+    __atomic_store_n(&served->slot->tx_tail, served->tx_tail, __ATOMIC_SEQ_CST);
+    return used_len;
+}
+
+static void close_conn(struct pel_served *served)
+{
+    pel_conn_close(served->conn);
+    detach(served, PEL_E_EOF);
+}
+
+/* Moves bytes, then does what waited for them. */
+static void progress(struct pel_served *served)
+{
+    if (served->conn == NULL || served->slot == NULL)
+        return;
+    uint32_t used_len = 0, head = __atomic_load_n(&served->slot->tx_head, __ATOMIC_ACQUIRE);
+    if (!pel_ring_used(&served->tx, head, served->tx_tail, &used_len)) {
+        reset_corrupt(served);
+        return;
+    }
+    if (used_len > 0 && served->is_open)
+        used_len = send_ring(served, used_len);
+    if (served->conn == NULL)
+        return;
+    tell_room(served, used_len);
+    if (used_len > 0)
+        return;
+    if (served->is_close_asked) {
+        close_conn(served);
+    } else if (served->is_shut_asked && !served->is_shut_done && served->is_open) {
+        served->is_shut_done = true;
+        pel_conn_shutdown(served->conn);
+    }
+}
+
+/* ---- what the connection says ---- */
+
+static void on_open(void *arg, struct pel_conn *conn)
+{
+    struct pel_served *served = arg;
+    struct sockaddr_storage local = {0};
+    socklen_t len = pel_conn_local(conn, served->family, &local);
+    served->conn = conn;
+    served->is_open = true;
+    if (served->slot != NULL)
+        memcpy(&served->slot->local, &local, len);
+    pel_served_set_state(served, PEL_SLOT_OPEN);
+    progress(served);
+}
+
+static uint32_t room_of(struct pel_served *served, uint32_t *ret_used_len)
+{
+    uint32_t tail = __atomic_load_n(&served->slot->rx_tail, __ATOMIC_SEQ_CST);
+    return pel_ring_used(&served->rx, served->rx_head, tail, ret_used_len) ? served->rx.len - *ret_used_len
+                                                                           : UINT32_MAX;
+}
+
+static uint32_t put(struct pel_served *served, const uint8_t *bytes, size_t len, uint32_t room_len)
+{
+    uint32_t put_len = len < room_len ? (uint32_t)len : room_len;
+    pel_ring_copy_in(&served->rx, served->rx_head, bytes, put_len);
+    served->rx_head += put_len;
+    __atomic_store_n(&served->slot->rx_head, served->rx_head, __ATOMIC_RELEASE);
+    return put_len;
+}
+
+static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    struct pel_served *served = arg;
+    size_t taken_len = 0;
+    (void)conn;
+    if (served->is_close_asked)
+        return len; /* nobody will read it; it must not hold back what we still send */
+    for (;;) {
+        uint32_t used_len, room_len = room_of(served, &used_len);
+        if (room_len == UINT32_MAX) {
+            reset_corrupt(served);
+            return 0;
+        }
+        bool is_held = (served->slot->state & PEL_SLOT_HELD) != 0;
+        if (taken_len == 0 || room_len >= served->rx.len / 2)
+            taken_len += put(served, bytes + taken_len, len - taken_len, room_len);
+        if (taken_len == len || is_held)
+            break;
+        /* Held first, looked again afterwards: a program that reads in between either is seen here or sees
+         * the mark. */
+        __atomic_fetch_or(&served->slot->state, PEL_SLOT_HELD, __ATOMIC_SEQ_CST);
+    }
+    if (taken_len == len)
+        __atomic_fetch_and(&served->slot->state, ~PEL_SLOT_HELD, __ATOMIC_SEQ_CST);
+    if (taken_len > 0)
+        pel_served_wake(served);
+    return taken_len;
+}
+
+static void on_eof(void *arg, struct pel_conn *conn)
+{
+    (void)conn;
+    pel_served_set_state(arg, PEL_SLOT_EOF);
+}
+
+static void on_writable(void *arg, struct pel_conn *conn)
+{
+    (void)conn;
+    progress(arg);
+}
+
+static void on_closed(void *arg, struct pel_conn *conn, enum pel_err err)
+{
+    (void)conn;
+    detach(arg, err);
+}
+
+static const struct pel_conn_events conn_events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
+};
+
+/* ---- what the program asks for ---- */
+
+static uint32_t s_to_ms(uint32_t seconds)
+{
+    return seconds > UINT32_MAX / 1000 ? UINT32_MAX : seconds * 1000;
+}
+
+static void apply_options(struct pel_served *served)
+{
+    struct pel_slot_options options = served->slot->options; /* once; every value of every byte is harmless */
+    pel_conn_set_nodelay(served->conn, options.is_nodelay != 0);
+    pel_conn_set_keepalive(served->conn, options.is_keepalive != 0 ? s_to_ms(options.keep_idle_s) : 0,
+                           s_to_ms(options.keep_interval_s), options.keep_count);
+}
+
+static void map(struct pel_served *served)
+{
+    const struct pel_identity identity = {.user = served->user, .job = served->job};
+    pel_conn_map(served->conn, &identity);
+}
+
+static void resume(struct pel_served *served)
+{
+    __atomic_fetch_and(&served->slot->state, ~PEL_SLOT_HELD, __ATOMIC_SEQ_CST);
+    pel_conn_resume(served->conn);
+}
+
+/* Each step may end the connection from within. */
+void pel_served_stream_kick(struct pel_served *served)
+{
+    uint32_t bits = 0;
+    if (__atomic_load_n(&served->slot->asked, __ATOMIC_RELAXED) != 0)
+        bits = __atomic_exchange_n(&served->slot->asked, 0, __ATOMIC_ACQ_REL);
+    if (served->conn != NULL && (bits & PEL_SLOT_ASK_ABORT))
+        abort_conn(served, PEL_E_CONN_ABORTED);
+    if (served->conn != NULL && (bits & PEL_SLOT_ASK_OPTIONS))
+        apply_options(served);
+    served->is_shut_asked |= (bits & PEL_SLOT_ASK_SHUT_WR) != 0;
+    if (served->conn != NULL && (bits & PEL_SLOT_ASK_MAP))
+        map(served);
+    if (served->conn != NULL && (bits & PEL_SLOT_ASK_RESUME))
+        resume(served);
+    progress(served);
+}
+
+void pel_served_stream_over(struct pel_served *served)
+{
+    served->is_close_asked = true;
+    if (served->conn == NULL) {
+        pel_served_note(served, PEL_NOTE_ENDED);
+        return;
+    }
+    /* Unread bytes: the peer must not believe that they were taken (RFC 1122, 4.2.2.13). */
+    uint32_t used_len = 0;
+    bool is_unread = served->slot != NULL && (room_of(served, &used_len) == UINT32_MAX || used_len > 0 ||
+                                              (served->slot->state & PEL_SLOT_HELD) != 0);
+    if (served->is_abort) {
+        pel_count_err(&served->home->engine->counters, PEL_E_PROGRAM_GONE);
+        abort_conn(served, PEL_E_PROGRAM_GONE);
+    } else if (is_unread) {
+        abort_conn(served, PEL_E_CONN_ABORTED);
+    } else {
+        progress(served);
+    }
+}
+
+static void reset_stream(struct pel_served *served)
+{
+    served->is_open = served->is_shut_asked = served->is_shut_done = false;
+    served->rx_head = served->tx_tail = 0;
+    __atomic_store_n(&served->gone_err, 0, __ATOMIC_SEQ_CST);
+    struct pel_slot *slot = served->slot;
+    __atomic_store_n(&slot->rx_head, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->tx_tail, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->gone_errno, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->state, 0, __ATOMIC_SEQ_CST);
+}
+
+void pel_served_stream_connect(struct pel_engine *engine, void *arg)
+{
+    struct pel_served_connect_args *args = arg;
+    struct pel_served *served = args->served;
+    const struct pel_identity identity = {.user = served->user, .job = served->job};
+    const struct sockaddr *local =
+        args->local.ss_family == AF_UNSPEC ? NULL : (const struct sockaddr *)&args->local;
+    args->err = PEL_E_STATE;
+    if (served->conn != NULL)
+        return;
+    reset_stream(served);
+    args->err = pel_engine_connect(engine, local, sizeof args->local, (const struct sockaddr *)&args->remote,
+                                   sizeof args->remote, args->server_name, &identity, &conn_events, served,
+                                   &served->conn);
+    if (args->err != PEL_OK)
+        return;
+    pel_conn_local(served->conn, served->family, &args->local);
+    apply_options(served);
+}
+
+void pel_served_stream_accept(struct pel_served *served, struct pel_conn *conn)
+{
+    served->conn = conn;
+    served->is_accepted = true;
+    pel_conn_attach(conn, &conn_events, served);
+}
