@@ -5,6 +5,7 @@
 #   make            set up and build into build/; the command is build/apps/pel/pel
 #   make demo       show it (KEEP=1 leaves it up, and prints what to try)
 #   make test       every test, as shipped and under sanitizers; ends with the totals
+#   make test-long  what takes minutes more
 #   make bench      every question of bench/ (ONLY=name,name: some of them)
 #   make install    into PREFIX, below DESTDIR
 #   make clean      remove the builds (the set-up stays; make distclean removes that too)
@@ -14,7 +15,7 @@ DESTDIR ?=
 KEEP ?=
 ONLY ?=
 
-.PHONY: all setup demo test bench install clean distclean
+.PHONY: all setup demo test test-long bench install clean distclean
 .DEFAULT_GOAL := all
 
 all: setup build/build.ninja
@@ -39,6 +40,9 @@ demo: all
 
 test: setup
 	+@scripts/test
+
+test-long: all
+	@meson test -C build --no-rebuild --no-stdsplit --print-errorlogs --setup long --suite long </dev/null
 
 bench: all
 	@bench/run build $(ONLY)

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -71,13 +73,22 @@
     X(int, getaddrinfo, (const char *, const char *, const struct addrinfo *, struct addrinfo **))           \
     X(struct hostent *, gethostbyname, (const char *))                                                       \
     X(struct hostent *, gethostbyname2, (const char *, int))                                                 \
-    X(int, gethostbyname_r,                                                                                  \
-      (const char *, struct hostent *, char *, size_t, struct hostent **, int *))                            \
+    X(int, gethostbyname_r, (const char *, struct hostent *, char *, size_t, struct hostent **, int *))      \
     X(int, gethostbyname2_r,                                                                                 \
       (const char *, int, struct hostent *, char *, size_t, struct hostent **, int *))                       \
     X(int, execve, (const char *, char *const *, char *const *))                                             \
     X(int, execvpe, (const char *, char *const *, char *const *))                                            \
     X(int, fexecve, (int, char *const *, char *const *))                                                     \
+    X(int, posix_spawn,                                                                                      \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, posix_spawnp,                                                                                     \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, system, (const char *))                                                                           \
+    X(FILE *, popen, (const char *, const char *))                                                           \
+    X(int, vdprintf, (int, const char *, va_list))                                                           \
+    X(int, __vdprintf_chk, (int, int, const char *, va_list))                                                \
     X(void, _exit, (int))                                                                                    \
     X(long, syscall, (long, ...))
 
