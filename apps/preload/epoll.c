@@ -3,11 +3,12 @@
  * The epoll calls, as the program sees them.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
+#include "apps/preload/env.h"
 #include "apps/preload/epoll_set.h"
+#include "apps/preload/real.h"
+#include "apps/preload/table.h"
 #include "apps/preload/wait.h"
 #include "ipc/raw.h"
 
@@ -17,34 +18,19 @@
      (uint32_t)EPOLLEXCLUSIVE)
 #define EVENTS_MAX (INT32_MAX / (int)sizeof(struct epoll_event))
 
-static int result_of(long result)
-{
-    if (result >= 0)
-        return (int)result;
-    errno = (int)-result;
-    return -1;
-}
-
 /* Makes the new instance `fd` one of ours. */
 static int install(int fd)
 {
-    struct pel_file *file = calloc(1, sizeof *file);
-    struct pel_epoll *set = file == NULL ? NULL : pel_set_new();
+    struct pel_file *file = pel_table_make(PEL_FILE_EPOLL);
     int error = ENOMEM;
-    if (set != NULL) {
-        file->kind = PEL_FILE_EPOLL;
-        file->refs = 1;
-        file->epoll = set;
-        pthread_mutex_init(&file->lock, NULL);
-        error = pel_file_install(fd, file);
+    if (file != NULL) {
+        file->epoll = pel_set_new();
+        error = file->epoll == NULL ? ENOMEM : pel_file_install(fd, file);
     }
     if (error == 0)
         return fd;
-    if (set != NULL) {
-        pthread_mutex_destroy(&file->lock);
-        pel_set_unref(set);
-    }
-    free(file);
+    if (file != NULL)
+        pel_file_put(file);
     pel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
     return -error;
 }
@@ -52,12 +38,12 @@ static int install(int fd)
 PEL_EXPORT int epoll_create1(int flags)
 {
     long fd = pel_raw(SYS_epoll_create1, flags, 0, 0, 0, 0, 0);
-    return result_of(fd < 0 ? fd : install((int)fd));
+    return (int)pel_result(fd < 0 || !pel_env()->is_active ? fd : install((int)fd));
 }
 
 PEL_EXPORT int epoll_create(int size)
 {
-    return size > 0 ? epoll_create1(0) : result_of(-EINVAL);
+    return size > 0 ? epoll_create1(0) : (int)pel_result(-EINVAL);
 }
 
 static long kernel_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
@@ -134,7 +120,7 @@ PEL_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event
         pel_file_put(file);
     if (set_file != NULL)
         pel_file_put(set_file);
-    return result_of(result);
+    return (int)pel_result(result);
 }
 
 static int wait_on(int epoll_fd, struct epoll_event *ret_events, int max_events, int64_t timeout_ns,
@@ -156,13 +142,13 @@ static int wait_on(int epoll_fd, struct epoll_event *ret_events, int max_events,
 
 PEL_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *ret_events, int max_events, int timeout_ms)
 {
-    return result_of(wait_on(epoll_fd, ret_events, max_events, (int64_t)timeout_ms * 1000000, NULL));
+    return (int)pel_result(wait_on(epoll_fd, ret_events, max_events, (int64_t)timeout_ms * 1000000, NULL));
 }
 
 PEL_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *ret_events, int max_events, int timeout_ms,
                            const sigset_t *mask)
 {
-    return result_of(wait_on(epoll_fd, ret_events, max_events, (int64_t)timeout_ms * 1000000, mask));
+    return (int)pel_result(wait_on(epoll_fd, ret_events, max_events, (int64_t)timeout_ms * 1000000, mask));
 }
 
 PEL_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *ret_events, int max_events,
@@ -170,6 +156,6 @@ PEL_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *ret_events, int ma
 {
     int64_t timeout_ns = pel_timeout_ns(timeout);
     if (timeout_ns == -EINVAL)
-        return result_of(-EINVAL);
-    return result_of(wait_on(epoll_fd, ret_events, max_events, timeout_ns, mask));
+        return (int)pel_result(-EINVAL);
+    return (int)pel_result(wait_on(epoll_fd, ret_events, max_events, timeout_ns, mask));
 }

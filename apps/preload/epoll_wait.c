@@ -3,7 +3,7 @@
 #include <poll.h>
 
 #include "apps/preload/epoll_set.h"
-#include "apps/preload/next.h"
+#include "apps/preload/real.h"
 #include "apps/preload/wait.h"
 #include "ipc/raw.h"
 
@@ -203,7 +203,7 @@ int pel_set_wait_plain(int epoll_fd, struct epoll_event *ret_events, int max_eve
     struct timespec left;
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
     if (ms <= INT32_MAX && (timeout_ns < 0 || timeout_ns % 1000000 == 0)) {
-        int result = pel_next()->epoll_pwait(epoll_fd, ret_events, max_events, (int)ms, mask);
+        int result = pel_real()->epoll_pwait(epoll_fd, ret_events, max_events, (int)ms, mask);
         return result < 0 ? -errno : result;
     }
     left = (struct timespec){.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};

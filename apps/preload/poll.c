@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "apps/preload/poll.h"
+#include "apps/preload/polling.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "apps/preload/epoll_set.h"
-#include "apps/preload/next.h"
+#include "apps/preload/real.h"
 #include "apps/preload/wait.h"
 #include "apps/preload/wake.h"
 #include "ipc/raw.h"
@@ -285,27 +285,19 @@ long pel_poll_wait(struct pollfd *fds, nfds_t num_fds, int64_t timeout_ns, const
     return result;
 }
 
-static int result_of(long result)
-{
-    if (result >= 0)
-        return (int)result;
-    errno = (int)-result;
-    return -1;
-}
-
 PEL_EXPORT int poll(struct pollfd *fds, nfds_t num_fds, int timeout_ms)
 {
     if (!pel_poll_concerns_us(fds, num_fds))
-        return pel_next()->poll(fds, num_fds, timeout_ms);
-    return result_of(pel_poll_wait(fds, num_fds, (int64_t)timeout_ms * 1000000, NULL));
+        return pel_real()->poll(fds, num_fds, timeout_ms);
+    return (int)pel_result(pel_poll_wait(fds, num_fds, (int64_t)timeout_ms * 1000000, NULL));
 }
 
 PEL_EXPORT int ppoll(struct pollfd *fds, nfds_t num_fds, const struct timespec *timeout, const sigset_t *mask)
 {
     if (!pel_poll_concerns_us(fds, num_fds))
-        return pel_next()->ppoll(fds, num_fds, timeout, mask);
+        return pel_real()->ppoll(fds, num_fds, timeout, mask);
     int64_t timeout_ns = pel_timeout_ns(timeout);
-    return result_of(timeout_ns == -EINVAL ? -EINVAL : pel_poll_wait(fds, num_fds, timeout_ns, mask));
+    return (int)pel_result(timeout_ns == -EINVAL ? -EINVAL : pel_poll_wait(fds, num_fds, timeout_ns, mask));
 }
 
 /* What fortified programs call: `fds_len` is the room behind `fds`. */

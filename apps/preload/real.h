@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -20,7 +23,9 @@
 
 #include "ipc/raw.h"
 
+#ifndef PEL_EXPORT
 #define PEL_EXPORT __attribute__((visibility("default")))
+#endif
 
 #define PEL_REAL_LIST(X)                                                                                     \
     X(int, socket, (int, int, int))                                                                          \
@@ -59,6 +64,11 @@
     X(int, fcntl, (int, int, ...))                                                                           \
     X(int, ioctl, (int, unsigned long, ...))                                                                 \
     X(int, sockatmark, (int))                                                                                \
+    X(int, poll, (struct pollfd *, nfds_t, int))                                                             \
+    X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                      \
+    X(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                                    \
+    X(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
+    X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                             \
     X(FILE *, fdopen, (int, const char *))                                                                   \
     X(int, getaddrinfo, (const char *, const char *, const struct addrinfo *, struct addrinfo **))           \
     X(struct hostent *, gethostbyname, (const char *))                                                       \

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <sys/select.h>
 
-#include "apps/preload/next.h"
-#include "apps/preload/poll.h"
+#include "apps/preload/real.h"
+#include "apps/preload/polling.h"
 #include "apps/preload/wait.h"
 #include "apps/preload/wake.h"
 
@@ -100,22 +100,14 @@ static bool select_ours(int num, fd_set *const sets[3], int64_t timeout_ns, cons
     return does_concern;
 }
 
-static int result_of(int result)
-{
-    if (result >= 0)
-        return result;
-    errno = -result;
-    return -1;
-}
-
 PEL_EXPORT int pselect(int num, fd_set *read_set, fd_set *write_set, fd_set *except_set,
                        const struct timespec *timeout, const sigset_t *mask)
 {
     fd_set *const sets[3] = {read_set, write_set, except_set};
     int result;
     if (!select_ours(num, sets, pel_timeout_ns(timeout), mask, &result))
-        return pel_next()->pselect(num, read_set, write_set, except_set, timeout, mask);
-    return result_of(result);
+        return pel_real()->pselect(num, read_set, write_set, except_set, timeout, mask);
+    return (int)pel_result(result);
 }
 
 /* A timeval may say more than a second in its microseconds; what is left of it is written back. */
@@ -133,10 +125,10 @@ PEL_EXPORT int select(int num, fd_set *read_set, fd_set *write_set, fd_set *exce
     }
     int64_t deadline_ns = timeout_ns > 0 ? pel_deadline_ns(timeout_ns) : PEL_NEVER;
     if (!select_ours(num, sets, timeout_ns, NULL, &result))
-        return pel_next()->select(num, read_set, write_set, except_set, timeout);
+        return pel_real()->select(num, read_set, write_set, except_set, timeout);
     if (deadline_ns != PEL_NEVER) {
         pel_timeout_left(&left, deadline_ns, PEL_NEVER);
         *timeout = (struct timeval){.tv_sec = left.tv_sec, .tv_usec = left.tv_nsec / 1000};
     }
-    return result_of(result);
+    return (int)pel_result(result);
 }

@@ -2,8 +2,8 @@
 /*
  * Polling descriptors of which some are the stack's: what poll, ppoll, select and pselect have in common.
  */
-#ifndef PEL_PRELOAD_POLL_H
-#define PEL_PRELOAD_POLL_H
+#ifndef PEL_PRELOAD_POLLING_H
+#define PEL_PRELOAD_POLLING_H
 
 #include <poll.h>
 #include <stdbool.h>
