@@ -9,8 +9,13 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -18,7 +23,9 @@
 
 #include "ipc/raw.h"
 
+#ifndef PEL_EXPORT
 #define PEL_EXPORT __attribute__((visibility("default")))
+#endif
 
 #define PEL_REAL_LIST(X)                                                                                     \
     X(int, socket, (int, int, int))                                                                          \
@@ -57,17 +64,31 @@
     X(int, fcntl, (int, int, ...))                                                                           \
     X(int, ioctl, (int, unsigned long, ...))                                                                 \
     X(int, sockatmark, (int))                                                                                \
+    X(int, poll, (struct pollfd *, nfds_t, int))                                                             \
+    X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                      \
+    X(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                                    \
+    X(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
+    X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                             \
     X(FILE *, fdopen, (int, const char *))                                                                   \
     X(int, getaddrinfo, (const char *, const char *, const struct addrinfo *, struct addrinfo **))           \
     X(struct hostent *, gethostbyname, (const char *))                                                       \
     X(struct hostent *, gethostbyname2, (const char *, int))                                                 \
-    X(int, gethostbyname_r,                                                                                  \
-      (const char *, struct hostent *, char *, size_t, struct hostent **, int *))                            \
+    X(int, gethostbyname_r, (const char *, struct hostent *, char *, size_t, struct hostent **, int *))      \
     X(int, gethostbyname2_r,                                                                                 \
       (const char *, int, struct hostent *, char *, size_t, struct hostent **, int *))                       \
     X(int, execve, (const char *, char *const *, char *const *))                                             \
     X(int, execvpe, (const char *, char *const *, char *const *))                                            \
     X(int, fexecve, (int, char *const *, char *const *))                                                     \
+    X(int, posix_spawn,                                                                                      \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, posix_spawnp,                                                                                     \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, system, (const char *))                                                                           \
+    X(FILE *, popen, (const char *, const char *))                                                           \
+    X(int, vdprintf, (int, const char *, va_list))                                                           \
+    X(int, __vdprintf_chk, (int, int, const char *, va_list))                                                \
     X(void, _exit, (int))                                                                                    \
     X(long, syscall, (long, ...))
 

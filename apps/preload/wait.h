@@ -19,22 +19,31 @@
 
 #include "apps/preload/file.h"
 
+#ifndef PEL_EXPORT
+#define PEL_EXPORT __attribute__((visibility("default"))) /* a name of the C library's that we take over */
+#endif
+
 /* pel_wait_for waits until one of `events` (POLLIN, POLLOUT; POLLERR and POLLHUP always count) is ready on
  * the socket, at most `timeout_us` (-1: for ever). 0: ready; -ETIMEDOUT; -EINTR: a signal handler without
  * SA_RESTART ran (with it the wait goes on, as for read(2); `never_restart`: as for calls that are never
  * restarted). The daemon's death is ready. Any thread. */
 int pel_wait_for(struct pel_file *file, uint32_t events, int64_t timeout_us, bool never_restart);
 
-/* pel_wait_forked makes the waiting threads' own wakers new in a forked child. Called in the child. */
+/* pel_wait_forked makes the waiting threads' own wakers new in a forked child, and prepares the sets that
+ * came along: each gets wakers of its own at its first use. Called in the child, before anything else of
+ * this. */
 void pel_wait_forked(void);
+void pel_epoll_forked(void); /* its parts of that */
+void pel_signals_forked(void);
 
-/* pel_epoll_forget takes a file that this process has closed (its last number) out of all sets.
- * pel_epoll_free frees a set at its last reference. Any thread. */
+/* pel_epoll_forget takes a file that this process has closed (its last number: num_fds is 0 already) out of
+ * all sets; the caller holds no lock. pel_epoll_free frees a set at its last reference. Any thread. */
 void pel_epoll_forget(struct pel_file *file);
 void pel_epoll_free(struct pel_epoll *epoll);
 
 /* pel_epoll_decided tells sets that an undecided member has become one of the stack's: its registration moves
- * from the kernel's instance to ours. `fd` is the number that has just been replaced. Any thread. */
+ * from the kernel's instance to ours; of a stream that has become a listener: the other way. `fd` is the
+ * number that has just been replaced; called once for each. Any thread. */
 void pel_epoll_decided(struct pel_file *file, int fd);
 
 #endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+
+#include "apps/preload/epoll_set.h"
+#include "apps/preload/real.h"
+#include "apps/preload/wait.h"
+#include "ipc/raw.h"
+
+/* While ours are always ready, the kernel's members are looked at after 12 to 25 us. */
+#define KERNEL_LOOK_TICKS 50000u
+/* A spin looks at the kernel's members now and then; and who only looks, and never sleeps, hears of the
+ * daemon's death by a look at its channel. */
+#define SPIN_LOOK_TICKS   12500u
+#define DEATH_LOOK_TICKS  2500000u
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+struct wait {
+    struct pel_epoll *set;
+    struct epoll_event *events; /* the program's */
+    int max_events;
+    int64_t timeout_ns, deadline_ns; /* the latter known when there is something to wait for */
+    const void *mask;
+    struct pel_interrupts interrupts;
+};
+
+/* Reports what members of ours have, each at most once. Who was reported and stays goes to the end of the
+ * list, behind those that still wait for their turn. */
+static int gather(struct pel_epoll *set, struct epoll_event *ret_events, int max_events)
+{
+    struct pel_member *last = set->ready_last;
+    bool is_end = last == NULL;
+    int num_events = 0;
+    while (!is_end && num_events < max_events) {
+        struct pel_member *member = set->ready_first;
+        is_end = member == last;
+        pel_set_leave(set, member);
+        uint32_t events = pel_member_events(member);
+        if (events == 0)
+            continue;
+        ret_events[num_events].events = events;
+        ret_events[num_events++].data = member->data;
+        if (member->events & (uint32_t)EPOLLONESHOT)
+            member->is_off = true;
+        else if (!(member->events & (uint32_t)EPOLLET))
+            pel_set_enter(set, member);
+    }
+    return num_events;
+}
+
+static int look_at_kernels(struct pel_epoll *set, struct epoll_event *ret_events, int max_events)
+{
+    long num_events = pel_raw(SYS_epoll_wait, set->kernel, (long)ret_events, max_events, 0, 0, 0);
+    set->kernel_seen_ticks = pel_ticks();
+    return num_events <= 0 ? (int)num_events : pel_set_sort(set, ret_events, (int)num_events);
+}
+
+/* What is ready, without waiting: ours, and the kernel's when it is their turn. Who will sleep if there is
+ * nothing need not ask for the kernel's before. */
+static int look(const struct wait *wait, bool will_sleep)
+{
+    struct pel_epoll *set = wait->set;
+    uint64_t unseen_ticks = pel_ticks() - set->kernel_seen_ticks;
+    bool has_looked = false;
+    int num_events = 0;
+    pel_set_take_signals(set);
+    if (set->ready_first != NULL && set->num_kernels > 0 && unseen_ticks > KERNEL_LOOK_TICKS) {
+        num_events = look_at_kernels(set, wait->events, (wait->max_events + 1) / 2);
+        has_looked = true;
+    }
+    if (num_events < 0)
+        return num_events;
+    num_events += gather(set, wait->events + num_events, wait->max_events - num_events);
+    if (num_events == 0 && !has_looked && !will_sleep &&
+        (set->num_kernels > 0 || unseen_ticks > DEATH_LOOK_TICKS))
+        num_events = look_at_kernels(set, wait->events, wait->max_events);
+    return num_events;
+}
+
+static bool is_kernel_readable(int kernel)
+{
+    struct pollfd poll_fd = {.fd = kernel, .events = POLLIN};
+    struct timespec none = {0};
+    return pel_raw(SYS_ppoll, (long)&poll_fd, 1, (long)&none, 0, 0, 0) != 0;
+}
+
+/* Looks for signals for a while, without the lock; true: it was worth it. */
+static bool spin(const struct wait *wait)
+{
+    struct pel_epoll *set = wait->set;
+    struct pel_waker *wakers[PEL_SET_APPS];
+    uint32_t num_wakers = 0;
+    uint64_t ticks = set->num_ours == 0 ? 0 : pel_spin_ticks(&set->spin);
+    if (ticks == 0)
+        return false;
+    for (uint32_t i = 0; i < set->num_apps; i++) {
+        if (set->apps[i].has_wake)
+            wakers[num_wakers++] = set->apps[i].wake.waker;
+    }
+    const bool has_kernels = set->num_kernels > 0;
+    const int kernel = set->kernel;
+    pel_set_unlock(set);
+    uint64_t begin = pel_ticks(), now = begin, looked_at = begin - SPIN_LOOK_TICKS;
+    bool is_worth = false, is_late = false;
+    while (!is_worth && !is_late && now - begin < ticks) {
+        __builtin_ia32_pause();
+        for (uint32_t i = 0; i < num_wakers; i++)
+            is_worth |= !pel_signal_set_is_empty(&wakers[i]->ready);
+        is_worth |= __atomic_load_n(&set->ready_first, __ATOMIC_RELAXED) != NULL ||
+                    pel_interrupts_any(&wait->interrupts);
+        now = pel_ticks();
+        if (now - looked_at >= SPIN_LOOK_TICKS) {
+            looked_at = now;
+            is_worth |= has_kernels && is_kernel_readable(kernel);
+            is_late = wait->deadline_ns != PEL_NEVER && pel_now_ns() >= wait->deadline_ns;
+        }
+    }
+    pel_set_lock(set);
+    pel_spin_learn(&set->spin, is_worth);
+    return is_worth;
+}
+
+/* epoll_pwait2, or where the kernel is older its sister, whose milliseconds are rounded up. */
+static long kernel_wait(int kernel, struct epoll_event *events, int max_events,
+                        const struct timespec *timeout, const void *mask)
+{
+    long result = pel_raw(SYS_epoll_pwait2, kernel, (long)events, max_events, (long)timeout, (long)mask, 8);
+    if (result != -ENOSYS)
+        return result;
+    int64_t ms = timeout == NULL ? -1 : timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    return pel_raw(SYS_epoll_pwait, kernel, (long)events, max_events, ms > INT32_MAX ? INT32_MAX : ms,
+                   (long)mask, 8);
+}
+
+/* Sleeps, unless something is ready. A number of events, all that there are now, or a negative errno. */
+static int sleep_once(const struct wait *wait)
+{
+    struct pel_epoll *set = wait->set;
+    struct timespec left;
+    uint64_t before;
+    long num_events = 0;
+    set->num_sleepers++;
+    pel_set_fall_asleep(set);
+    pel_set_take_signals(set);
+    if (!pel_set_has_ready(set)) {
+        int64_t most_ns = set->num_unwatched > 0 ? PEL_NAP_NS : PEL_NEVER;
+        pel_set_unlock(set);
+        num_events = -EINTR;
+        if (pel_sleep_begin(&wait->interrupts, &before)) {
+            num_events = kernel_wait(set->kernel, wait->events, wait->max_events,
+                                     pel_timeout_left(&left, wait->deadline_ns, most_ns),
+                                     wait->mask != NULL ? wait->mask : &before);
+            pel_sleep_end(before);
+        }
+        pel_set_lock(set);
+    }
+    set->num_sleepers--;
+    set->kernel_seen_ticks = pel_ticks();
+    int num_kept = num_events > 0 ? pel_set_sort(set, wait->events, (int)num_events) : 0;
+    pel_set_rise(set);
+    pel_set_take_signals(set);
+    num_kept += gather(set, wait->events + num_kept, wait->max_events - num_kept);
+    return num_kept == 0 && num_events < 0 ? (int)num_events : num_kept;
+}
+
+static bool is_over(const struct wait *wait)
+{
+    return wait->deadline_ns != PEL_NEVER && pel_now_ns() >= wait->deadline_ns;
+}
+
+static int wait_mixed(struct pel_epoll *set, struct epoll_event *ret_events, int max_events,
+                      int64_t timeout_ns, const void *mask)
+{
+    struct wait wait = {
+        .set = set,
+        .events = ret_events,
+        .max_events = max_events,
+        .timeout_ns = timeout_ns,
+        .mask = mask,
+        .interrupts = pel_interrupts_begin(false),
+    };
+    pel_set_lock(set);
+    int num_events = look(&wait, timeout_ns != 0);
+    if (num_events == 0 && timeout_ns != 0) {
+        wait.deadline_ns = pel_deadline_ns(timeout_ns);
+        if (spin(&wait))
+            num_events = look(&wait, false);
+        while (num_events == 0 && !is_over(&wait))
+            num_events = sleep_once(&wait);
+    }
+    pel_set_settle(set);
+    pel_set_unlock(set);
+    return num_events;
+}
+
+/* The C library's epoll_pwait where milliseconds do: it is a point of cancellation. */
+int pel_set_wait_plain(int epoll_fd, struct epoll_event *ret_events, int max_events, int64_t timeout_ns,
+                       const void *mask)
+{
+    struct timespec left;
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
+    if (ms <= INT32_MAX && (timeout_ns < 0 || timeout_ns % 1000000 == 0)) {
+        int result = pel_real()->epoll_pwait(epoll_fd, ret_events, max_events, (int)ms, mask);
+        return result < 0 ? -errno : result;
+    }
+    left = (struct timespec){.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    return (int)kernel_wait(epoll_fd, ret_events, max_events, &left, mask);
+}
+
+/* A set that no socket of the stack has come near is the kernel's to wait for. One may come near meanwhile:
+ * then there are markers to be taken out, and if nothing else was there the wait goes on. */
+int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_events, int max_events,
+                 int64_t timeout_ns, const void *mask)
+{
+    int64_t deadline_ns = timeout_ns == 0 ? 0 : pel_deadline_ns(timeout_ns);
+    pel_set_lock(set);
+    bool is_mixed = set->num_ours > 0;
+    set->num_sleepers += !is_mixed;
+    pel_set_unlock(set);
+    if (is_mixed)
+        return wait_mixed(set, ret_events, max_events, timeout_ns, mask);
+    int num_events = pel_set_wait_plain(epoll_fd, ret_events, max_events, timeout_ns, mask);
+    pel_set_lock(set);
+    set->num_sleepers--;
+    is_mixed = set->kernel >= 0;
+    if (num_events > 0)
+        num_events = pel_set_sort(set, ret_events, num_events);
+    pel_set_rise(set);
+    pel_set_unlock(set);
+    if (num_events != 0 || timeout_ns == 0 || !is_mixed ||
+        (deadline_ns != PEL_NEVER && pel_now_ns() >= deadline_ns))
+        return num_events;
+    int64_t left_ns = deadline_ns == PEL_NEVER ? -1 : deadline_ns - pel_now_ns();
+    return wait_mixed(set, ret_events, max_events, timeout_ns < 0 ? -1 : left_ns < 0 ? 0 : left_ns, mask);
+}
