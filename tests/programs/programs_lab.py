@@ -86,6 +86,8 @@ class ProgramLab(Lab):
         return self
 
     def __exit__(self, *_):
+        for number in (signal.SIGTERM, signal.SIGHUP):  # a second one must not leave half of it behind
+            signal.signal(number, signal.SIG_IGN)
         for listener in self.listeners:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
