@@ -79,7 +79,7 @@ def run(build):
             return process.communicate()[0] + "\n(not done after 120 s)", 1
 
 
-EXPECTED = ("policy: 1 rule", "pellucid: ready", "<title>Welcome to nginx", "HTTPS", "TLSv1.3")
+EXPECTED = ("policy: ok, 1 rule", "pellucid: ready", "<title>Welcome to nginx", "HTTPS", "TLSv1.3")
 
 
 def check(output):
