@@ -136,6 +136,12 @@ void pel_engine_stop(struct pel_engine *engine);
 /* pel_engine_wake has an engine that sleeps look at its mailbox and its port at once. Any thread. */
 void pel_engine_wake(struct pel_engine *engine);
 
+/* pel_engine_listen_at is pel_engine_listen at an endpoint: ip version 0 takes both families at every address,
+ * version 6 with the address :: takes IPv6 alone, beside another listener for IPv4. Its thread only. */
+PEL_MUST_USE enum pel_err pel_engine_listen_at(struct pel_engine *engine, const struct pel_endpoint *local,
+                                               uint32_t backlog, pel_accept_fn *on_accept, void *arg,
+                                               struct pel_listener **ret_listener);
+
 /* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);

@@ -99,12 +99,8 @@ struct open_args {
 static void open_here(struct pel_engine *engine, void *arg)
 {
     struct open_args *args = arg;
-    struct pel_endpoint *local = &args->here->port->local;
-    struct sockaddr_storage address;
-    bool is_v4 = local->ip.version == 4;
-    socklen_t len = pel_endpoint_to_sockaddr(local, is_v4 ? AF_INET : AF_INET6, &address);
-    args->err = pel_engine_listen(engine, (struct sockaddr *)&address, len, args->backlog, on_accept,
-                                  args->here, &args->here->listener);
+    args->err = pel_engine_listen_at(engine, &args->here->port->local, args->backlog, on_accept, args->here,
+                                     &args->here->listener);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)
@@ -182,6 +178,15 @@ static void drop_port(struct pel_serve *serve, struct pel_serve_port *port)
     free(port);
 }
 
+/* Where a socket of this name listens: the wildcard of IPv6 takes IPv4 too, unless it is IPv6 only. */
+static struct pel_endpoint place_of(const struct pel_serve_name *name)
+{
+    struct pel_endpoint local = name->local;
+    if (local.ip.version != 4 && pel_ip_is_any(&local.ip))
+        local.ip = (struct pel_ip){.version = name->is_v6only ? 6 : 0};
+    return local;
+}
+
 /* The port of another socket that listens at the same place, or a new one. */
 static struct pel_serve_port *find_port(struct pel_serve *serve, const struct pel_endpoint *local)
 {
@@ -224,11 +229,12 @@ enum pel_err pel_served_listen(struct pel_served *served, uint32_t backlog)
     __atomic_store_n(&served->backlog, backlog, __ATOMIC_RELEASE);
     if (served->port != NULL)
         return PEL_OK; /* listen again: a new backlog */
-    struct pel_serve_port *port = find_port(serve, &served->name.local);
+    struct pel_endpoint local = place_of(&served->name);
+    struct pel_serve_port *port = find_port(serve, &local);
     if (port != NULL)
         port->refs++;
     else
-        PEL_TRY(open_port(serve, &served->name.local, PEL_SERVED_BACKLOG_MAX, &port));
+        PEL_TRY(open_port(serve, &local, PEL_SERVED_BACKLOG_MAX, &port));
     served->port = port;
     served->kind = PEL_SERVED_LISTENER;
     served->name.is_listening = true;

@@ -92,7 +92,10 @@ class Faults:
         def is_at_rest():
             figures = lab.figures()
             return figures["connections"] == 0 and figures["packets"] == 0
-        lab.wait_for("connections and packets to be gone", is_at_rest, 30)
+        try:
+            lab.wait_for("connections and packets to be gone", is_at_rest, 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {lab.figures()} {lab.control('conns', 'stack')['connections']}") from None
         return lab.figures()
 
 
