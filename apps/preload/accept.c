@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * accept: a listener's channel brings each connection as a message with its channel, so that waiting, timeouts
- * and signals are the kernel's business.
+ * accept: a listener's channel brings each connection as a message with its channel, so that waiting,
+ * timeouts and signals are the kernel's business.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,8 @@
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
 
-/* A connection whose channel finds no number is lost: near the limit it is tried first whether there is one. */
+/* A connection whose channel finds no number is lost: near the limit it is tried first whether there is one.
+ */
 static bool has_free_number(int fd)
 {
     static int last_fd; /* a hint */
@@ -30,7 +31,8 @@ static bool has_free_number(int fd)
     pel_raw(SYS_close, free_fd, 0, 0, 0, 0, 0);
     struct rlimit now = {.rlim_cur = 0};
     getrlimit(RLIMIT_NOFILE, &now);
-    __atomic_store_n(&limit, now.rlim_cur > PEL_TABLE_MAX ? PEL_TABLE_MAX : (int)now.rlim_cur, __ATOMIC_RELAXED);
+    __atomic_store_n(&limit, now.rlim_cur > PEL_TABLE_MAX ? PEL_TABLE_MAX : (int)now.rlim_cur,
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&last_fd, (int)free_fd, __ATOMIC_RELAXED);
     return true;
 }
@@ -67,8 +69,8 @@ static int install(struct pel_file *listener, const struct pel_accepted *accepte
         return -ENOMEM;
     pel_file_point(file, listener->app, accepted->slot, accepted->serial);
     pel_shared_of(file)->remote = accepted->remote;
-    pel_shared_set(file, PEL_SHARED_ACCEPTED | PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_BOUND |
-                             (flags & SOCK_NONBLOCK ? PEL_SHARED_NONBLOCK : 0));
+    pel_shared_set(file, PEL_SHARED_ACCEPTED | PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD |
+                             PEL_SHARED_BOUND | (flags & SOCK_NONBLOCK ? PEL_SHARED_NONBLOCK : 0));
     if (pel_file_install(fd, file) == 0)
         return 0;
     file->is_left = 1;
@@ -100,7 +102,8 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
         if (error != 0)
             return error;
         __atomic_fetch_add(&listener->slot->rx_tail, 1, __ATOMIC_RELEASE);
-        error = ret->slot < listener->app->header.num_sockets ? install(listener, ret, accepted_fd, flags) : -EPROTO;
+        error = ret->slot < listener->app->header.num_sockets ? install(listener, ret, accepted_fd, flags)
+                                                              : -EPROTO;
         if (error == 0)
             return accepted_fd;
         pel_raw(SYS_close, accepted_fd, 0, 0, 0, 0, 0);
@@ -108,7 +111,8 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
     }
 }
 
-static int accept_on(struct pel_file *listener, int fd, struct sockaddr *ret_address, socklen_t *len, int flags)
+static int accept_on(struct pel_file *listener, int fd, struct sockaddr *ret_address, socklen_t *len,
+                     int flags)
 {
     struct pel_accepted accepted;
     if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))

@@ -96,8 +96,8 @@ void pel_adopt_inherited(void)
             continue;
         int error = pel_adopt_received(fd);
         if (error != 0)
-            fprintf(stderr, "pellucid: descriptor %d is a socket that the stack does not know any more: %s\n", fd,
-                    strerror(error));
+            fprintf(stderr, "pellucid: descriptor %d is a socket that the stack does not know any more: %s\n",
+                    fd, strerror(error));
     }
     closedir(dir);
 }

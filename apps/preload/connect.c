@@ -268,7 +268,8 @@ PEL_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
 int pel_send_decides(struct pel_file *file, const struct sockaddr *address, socklen_t len)
 {
     union pel_ipc_address remote, local = {.family = file->family};
-    if (file->type != SOCK_DGRAM || address == NULL || pel_address_take(file->family, address, len, &remote) != 0)
+    if (file->type != SOCK_DGRAM || address == NULL ||
+        pel_address_take(file->family, address, len, &remote) != 0)
         return -1; /* the kernel's socket knows the right error */
     switch (pel_decide_place(&remote, false)) {
     case PEL_PLACE_NONE: return ENETDOWN;
@@ -313,7 +314,7 @@ PEL_EXPORT int listen(int fd, int backlog)
         error = pel_decide_for_stack(file, &none);
     enum pel_file_kind kind = pel_file_kind(file);
     if (error == 0)
-        error = kind == PEL_FILE_EPOLL                                ? ENOTSOCK
+        error = kind == PEL_FILE_EPOLL                                 ? ENOTSOCK
                 : kind == PEL_FILE_STREAM || kind == PEL_FILE_LISTENER ? listen_stream(file, fd, backlog)
                                                                        : EOPNOTSUPP;
     pel_file_put(file);

@@ -21,7 +21,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int conn = -1;
-static uint32_t daemon_pid;   /* of `conn`'s other end */
+static uint32_t daemon_pid;            /* of `conn`'s other end */
 static struct pel_app *apps[MAX_APPS]; /* [0 .. num_apps); atomic */
 static uint32_t joined[MAX_APPS];      /* by `conn` */
 static uint32_t num_apps;
@@ -141,8 +141,8 @@ static struct pel_app *map_app(int *fds, size_t num_fds)
     struct pel_segment_header header;
     struct pel_app *app = num_apps < MAX_APPS ? &pool[num_apps] : NULL;
     void *base = MAP_FAILED;
-    if (app != NULL && num_fds > 1 && pel_raw(SYS_pread64, fds[0], (long)&header, sizeof header, 0, 0, 0) ==
-                                          (long)sizeof header &&
+    if (app != NULL && num_fds > 1 &&
+        pel_raw(SYS_pread64, fds[0], (long)&header, sizeof header, 0, 0, 0) == (long)sizeof header &&
         header.magic == PEL_SEGMENT_MAGIC && header.version == PEL_SEGMENT_VERSION &&
         header.num_engines == num_fds - 1)
         base = mmap(NULL, header.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fds[0], 0);

@@ -84,8 +84,8 @@ static int replace_numbers(struct pel_file *file, int channel)
 }
 
 /* Asks for a slot; again at a new daemon when the one that we knew is gone. */
-static int ask_socket(struct pel_ipc_request *request, struct pel_ipc_reply *ret_reply, struct pel_app **ret_app,
-                      int *ret_channel)
+static int ask_socket(struct pel_ipc_request *request, struct pel_ipc_reply *ret_reply,
+                      struct pel_app **ret_app, int *ret_channel)
 {
     for (int i = 0;; i++) {
         size_t num_fds = 0;
@@ -146,7 +146,8 @@ struct pel_file *pel_decide_watch(int fd)
     socklen_t len = sizeof local;
     if (!pel_env()->is_active || pel_table_peek(fd) != NULL)
         return NULL;
-    int domain = option_of(fd, SO_DOMAIN), type = option_of(fd, SO_TYPE), protocol = option_of(fd, SO_PROTOCOL);
+    int domain = option_of(fd, SO_DOMAIN), type = option_of(fd, SO_TYPE),
+        protocol = option_of(fd, SO_PROTOCOL);
     if ((domain != AF_INET && domain != AF_INET6) || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP))
         return NULL;
     if (pel_raw(SYS_getsockname, fd, (long)&local, (long)&len, 0, 0, 0) < 0 || pel_address_port(&local) != 0)

@@ -33,8 +33,8 @@ void pel_file_point(struct pel_file *file, struct pel_app *app, uint32_t number,
  * else with a reference. */
 struct pel_file *pel_decide_watch(int fd);
 
-/* pel_send_decides decides an undecided socket by where its first datagram goes. 0: it is the stack's now; -1:
- * the kernel's, or the kernel knows the error; or an errno. */
+/* pel_send_decides decides an undecided socket by where its first datagram goes. 0: it is the stack's now;
+ * -1: the kernel's, or the kernel knows the error; or an errno. */
 int pel_send_decides(struct pel_file *file, const struct sockaddr *address, socklen_t len);
 
 /* pel_file_info asks the daemon about the connection. 0 or an errno. */

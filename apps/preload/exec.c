@@ -24,11 +24,11 @@
 #include "apps/preload/table.h"
 #include "ipc/program.h"
 
-#define NUM_ADDED   5
-#define ADDED_LEN   (PEL_ENV_PRELOAD_LEN + 16)
-#define MAX_ARGS    65536
-#define WHY_LEN     1024
-#define PATH_LEN    4096
+#define NUM_ADDED 5
+#define ADDED_LEN (PEL_ENV_PRELOAD_LEN + 16)
+#define MAX_ARGS  65536
+#define WHY_LEN   1024
+#define PATH_LEN  4096
 
 extern char **environ;
 
@@ -111,7 +111,8 @@ static void complete(char *const *env, char **ret, struct added *added)
 /* Refuses what cannot be reached; 0 or an errno. */
 static int judge(const char *path)
 {
-    char why[WHY_LEN], line[WHY_LEN + 128] = "pellucid: not started, since its network would be the kernel's: ";
+    char why[WHY_LEN],
+        line[WHY_LEN + 128] = "pellucid: not started, since its network would be the kernel's: ";
     enum pel_program_reach reach = pel_program_judge(path, why, sizeof why);
     if (reach == PEL_REACH_OK || pel_env()->is_kernel_allowed)
         return 0;
@@ -247,8 +248,8 @@ PEL_EXPORT int execle(const char *path, const char *first, ...)
 
 /* ---- in a child at once ---- */
 
-typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,
-                     char *const *);
+typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                     char *const *, char *const *);
 
 struct spawn {
     pid_t *ret_pid;
@@ -287,7 +288,8 @@ PEL_EXPORT int posix_spawnp(pid_t *ret_pid, const char *name, const posix_spawn_
     return spawn(pel_real()->posix_spawnp, &what, judged, env);
 }
 
-/* system and popen start a shell with the program's environment, by a way of their own inside the C library. */
+/* system and popen start a shell with the program's environment, by a way of their own inside the C library.
+ */
 static void complete_own_env(void)
 {
     struct added added;
@@ -302,7 +304,8 @@ static void complete_own_env(void)
         char *value = strchr(*whole, '=');
         char name[32];
         size_t len = value != NULL ? (size_t)(value - *whole) : sizeof name;
-        if (len >= sizeof name || (strncmp(*whole, "PELLUCID_", 9) != 0 && strncmp(*whole, "LD_PRELOAD=", 11) != 0) ||
+        if (len >= sizeof name ||
+            (strncmp(*whole, "PELLUCID_", 9) != 0 && strncmp(*whole, "LD_PRELOAD=", 11) != 0) ||
             strncmp(*whole, PEL_ENV_HELD "=", sizeof PEL_ENV_HELD) == 0)
             continue;
         memcpy(name, *whole, len);

@@ -78,7 +78,8 @@ PEL_EXPORT int dup2(int fd, int new_fd)
 
 PEL_EXPORT int dup3(int fd, int new_fd, int flags)
 {
-    if (fd == new_fd || (flags & ~O_CLOEXEC) || (pel_table_peek(fd) == NULL && pel_table_peek(new_fd) == NULL))
+    if (fd == new_fd || (flags & ~O_CLOEXEC) ||
+        (pel_table_peek(fd) == NULL && pel_table_peek(new_fd) == NULL))
         return pel_real()->dup3(fd, new_fd, flags);
     return replace(fd, new_fd, flags);
 }
@@ -154,9 +155,7 @@ static int request_of(struct pel_file *file, int fd, unsigned long request, void
             pel_shared_clear(file, PEL_SHARED_NONBLOCK);
         return 0;
     case FIONREAD: return (int)pel_result(num_readable(file, arg));
-    case TIOCOUTQ:
-        *(int *)arg = (int)pel_stream_unsent(file);
-        return 0;
+    case TIOCOUTQ: *(int *)arg = (int)pel_stream_unsent(file); return 0;
     case SIOCATMARK:
         if (arg == NULL)
             return (int)pel_result(-EFAULT);

@@ -47,8 +47,8 @@ struct pel_file *pel_io_file_to(int fd, const struct sockaddr *address, socklen_
     return NULL;
 }
 
-static void give_remote(struct pel_file *file, const union pel_ipc_address *remote, struct sockaddr *ret_address,
-                        socklen_t *ret_len)
+static void give_remote(struct pel_file *file, const union pel_ipc_address *remote,
+                        struct sockaddr *ret_address, socklen_t *ret_len)
 {
     if (remote->family != AF_UNSPEC)
         pel_address_give(file->slot->family, remote, ret_address, ret_len);
@@ -143,7 +143,8 @@ PEL_EXPORT ssize_t readv(int fd, const struct iovec *iov, int num_iov)
 PEL_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int num_iov, off_t offset, int flags)
 {
     if (offset != -1 || pel_table_peek(fd) == NULL)
-        return pel_real()->preadv2(fd, iov, num_iov, offset, flags); /* the kernel's word for a channel: ESPIPE */
+        return pel_real()->preadv2(fd, iov, num_iov, offset,
+                                   flags); /* the kernel's word for a channel: ESPIPE */
     return readv(fd, iov, num_iov);
 }
 

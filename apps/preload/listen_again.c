@@ -44,7 +44,8 @@ static int listen_at(struct pel_app *app, const struct pel_file *old, struct pel
     return error;
 }
 
-static void move_to(struct pel_file *listener, struct pel_app *app, const struct pel_ipc_reply *reply, int channel)
+static void move_to(struct pel_file *listener, struct pel_app *app, const struct pel_ipc_reply *reply,
+                    int channel)
 {
     const struct pel_shared *old = pel_shared_of(listener);
     struct pel_slot_options options = listener->slot->options;

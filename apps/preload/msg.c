@@ -82,7 +82,8 @@ static int receive_many(struct pel_file *file, struct mmsghdr *messages, unsigne
     int64_t end_ns = timeout != NULL ? now_ns() + timeout->tv_sec * 1000000000 + timeout->tv_nsec : 0;
     for (unsigned i = 0; i < num; i++) {
         bool is_more = i > 0 && (flags & MSG_WAITFORONE);
-        ssize_t len = receive(file, &messages[i].msg_hdr, (flags & ~MSG_WAITFORONE) | (is_more ? MSG_DONTWAIT : 0));
+        ssize_t len =
+            receive(file, &messages[i].msg_hdr, (flags & ~MSG_WAITFORONE) | (is_more ? MSG_DONTWAIT : 0));
         if (len < 0)
             return i > 0 ? (int)i : (int)len;
         messages[i].msg_len = (unsigned)len;
@@ -118,7 +119,8 @@ static ssize_t transmit(struct pel_file *file, const struct msghdr *message, int
         if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
             return -EINVAL;
     }
-    return pel_io_send(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name, message->msg_namelen);
+    return pel_io_send(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name,
+                       message->msg_namelen);
 }
 
 PEL_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -138,7 +140,8 @@ PEL_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned num, int flag
 {
     int error = 0;
     struct pel_file *file =
-        num > 0 ? pel_io_file_to(fd, messages[0].msg_hdr.msg_name, messages[0].msg_hdr.msg_namelen, &error) : NULL;
+        num > 0 ? pel_io_file_to(fd, messages[0].msg_hdr.msg_name, messages[0].msg_hdr.msg_namelen, &error)
+                : NULL;
     if (error != 0)
         return (int)pel_result(-error);
     if (file == NULL)

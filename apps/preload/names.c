@@ -133,8 +133,8 @@ PEL_EXPORT int gethostbyname_r(const char *name, struct hostent *ret_host, char 
     return error;
 }
 
-PEL_EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *ret_host, char *buffer, size_t len,
-                                struct hostent **ret, int *ret_error)
+PEL_EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *ret_host, char *buffer,
+                                size_t len, struct hostent **ret, int *ret_error)
 {
     int error = pel_real()->gethostbyname2_r(name, family, ret_host, buffer, len, ret, ret_error);
     if (error == 0)

@@ -138,7 +138,8 @@ static void *place_of(const struct pel_file *file, const struct option *option)
     return (uint8_t *)file->slot + option->offset;
 }
 
-static int set_int(const struct pel_file *file, const struct option *option, const void *value, unsigned value_len)
+static int set_int(const struct pel_file *file, const struct option *option, const void *value,
+                   unsigned value_len)
 {
     int number = 0;
     if (value_len < sizeof number)
@@ -147,7 +148,9 @@ static int set_int(const struct pel_file *file, const struct option *option, con
     void *place = place_of(file, option);
     switch (option->kind) {
     case VALUE_BOOL8: *(uint8_t *)place = number != 0; return 0;
-    case VALUE_BUFFER: *(int32_t *)place = number < 1 ? 2304 : number > INT_MAX / 2 ? INT_MAX : number * 2; return 0;
+    case VALUE_BUFFER:
+        *(int32_t *)place = number < 1 ? 2304 : number > INT_MAX / 2 ? INT_MAX : number * 2;
+        return 0;
     case VALUE_UINT32:
         if (number < option->min || number > option->max)
             return EINVAL;
@@ -167,7 +170,9 @@ static int set_time(const struct pel_file *file, const struct option *option, co
     if (time.tv_usec < 0 || time.tv_usec >= 1000000)
         return EDOM;
     /* A negative time is Linux's "give up at once"; 1 us comes to the same. */
-    int64_t time_us = time.tv_sec < 0 ? 1 : time.tv_sec > INT32_MAX ? 0 : time.tv_sec * 1000000 + time.tv_usec;
+    int64_t time_us = time.tv_sec < 0           ? 1
+                      : time.tv_sec > INT32_MAX ? 0
+                                                : time.tv_sec * 1000000 + time.tv_usec;
     *(int64_t *)place_of(file, option) = time_us;
     return 0;
 }
@@ -178,7 +183,7 @@ static int set_linger(const struct pel_file *file, const void *value, unsigned v
     if (value_len < sizeof linger)
         return EINVAL;
     memcpy(&linger, value, sizeof linger);
-    file->slot->options.linger_s = linger.l_linger < 0           ? 0
+    file->slot->options.linger_s = linger.l_linger < 0            ? 0
                                    : linger.l_linger > UINT16_MAX ? UINT16_MAX
                                                                   : (uint16_t)linger.l_linger;
     file->slot->options.is_linger = linger.l_onoff != 0;
@@ -353,8 +358,9 @@ PEL_EXPORT int setsockopt(int fd, int level, int name, const void *value, sockle
     struct pel_file *file = pel_file_get(fd);
     if (file == NULL)
         return pel_real()->setsockopt(fd, level, name, value, value_len);
-    int result = is_kernels(file) ? pel_real()->setsockopt(fd, level, name, value, value_len)
-                                  : (int)pel_result(-pel_options_set(file, fd, level, name, value, value_len));
+    int result = is_kernels(file)
+                     ? pel_real()->setsockopt(fd, level, name, value, value_len)
+                     : (int)pel_result(-pel_options_set(file, fd, level, name, value, value_len));
     pel_file_put(file);
     return result;
 }
@@ -364,8 +370,9 @@ PEL_EXPORT int getsockopt(int fd, int level, int name, void *ret_value, socklen_
     struct pel_file *file = pel_file_get(fd);
     if (file == NULL)
         return pel_real()->getsockopt(fd, level, name, ret_value, value_len);
-    int result = is_kernels(file) ? pel_real()->getsockopt(fd, level, name, ret_value, value_len)
-                                  : (int)pel_result(-pel_options_get(file, level, name, ret_value, value_len));
+    int result = is_kernels(file)
+                     ? pel_real()->getsockopt(fd, level, name, ret_value, value_len)
+                     : (int)pel_result(-pel_options_get(file, level, name, ret_value, value_len));
     pel_file_put(file);
     return result;
 }

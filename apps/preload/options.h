@@ -11,7 +11,8 @@ void pel_options_of_kernel(int fd, struct pel_slot_options *ret_options);
 void pel_options_carry_over(int fd, struct pel_file *file);
 
 /* pel_options_set and pel_options_get: setsockopt and getsockopt of a socket of the stack. 0 or an errno. */
-int pel_options_set(struct pel_file *file, int fd, int level, int name, const void *value, unsigned value_len);
+int pel_options_set(struct pel_file *file, int fd, int level, int name, const void *value,
+                    unsigned value_len);
 int pel_options_get(struct pel_file *file, int level, int name, void *ret_value, unsigned *value_len);
 
 #endif

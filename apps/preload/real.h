@@ -73,8 +73,7 @@
     X(int, getaddrinfo, (const char *, const char *, const struct addrinfo *, struct addrinfo **))           \
     X(struct hostent *, gethostbyname, (const char *))                                                       \
     X(struct hostent *, gethostbyname2, (const char *, int))                                                 \
-    X(int, gethostbyname_r,                                                                                  \
-      (const char *, struct hostent *, char *, size_t, struct hostent **, int *))                            \
+    X(int, gethostbyname_r, (const char *, struct hostent *, char *, size_t, struct hostent **, int *))      \
     X(int, gethostbyname2_r,                                                                                 \
       (const char *, int, struct hostent *, char *, size_t, struct hostent **, int *))                       \
     X(int, execve, (const char *, char *const *, char *const *))                                             \

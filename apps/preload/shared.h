@@ -69,9 +69,9 @@ void pel_lock_forked(void);
 static inline bool pel_lock_take(uint32_t *lock)
 {
     uint32_t none = 0, tid = pel_lock_tid;
-    if (__builtin_expect(
-            tid != 0 && __atomic_compare_exchange_n(lock, &none, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-            1))
+    if (__builtin_expect(tid != 0 && __atomic_compare_exchange_n(lock, &none, tid, false, __ATOMIC_ACQUIRE,
+                                                                 __ATOMIC_RELAXED),
+                         1))
         return true;
     return pel_lock_wait(lock);
 }

@@ -58,7 +58,8 @@ PEL_EXPORT FILE *fdopen(int fd, const char *mode)
     pel_file_put(file);
     if (!is_socket)
         return pel_real()->fdopen(fd, mode);
-    const cookie_io_functions_t functions = {.read = read_cookie, .write = write_cookie, .close = close_cookie};
+    const cookie_io_functions_t functions = {
+        .read = read_cookie, .write = write_cookie, .close = close_cookie};
     FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
     if (stream != NULL)
         stream->_fileno = fd; /* what fileno() tells; a cookie's stream uses it for nothing else */
@@ -120,8 +121,8 @@ PEL_EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
 extern void __chk_fail(void) __attribute__((noreturn));
 ssize_t __read_chk(int fd, void *bytes, size_t len, size_t room_len);
 ssize_t __recv_chk(int fd, void *bytes, size_t len, size_t room_len, int flags);
-ssize_t __recvfrom_chk(int fd, void *bytes, size_t len, size_t room_len, int flags, struct sockaddr *ret_address,
-                       socklen_t *ret_len);
+ssize_t __recvfrom_chk(int fd, void *bytes, size_t len, size_t room_len, int flags,
+                       struct sockaddr *ret_address, socklen_t *ret_len);
 
 PEL_EXPORT ssize_t __read_chk(int fd, void *bytes, size_t len, size_t room_len)
 {

@@ -142,7 +142,8 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
         bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD);
         return PEL_IN_EVENTS | PEL_OUT_EVENTS | (uint32_t)(POLLRDHUP | POLLHUP | (is_error ? POLLERR : 0));
     }
-    bool is_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT), is_wr_shut = flags & PEL_SHARED_WR_SHUT;
+    bool is_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
+         is_wr_shut = flags & PEL_SHARED_WR_SHUT;
     if (is_end)
         events |= PEL_IN_EVENTS | (uint32_t)POLLRDHUP;
     else if (pel_stream_used(file) > 0)
@@ -212,7 +213,8 @@ static ssize_t take(struct pel_file *file, const struct iovec *iov, size_t num_i
     if (!pel_lock_take(&shared->rx_lock))
         return -EAGAIN;
     uint32_t head = __atomic_load_n(&file->slot->rx_head, __ATOMIC_ACQUIRE);
-    uint32_t tail = __atomic_load_n(&file->slot->rx_tail, __ATOMIC_RELAXED) + (is_peek ? (uint32_t)done_len : 0);
+    uint32_t tail =
+        __atomic_load_n(&file->slot->rx_tail, __ATOMIC_RELAXED) + (is_peek ? (uint32_t)done_len : 0);
     uint32_t len = used_between(&file->rx, head, tail);
     if (len > max_len - done_len)
         len = (uint32_t)(max_len - done_len);
@@ -246,7 +248,8 @@ static ssize_t recv_end(struct pel_file *file, uint32_t state)
 static int wait_for_bytes(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
     if (__atomic_load_n(&file->slot->state, __ATOMIC_RELAXED) & PEL_SLOT_HELD)
-        pel_file_ask(file, PEL_SLOT_ASK_RESUME); /* what we wait for may be held back, for want of half a ring */
+        pel_file_ask(file,
+                     PEL_SLOT_ASK_RESUME); /* what we wait for may be held back, for want of half a ring */
     /* A peek that waits for more than it has seen is not ready by what it has seen: it looks now and then. */
     if ((flags & MSG_PEEK) && done_len > 0) {
         struct timespec time = {.tv_nsec = 1000000};
@@ -309,7 +312,8 @@ ssize_t pel_stream_recv_piece(struct pel_file *file, size_t max_len, int flags, 
             return -EAGAIN;
         uint32_t tail = __atomic_load_n(&file->slot->rx_tail, __ATOMIC_RELAXED), len = 0;
         uint32_t used_len = pel_stream_used(file);
-        uint8_t *bytes = pel_ring_at(&file->rx, tail, used_len < max_len ? used_len : (uint32_t)max_len, &len);
+        uint8_t *bytes =
+            pel_ring_at(&file->rx, tail, used_len < max_len ? used_len : (uint32_t)max_len, &len);
         ssize_t taken_len = len > 0 ? fn(arg, bytes, len) : 0;
         if (taken_len > 0)
             consume(file, tail + (uint32_t)taken_len);

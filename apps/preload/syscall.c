@@ -92,7 +92,9 @@ static bool call_wait(long number, const struct args *args, long *ret)
     case SYS_poll: *ret = poll(P(0), (nfds_t)N(1), INT(2)); return true;
     case SYS_ppoll: *ret = ppoll(P(0), (nfds_t)N(1), P(2), P(3)); return true;
     case SYS_select: *ret = select(INT(0), P(1), P(2), P(3), P(4)); return true;
-    case SYS_pselect6: *ret = pselect(INT(0), P(1), P(2), P(3), P(4), mask != NULL ? mask->mask : NULL); return true;
+    case SYS_pselect6:
+        *ret = pselect(INT(0), P(1), P(2), P(3), P(4), mask != NULL ? mask->mask : NULL);
+        return true;
     case SYS_epoll_create: *ret = epoll_create(INT(0)); return true;
     case SYS_epoll_create1: *ret = epoll_create1(INT(0)); return true;
     case SYS_epoll_ctl: *ret = epoll_ctl(INT(0), INT(1), INT(2), P(3)); return true;

@@ -27,8 +27,9 @@ struct side {
 static ssize_t read_file(void *arg, void *bytes, size_t len)
 {
     struct side *side = arg;
-    ssize_t got = side->offset != NULL ? pel_raw(SYS_pread64, side->fd, (long)bytes, (long)len, *side->offset, 0, 0)
-                                       : pel_raw(SYS_read, side->fd, (long)bytes, (long)len, 0, 0, 0);
+    ssize_t got = side->offset != NULL
+                      ? pel_raw(SYS_pread64, side->fd, (long)bytes, (long)len, *side->offset, 0, 0)
+                      : pel_raw(SYS_read, side->fd, (long)bytes, (long)len, 0, 0, 0);
     if (got > 0 && side->offset != NULL)
         *side->offset += got;
     return got;
@@ -64,7 +65,8 @@ PEL_EXPORT ssize_t sendfile(int out_fd, int in_fd, off_t *offset, size_t count)
     else if (fstat(in_fd, &about) != 0)
         result = -errno;
     else if (S_ISREG(about.st_mode) || S_ISBLK(about.st_mode))
-        result = send_file(file, &(struct side){.fd = in_fd, .offset = offset}, count < MAX_COUNT ? count : MAX_COUNT);
+        result = send_file(file, &(struct side){.fd = in_fd, .offset = offset},
+                           count < MAX_COUNT ? count : MAX_COUNT);
     if (file != NULL)
         pel_file_put(file);
     return pel_result(result);
@@ -110,7 +112,8 @@ static bool is_pipe(int fd)
     return fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
 }
 
-PEL_EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_offset, size_t len, unsigned flags)
+PEL_EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_offset, size_t len,
+                          unsigned flags)
 {
     struct pel_file *in_file = pel_io_file(in_fd), *out_file = pel_io_file(out_fd);
     if (in_file == NULL && out_file == NULL)
@@ -123,9 +126,11 @@ PEL_EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *ou
         result = -ESPIPE;
     else if (len == 0)
         result = 0;
-    else if (in_file != NULL && out_file == NULL && is_pipe(out_fd) && pel_file_kind(in_file) == PEL_FILE_STREAM)
+    else if (in_file != NULL && out_file == NULL && is_pipe(out_fd) &&
+             pel_file_kind(in_file) == PEL_FILE_STREAM)
         result = pel_stream_recv_piece(in_file, len, is_nonblock ? MSG_DONTWAIT : 0, write_pipe, &side);
-    else if (out_file != NULL && in_file == NULL && is_pipe(in_fd) && pel_file_kind(out_file) == PEL_FILE_STREAM)
+    else if (out_file != NULL && in_file == NULL && is_pipe(in_fd) &&
+             pel_file_kind(out_file) == PEL_FILE_STREAM)
         result = pel_stream_send_piece(out_file, len, is_nonblock ? MSG_DONTWAIT : 0, read_pipe, &side);
     if (in_file != NULL)
         pel_file_put(in_file);

@@ -43,7 +43,7 @@ struct pel_ip_prefix {
 struct pel_ipstack_config {
     struct pel_port *port; /* borrowed; must outlive the instance */
     uint16_t queue;        /* the port's queue that this thread owns; with pel_port.rss,
-                                                   * other instances have the others and the same addresses */
+                            * other instances have the others and the same addresses */
     struct pel_ip_prefix addrs[PEL_IP_ADDRS_MAX]; /* at most one IPv4, the rest IPv6 */
     size_t num_addrs;
     struct pel_ip gateway4; /* version 0: none */
@@ -206,6 +206,17 @@ void pel_tcp_abort(struct pel_tcp *tcp);
 /* pel_tcp_local and pel_tcp_remote return the connection's endpoints. */
 struct pel_endpoint pel_tcp_local(const struct pel_tcp *tcp);
 struct pel_endpoint pel_tcp_remote(const struct pel_tcp *tcp);
+
+/* What TCP knows of the path. Of its clock of 500 ms the round-trip times are an eighth exact; 0: not known.
+ */
+struct pel_tcp_info {
+    uint32_t mss, congestion_window_len, unacked_len;
+    uint32_t rtt_us, rtt_var_us;
+    uint32_t num_retransmits; /* of the segment that waits to be acknowledged now */
+};
+
+/* pel_tcp_get_info tells it; all zeros when the connection is no more. */
+void pel_tcp_get_info(const struct pel_tcp *tcp, struct pel_tcp_info *ret_info);
 
 /* pel_tcp_set_nodelay switches Nagle's algorithm off (true) or on. pel_tcp_set_keepalive sets keep-alive
  * probes: first after `idle_ms` (0: off), then every `interval_ms`, `num` times. */

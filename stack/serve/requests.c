@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stack/conn.h"
 #include "stack/engine.h"
 #include "stack/serve/identity.h"
 #include "stack/serve/parts.h"
@@ -427,6 +428,23 @@ static int op_who(struct exchange *exchange)
     return give_app(exchange, served->app);
 }
 
+static void ask_info(struct pel_engine *engine, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct pel_ipc_info *ret_info = &exchange->reply.info;
+    struct pel_tcp_info info = {0};
+    (void)engine;
+    const struct pel_conn *conn = exchange->served->conn;
+    if (conn != NULL && conn->tcp != NULL)
+        pel_tcp_get_info(conn->tcp, &info);
+    ret_info->mss = info.mss;
+    ret_info->rtt_us = info.rtt_us;
+    ret_info->rtt_var_us = info.rtt_var_us;
+    ret_info->congestion_window_len = info.congestion_window_len;
+    ret_info->num_retransmits = info.num_retransmits;
+    ret_info->unacked_len = info.unacked_len;
+}
+
 static int op_info(struct exchange *exchange)
 {
     struct pel_served *served = exchange->served;
@@ -436,7 +454,8 @@ static int op_info(struct exchange *exchange)
                                  : (state & PEL_SLOT_EOF)            ? TCP_CLOSE_WAIT
                                  : (state & PEL_SLOT_OPEN)           ? TCP_ESTABLISHED
                                                                      : TCP_CLOSE;
-    exchange->reply.info.mss = exchange->serve->config.config->port.mtu - 40;
+    if (served->kind == PEL_SERVED_STREAM)
+        pel_engine_call(served->home->engine, ask_info, exchange);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs that are attached, over the real engine that talks to itself. */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <pellucid/pair.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -154,6 +155,10 @@ PEL_TEST(serve, bytes_go_both_ways)
     PEL_EXPECT(test_socket_write(&ends.server, "world", 6));
     PEL_EXPECT(test_socket_read(&ends.client, bytes, 6));
     PEL_EXPECT_STR(bytes, "world");
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_INFO, 0, 0), 0);
+    PEL_EXPECT_EQ(program.reply.info.state, TCP_ESTABLISHED);
+    PEL_EXPECT(program.reply.info.mss > 1000 &&
+               program.reply.info.congestion_window_len >= program.reply.info.mss);
     test_socket_ask_for(&ends.client, PEL_SLOT_ASK_SHUT_WR);
     PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_EOF));
     PEL_EXPECT(test_socket_write(&ends.server, "later", 6));
