@@ -83,6 +83,7 @@ struct pel_engine {
     uint64_t now_us __attribute__((aligned(64)));
     bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
+    uint64_t last_work_us; /* when a loop of pel_engine_run last did something */
     struct pel_generation *generation;
     struct pel_listener *listeners; /* all, doubly linked */
     struct pel_conn *conns;         /* all, doubly linked */
