@@ -23,8 +23,8 @@ int child_main(const char *verb, int fd)
         say_rc("run-wait", epoll_wait(fd, &(struct epoll_event){.events = 0}, 1, PATIENCE_MS));
     else if (strcmp(verb, "flags") == 0)
         say("run-flags=%d,%d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0, fcntl(fd, F_GETFD));
-    else if (strcmp(verb, "connect") == 0)
-        say_fd("run-socket", socket(AF_INET, SOCK_STREAM, 0));
+    else if (strcmp(verb, "stay") == 0)
+        pause_ms(2 * PATIENCE_MS);
     else
         return 2;
     return 0;
@@ -87,10 +87,11 @@ static void last_is_closed_by_exec(int arg)
     if (child == 0) {
         int fd = (int)must("socket", socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         must("connect", connect(fd, SA(to)));
-        exec_child("connect", fd);
+        exec_child("stay", fd);
     }
     peer_accept(CONN, LISTENER);
     peer_says(CONN, 1);
+    say("runs=%d", kill(child, SIGTERM) == 0);
     end_child("child", child);
 }
 
@@ -129,9 +130,9 @@ static void itself(int arg)
         exec_child("write", fd);
     }
     peer_accept(CONN, LISTENER);
+    end_child("child", child);
     peer_says(CONN, 17);
     peer_says(CONN, 1);
-    end_child("child", child);
 }
 
 static void standard_streams(int arg)
