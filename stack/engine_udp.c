@@ -59,6 +59,29 @@ enum pel_err pel_engine_udp_open(struct pel_engine *engine, const struct sockadd
     return PEL_OK;
 }
 
+enum pel_err pel_engine_udp_open_shared(struct pel_engine *engine, const struct pel_endpoint *local,
+                                        int family, pel_datagram_fn *on_datagram, void *arg,
+                                        struct pel_udp_socket **ret_udp)
+{
+    struct pel_udp_socket *socket = calloc(1, sizeof *socket);
+    if (socket == NULL)
+        return PEL_E_NO_MEMORY;
+    *socket =
+        (struct pel_udp_socket){.engine = engine, .on_datagram = on_datagram, .arg = arg, .family = family};
+    enum pel_err err = pel_udp_open_shared(engine->ip, local, receive, socket, &socket->udp);
+    if (err != PEL_OK) {
+        free(socket);
+        return err;
+    }
+    *ret_udp = socket;
+    return PEL_OK;
+}
+
+void pel_udp_socket_connect(struct pel_udp_socket *udp, const struct pel_endpoint *remote)
+{
+    pel_udp_connect(udp->udp, remote);
+}
+
 enum pel_err pel_udp_socket_send(struct pel_udp_socket *udp, const struct sockaddr *to, socklen_t to_len,
                                  const uint8_t *bytes, size_t len)
 {
