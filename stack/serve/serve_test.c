@@ -98,8 +98,9 @@ static uint64_t num_errs(enum pel_err err)
 /* All that programs had comes back: waited for, since ends are noticed by other threads. */
 static void expect_nothing_left(void)
 {
-    for (int i = 0;
-         i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 || num_conns() > 0); i++)
+    for (int i = 0; i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 ||
+                                 report().num_clients > 0 || num_conns() > 0);
+         i++)
         usleep(1000);
     PEL_EXPECT_EQ(report().num_sockets, 0);
     PEL_EXPECT_EQ(report().num_applications, 0);
