@@ -141,6 +141,12 @@ void pel_engine_wake(struct pel_engine *engine);
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);
 
+/* pel_engine_listen_at is pel_engine_listen for an endpoint: ip version 0 takes both families, the any
+ * address of version 6 takes IPv6 alone. Its thread only. */
+PEL_MUST_USE enum pel_err pel_engine_listen_at(struct pel_engine *engine, const struct pel_endpoint *local,
+                                               uint32_t backlog, pel_accept_fn *on_accept, void *arg,
+                                               struct pel_listener **ret_listener);
+
 /* pel_engine_set_duty gives the engine a duty (NULL: none any more). Its thread only. */
 void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty);
 
