@@ -361,7 +361,6 @@ PEL_TEST(epoll_fork, a_child_may_use_the_set_that_it_inherited_and_the_parent_ke
 PEL_TEST(epoll_fork, a_child_that_closes_all_disturbs_nobody)
 {
     struct pel_app *app = pel_fake_start(8);
-    struct epoll_event event;
     int fd, status, set = epoll_create1(0);
     struct pel_file *file = pel_fake_socket(app, &fd);
     add(set, fd, EPOLLIN, 7);

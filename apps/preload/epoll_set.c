@@ -616,24 +616,24 @@ static void drain(struct pel_epoll *set, uint32_t app)
 
 void pel_set_settle(struct pel_epoll *set)
 {
-    bool was_awake[PEL_SET_APPS] = {false};
     if (set->num_sleepers == 0 && !set->is_outside)
         return;
     for (uint32_t i = 0; i < set->num_apps; i++) {
-        if (set->apps[i].has_wake)
-            was_awake[i] = !pel_wake_rise(&set->apps[i].wake);
-    }
-    pel_set_fall_asleep(set);
-    pel_set_take_signals(set);
-    if (pel_set_has_ready(set)) {
-        pel_set_ring(set);
-        return;
-    }
-    silence(set);
-    for (uint32_t i = 0; i < set->num_apps && set->is_outside; i++) {
-        if (was_awake[i] && set->apps[i].has_wake)
+        struct pel_set_app *row = &set->apps[i];
+        if (!row->has_wake)
+            continue;
+        /* From outside the bell alone says what is ready: a byte that has done its work would say it for
+         * ever. */
+        bool has_byte = !pel_wake_rise(&row->wake);
+        pel_wake_fall_asleep(&row->wake);
+        if (has_byte && set->is_outside)
             drain(set, i);
     }
+    pel_set_take_signals(set);
+    if (pel_set_has_ready(set))
+        pel_set_ring(set);
+    else
+        silence(set);
 }
 
 static void sort_marker(struct pel_epoll *set, uint64_t data)

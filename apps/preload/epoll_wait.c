@@ -75,7 +75,7 @@ static int look(const struct wait *wait, bool will_sleep)
         return num_events;
     num_events += gather(set, wait->events + num_events, wait->max_events - num_events);
     if (num_events == 0 && !has_looked && !will_sleep &&
-        (set->num_kernels > 0 || unseen_ticks > DEATH_LOOK_TICKS))
+        (set->num_kernels > 0 || set->is_outside || unseen_ticks > DEATH_LOOK_TICKS))
         num_events = look_at_kernels(set, wait->events, wait->max_events);
     return num_events;
 }

@@ -82,6 +82,10 @@ uint64_t pel_ip_next_timer_us(const struct pel_ipstack *ip);
  * autoconfiguration, and the IPv6 link-local one) and returns their number. */
 size_t pel_ip_addrs(const struct pel_ipstack *ip, struct pel_ip_prefix *ret_addrs, size_t max);
 
+/* pel_ip_source writes the address from which `remote` would be sent to; NO_ROUTE when there is none. */
+PEL_MUST_USE enum pel_err pel_ip_source(struct pel_ipstack *ip, const struct pel_ip *remote,
+                                        struct pel_ip *ret_source);
+
 /* pel_ip_is_local tells whether `addr` is one of the interface's. */
 bool pel_ip_is_local(const struct pel_ipstack *ip, const struct pel_ip *addr);
 
