@@ -235,8 +235,9 @@ static int dissolve_stream(struct pel_file *file)
         pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
     }
     pel_shared_of(file)->remote.family = AF_UNSPEC;
-    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED | PEL_SHARED_MAPPED |
-                               PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT);
+    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
+                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
+                               PEL_SHARED_WR_SHUT);
     return 0;
 }
 

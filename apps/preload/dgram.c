@@ -136,7 +136,8 @@ ssize_t pel_dgram_recv(struct pel_file *file, const struct iovec *iov, size_t nu
         }
         if (pel_shared_flags(file) & PEL_SHARED_RD_SHUT)
             return 0;
-        error = pel_wait_until(file, PEL_IN_EVENTS, pel_shared_of(file)->recv_timeout_us, false, &deadline_us);
+        error =
+            pel_wait_until(file, PEL_IN_EVENTS, pel_shared_of(file)->recv_timeout_us, false, &deadline_us);
         if (error != 0)
             return error;
     }
@@ -202,7 +203,8 @@ ssize_t pel_dgram_send(struct pel_file *file, const struct iovec *iov, size_t nu
             pel_file_idle(file);
             return -EAGAIN;
         }
-        int error = pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, false, &deadline_us);
+        int error =
+            pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, false, &deadline_us);
         if (error != 0)
             return error;
     }

@@ -90,7 +90,8 @@ static int control(struct pel_file *file, int fd, int command, void *arg)
 {
     uint32_t flags = pel_shared_flags(file);
     if (command == F_GETFL)
-        return O_RDWR | (flags & PEL_SHARED_NONBLOCK ? O_NONBLOCK : 0) | (flags & PEL_SHARED_APPEND ? O_APPEND : 0);
+        return O_RDWR | (flags & PEL_SHARED_NONBLOCK ? O_NONBLOCK : 0) |
+               (flags & PEL_SHARED_APPEND ? O_APPEND : 0);
     if (command != F_SETFL)
         return pel_real()->fcntl(fd, command, arg);
     uint32_t wanted = ((intptr_t)arg & O_NONBLOCK ? PEL_SHARED_NONBLOCK : 0) |

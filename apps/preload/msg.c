@@ -123,7 +123,8 @@ static ssize_t transmit(struct pel_file *file, const struct msghdr *message, int
     /* Descriptors do not travel over TCP and UDP; the kernel does not mind either. */
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
          part = CMSG_NXTHDR((struct msghdr *)message, part)) {
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type != SCM_RIGHTS && part->cmsg_type != SCM_CREDENTIALS)
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type != SCM_RIGHTS &&
+            part->cmsg_type != SCM_CREDENTIALS)
             return -EINVAL;
     }
     return pel_io_send(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name,

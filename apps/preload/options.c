@@ -21,12 +21,12 @@
 enum value_kind {
     VALUE_BOOL8,     /* an int that is a bool in uint8_t */
     VALUE_NOT_BOOL8, /* the same, kept the other way round */
-    VALUE_UINT32,  /* an int from `min` to `max`, in uint32_t; 0 there: `fixed` is read */
-    VALUE_TIME,    /* struct timeval, microseconds in int64_t */
-    VALUE_LINGER,  /* struct linger */
-    VALUE_BUFFER,  /* doubled when read, as the kernel does; no effect */
-    VALUE_IGNORED, /* accepted when it is what holds anyway, or cannot matter; `fixed` is read */
-    VALUE_READ     /* read only, by `read` */
+    VALUE_UINT32,    /* an int from `min` to `max`, in uint32_t; 0 there: `fixed` is read */
+    VALUE_TIME,      /* struct timeval, microseconds in int64_t */
+    VALUE_LINGER,    /* struct linger */
+    VALUE_BUFFER,    /* doubled when read, as the kernel does; no effect */
+    VALUE_IGNORED,   /* accepted when it is what holds anyway, or cannot matter; `fixed` is read */
+    VALUE_READ       /* read only, by `read` */
 };
 
 struct option {

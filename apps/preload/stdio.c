@@ -66,8 +66,10 @@ static int seek_cookie(void *cookie, off64_t *offset, int whence)
 
 static FILE *open_cookie(int fd, const char *mode, bool is_owner)
 {
-    const cookie_io_functions_t functions = {
-        .read = read_cookie, .write = write_cookie, .seek = seek_cookie, .close = is_owner ? close_cookie : NULL};
+    const cookie_io_functions_t functions = {.read = read_cookie,
+                                             .write = write_cookie,
+                                             .seek = seek_cookie,
+                                             .close = is_owner ? close_cookie : NULL};
     FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
     if (stream != NULL)
         stream->_fileno = fd; /* what fileno() tells; a cookie's stream uses it for nothing else */

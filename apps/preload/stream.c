@@ -389,7 +389,8 @@ ssize_t pel_stream_broken(int error, int flags)
 static int wait_for_room(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
     if (!is_nonblocking(file, flags))
-        return pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, done_len > 0, deadline_us);
+        return pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, done_len > 0,
+                              deadline_us);
     /* Room that came since the last look has to be used here: no wake-up will tell of it. */
     if ((conn_events(file, PEL_OUT_EVENTS) & PEL_OUT_EVENTS) && !is_gone(file, pel_file_state(file)))
         return 0;
