@@ -52,6 +52,11 @@ enum pel_pkt_flags {
 #define PEL_PKT_USER_LEN 64
 #define PEL_ANY_QUEUE    UINT16_MAX
 
+/* What rx_wait_fd says where there is no descriptor: only a look tells; whoever brings frames wakes the
+ * queue's thread. */
+#define PEL_RX_WAIT_LOOK  (-1)
+#define PEL_RX_WAIT_WOKEN (-2)
+
 struct pel_port;
 
 /* One frame, or a piece of one. Owner: whoever got it last; exactly one thread. The flags and what belongs to
@@ -96,6 +101,9 @@ struct pel_port_ops {
      * delivery) for `queue`, or for any with PEL_ANY_QUEUE; in the port's clock; UINT64_MAX when unknown. May
      * be NULL. */
     uint64_t (*next_event_us)(struct pel_port *port, uint16_t queue);
+    /* A descriptor that is readable (poll's POLLIN) as long as rx of `queue` has something, so that its
+     * thread can sleep until then; or PEL_RX_WAIT_*. May be NULL: LOOK. The port keeps it. */
+    int (*rx_wait_fd)(struct pel_port *port, uint16_t queue);
     void (*close)(struct pel_port *port);
 };
 
@@ -126,6 +134,13 @@ static inline uint32_t pel_port_rx(struct pel_port *port, uint16_t queue, struct
 static inline uint32_t pel_port_tx(struct pel_port *port, uint16_t queue, struct pel_pkt **pkts, uint32_t num)
 {
     return port->ops->tx(port, queue, pkts, num);
+}
+
+/* pel_port_rx_wait_fd returns what to wait for when rx has nothing: a descriptor, or PEL_RX_WAIT_*, both of
+ * which poll ignores. Any thread. */
+static inline int pel_port_rx_wait_fd(struct pel_port *port, uint16_t queue)
+{
+    return port->ops->rx_wait_fd != NULL ? port->ops->rx_wait_fd(port, queue) : PEL_RX_WAIT_LOOK;
 }
 
 /* pel_port_pkt_alloc returns an empty packet (len 0, flags 0) with room for a frame of the port's MTU and

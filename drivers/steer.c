@@ -258,6 +258,15 @@ static uint64_t steer_next_event_us(struct pel_port *port, uint16_t queue)
                : UINT64_MAX;
 }
 
+/* Who has no queue of the real port gets all frames from others, and is woken. */
+static int steer_rx_wait_fd(struct pel_port *port, uint16_t queue)
+{
+    const struct steer *steer = of(port);
+    if (queue < steer->real->num_queues)
+        return pel_port_rx_wait_fd(steer->real, queue);
+    return steer->queues[queue].wake != NULL ? PEL_RX_WAIT_WOKEN : PEL_RX_WAIT_LOOK;
+}
+
 static void steer_free(struct steer *steer)
 {
     for (uint16_t i = 0; i < steer->num; i++)
@@ -290,6 +299,7 @@ static void set_up(struct steer *steer, struct pel_port *real, const uint8_t *ke
     steer->ops.hand_over = steer_hand_over;
     steer->ops.stats = steer_stats;
     steer->ops.next_event_us = steer_next_event_us;
+    steer->ops.rx_wait_fd = steer_rx_wait_fd;
     steer->ops.close = steer_close;
     steer->port.ops = &steer->ops;
     steer->port.num_queues = steer->num;

@@ -497,9 +497,11 @@ static void end_alone(struct pel_conn *conn)
 void pel_conn_close(struct pel_conn *conn)
 {
     bool gently = is_open(conn) && conn->tcp != NULL && !unread(conn);
+    /* Accepted and closed without a look: nothing was written, so that FIN says nothing in clear. */
+    bool unlooked = pel_conn_is(conn, PEL_CONN_ACCEPTED) && conn->tcp != NULL && !unread(conn);
     pel_conn_enter(conn);
     conn->events = NULL;
-    if (gently && conn->tls == NULL && pel_tcp_unacked_len(conn->tcp) == 0)
+    if (unlooked || (gently && conn->tls == NULL && pel_tcp_unacked_len(conn->tcp) == 0))
         close_read(conn);
     else if (gently)
         end_alone(conn);

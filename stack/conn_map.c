@@ -147,15 +147,22 @@ enum pel_err pel_engine_listen(struct pel_engine *engine, const struct sockaddr 
 {
     struct pel_endpoint local;
     PEL_TRY(pel_endpoint_from_sockaddr(address, address_len, &local));
-    if (engine->draining)
-        return pel_count_err(&engine->counters, PEL_E_STOPPING);
     if (address->sa_family == AF_INET6 && pel_ip_is_any(&local.ip))
         local.ip = (struct pel_ip){0}; /* :: takes both families */
+    return pel_engine_listen_at(engine, &local, backlog, on_accept, arg, ret_listener);
+}
+
+enum pel_err pel_engine_listen_at(struct pel_engine *engine, const struct pel_endpoint *local,
+                                  uint32_t backlog, pel_accept_fn *on_accept, void *arg,
+                                  struct pel_listener **ret_listener)
+{
+    if (engine->draining)
+        return pel_count_err(&engine->counters, PEL_E_STOPPING);
     struct pel_listener *listener = calloc(1, sizeof *listener);
     if (listener == NULL)
         return PEL_E_NO_MEMORY;
     *listener = (struct pel_listener){.engine = engine, .on_accept = on_accept, .arg = arg};
-    enum pel_err err = pel_tcp_listen(engine->ip, &local, backlog, accept_conn, listener, &listener->tcp);
+    enum pel_err err = pel_tcp_listen(engine->ip, local, backlog, accept_conn, listener, &listener->tcp);
     if (err != PEL_OK) {
         free(listener);
         return err;

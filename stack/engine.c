@@ -17,13 +17,20 @@
 /* So old may the time be that a running engine goes by: 4 to 10 us. */
 #define CLOCK_AGE_CYCLES 16384
 
-/* An idle engine spins this many loops before it sleeps, then sleeps at most this long, since not every port
- * can wake it. */
 /* Both directions of so many connections that are at work at once: 400 kB an engine. */
 #define KEYS_CACHED 256
 
-#define SPIN_LOOPS   2000
-#define SLEEP_MAX_US 200
+/* An idle engine spins this many loops before it sleeps. */
+#define SPIN_LOOPS 2000
+
+/* What it sleeps at most where all that can come wakes it. Deadlines are looked at, so they wait no longer.
+ */
+#define SLEEP_WOKEN_US 100000
+
+/* And where only a look at the port tells: short while there has just been something, longer in silence. */
+static const struct {
+    uint64_t silent_us, sleep_us;
+} looks[] = {{2000000, 2000}, {200000, 500}, {0, 200}};
 
 /* Tasks may post tasks: so often when the engine closes. One that always posts itself would keep it. */
 #define DRAIN_ROUNDS 1000
@@ -264,19 +271,32 @@ static bool may_sleep(struct pel_engine *engine)
            (engine->duty.poll == NULL || engine->duty.may_sleep(engine->duty.arg));
 }
 
+static uint64_t longest_sleep_us(const struct pel_engine *engine, int wait_fd, uint64_t now_us)
+{
+    size_t row = 0;
+    if (wait_fd != PEL_RX_WAIT_LOOK)
+        return engine->timed != NULL ? DEADLINE_CHECK_US : SLEEP_WOKEN_US;
+    while (now_us - engine->last_work_us < looks[row].silent_us)
+        row++;
+    return looks[row].sleep_us;
+}
+
 static void sleep_a_little(struct pel_engine *engine)
 {
+    int wait_fd = pel_port_rx_wait_fd(engine->config.ip.port, engine->config.ip.queue);
     struct pollfd pollfds[] = {{.fd = engine->wake_fd, .events = POLLIN},
-                               {.fd = engine->duty.poll != NULL ? engine->duty.fd : -1, .events = POLLIN}};
+                               {.fd = engine->duty.poll != NULL ? engine->duty.fd : -1, .events = POLLIN},
+                               {.fd = wait_fd, .events = POLLIN}};
     uint64_t next_us = pel_ip_next_timer_us(engine->ip), now_us = read_clock(engine), count;
+    uint64_t longest_us = longest_sleep_us(engine, wait_fd, now_us);
     uint64_t sleep_us = next_us <= now_us ? 0 : next_us - now_us;
-    if (sleep_us > SLEEP_MAX_US)
-        sleep_us = SLEEP_MAX_US;
+    if (sleep_us > longest_us)
+        sleep_us = longest_us;
     if (sleep_us == 0)
         return;
     struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)sleep_us * 1000};
     __atomic_store_n(&engine->sleeping, 1, __ATOMIC_SEQ_CST);
-    if (may_sleep(engine) && ppoll(pollfds, 2, &timeout, NULL) > 0 &&
+    if (may_sleep(engine) && ppoll(pollfds, 3, &timeout, NULL) > 0 &&
         read(engine->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
         abort();
     __atomic_store_n(&engine->sleeping, 0, __ATOMIC_SEQ_CST);
@@ -296,6 +316,8 @@ void pel_engine_run(struct pel_engine *engine)
         engine->thread = pthread_self();
     while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
         num_idle = step_quickly(engine) ? 0 : num_idle + 1;
+        if (num_idle == 0)
+            engine->last_work_us = engine->now_us;
         if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)
             sleep_a_little(engine);
     }

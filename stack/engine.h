@@ -83,6 +83,7 @@ struct pel_engine {
     uint64_t now_us __attribute__((aligned(64)));
     bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
+    uint64_t last_work_us; /* when a loop of pel_engine_run last did something */
     struct pel_generation *generation;
     struct pel_listener *listeners; /* all, doubly linked */
     struct pel_conn *conns;         /* all, doubly linked */
@@ -139,6 +140,12 @@ void pel_engine_wake(struct pel_engine *engine);
 /* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);
+
+/* pel_engine_listen_at is pel_engine_listen for an endpoint: ip version 0 takes both families, the any
+ * address of version 6 takes IPv6 alone. Its thread only. */
+PEL_MUST_USE enum pel_err pel_engine_listen_at(struct pel_engine *engine, const struct pel_endpoint *local,
+                                               uint32_t backlog, pel_accept_fn *on_accept, void *arg,
+                                               struct pel_listener **ret_listener);
 
 /* pel_engine_set_duty gives the engine a duty (NULL: none any more). Its thread only. */
 void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty);

@@ -179,6 +179,9 @@ bool sandbox_begin(char *ret_why, size_t why_len)
         return failed(ret_why, why_len, "signal", errno);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return failed(ret_why, why_len, "no_new_privs", errno);
+    /* A core file would hold every private key. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return failed(ret_why, why_len, "core files", errno);
     for (unsigned capability = 0; capability < 64; capability++)
         if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 &&
             prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM)

@@ -92,7 +92,7 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
         int error = take_message(fd, message_flags, ret, &accepted_fd);
         if (error == -ECONNRESET && !(pel_shared_flags(listener) & PEL_SHARED_RD_SHUT)) {
             pel_daemon_died(listener->app);
-            error = pel_listen_again(listener, fd);
+            error = pel_listen_again(listener);
             if (error == 0 || (error == -EAGAIN && !is_nonblock))
                 continue;
             return error;

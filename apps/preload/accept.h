@@ -9,6 +9,6 @@
 
 /* pel_listen_again has a listener whose daemon has died listen again at a new one, at the same address. 0: it
  * does, -EAGAIN: not yet (after a pause, so that nobody turns in circles), or a negative errno. */
-int pel_listen_again(struct pel_file *listener, int fd);
+int pel_listen_again(struct pel_file *listener);
 
 #endif

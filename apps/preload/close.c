@@ -54,10 +54,12 @@ static void leave(struct pel_file *file)
     struct pel_slot *slot = file->slot;
     bool is_last = __atomic_load_n(&slot->num_holders, __ATOMIC_ACQUIRE) == 1;
     if (is_last && pel_file_kind(file) == PEL_FILE_STREAM && slot->options.is_linger) {
-        if (slot->options.linger_s == 0)
+        if (slot->options.linger_s == 0) {
+            /* Still counted as a holder: a reset follows also when the daemon hears of the close first. */
             pel_file_ask(file, PEL_SLOT_ASK_ABORT);
-        else
-            linger(file, slot->options.linger_s);
+            return;
+        }
+        linger(file, slot->options.linger_s);
     }
     __atomic_fetch_sub(&slot->num_holders, 1, __ATOMIC_ACQ_REL);
 }

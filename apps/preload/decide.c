@@ -58,23 +58,39 @@ void pel_file_point(struct pel_file *file, struct pel_app *app, uint32_t number,
                                  .len = app->header.ring_len};
 }
 
-/* Puts the channel at all numbers of the file. It is the stack's already: who calls now does not touch the
- * descriptor. */
-static int replace_numbers(struct pel_file *file, int channel)
+#define MAX_NUMBERS 64
+
+/* The numbers that lead to the file, up to MAX_NUMBERS: more copies of a socket that is just being made are not
+ * to be expected, and would stay what they are. */
+static unsigned numbers_of(const struct pel_file *file, int ret_numbers[MAX_NUMBERS])
 {
     struct pel_file *found = NULL;
-    int numbers[64];
     unsigned num = 0;
-    long result = 0;
     pel_table_lock();
-    for (int fd = file->num_fds == 1 ? file->fd : pel_table_next(0, &found); fd >= 0 && result >= 0;
-         fd = file->num_fds == 1 ? -1 : pel_table_next(fd + 1, &found)) {
-        if (pel_table_peek(fd) != file)
-            continue;
-        long flags = pel_raw(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0);
-        result = pel_raw(SYS_dup3, channel, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
-        if (num < sizeof numbers / sizeof numbers[0])
-            numbers[num++] = fd;
+    if (file->num_fds == 1)
+        ret_numbers[num++] = file->fd;
+    for (int fd = num > 0 ? -1 : pel_table_next(0, &found); fd >= 0 && num < MAX_NUMBERS;
+         fd = pel_table_next(fd + 1, &found)) {
+        if (found == file)
+            ret_numbers[num++] = fd;
+    }
+    pel_table_unlock();
+    return num;
+}
+
+int pel_decide_replace(struct pel_file *file, int channel)
+{
+    int numbers[MAX_NUMBERS];
+    unsigned num = numbers_of(file, numbers);
+    long result = 0;
+    for (unsigned i = 0; i < num; i++)
+        pel_epoll_deciding(file, numbers[i]);
+    pel_table_lock();
+    for (unsigned i = 0; i < num && result >= 0; i++) {
+        if (pel_table_peek(numbers[i]) != file)
+            continue; /* closed meanwhile */
+        long flags = pel_raw(SYS_fcntl, numbers[i], F_GETFD, 0, 0, 0, 0);
+        result = pel_raw(SYS_dup3, channel, numbers[i], flags & FD_CLOEXEC ? O_CLOEXEC : 0, 0, 0, 0);
     }
     pel_table_unlock();
     pel_raw(SYS_close, channel, 0, 0, 0, 0, 0);
@@ -120,7 +136,7 @@ static int decide_locked(struct pel_file *file, const union pel_ipc_address *loc
         pel_shared_set(file, PEL_SHARED_BOUND);
     __atomic_store_n(&file->kind, file->type == SOCK_STREAM ? PEL_FILE_STREAM : PEL_FILE_DGRAM,
                      __ATOMIC_SEQ_CST);
-    return replace_numbers(file, channel);
+    return pel_decide_replace(file, channel);
 }
 
 int pel_decide_for_stack(struct pel_file *file, const union pel_ipc_address *local)

@@ -442,6 +442,19 @@ void pel_epoll_forget(struct pel_file *file)
     }
 }
 
+void pel_epoll_deciding(struct pel_file *file, int fd)
+{
+    struct pel_epoll *set;
+    for (uint32_t i = 0; (set = nth_set(file, i)) != NULL; i++) {
+        pel_set_lock(set);
+        struct pel_member *member = pel_set_find(set, file, fd);
+        if (member != NULL && member->is_kernels)
+            kernel_ctl(set, EPOLL_CTL_DEL, fd, 0, 0);
+        pel_set_unlock(set);
+        pel_set_unref(set);
+    }
+}
+
 void pel_epoll_decided(struct pel_file *file, int fd)
 {
     struct pel_epoll *set;

@@ -31,6 +31,8 @@ static int listen_at(struct pel_app *app, const struct pel_file *old, struct pel
     struct pel_ipc_reply reply;
     request.local = old->slot->local;
     request.options = old->slot->options;
+    /* Processes that shared the listener come one by one, each with a listener of its own now. */
+    request.options.is_reuseport = 1;
     int error = ask(app, &request, ret_reply, ret_channel);
     if (error != 0)
         return error;
@@ -49,25 +51,16 @@ static void move_to(struct pel_file *listener, struct pel_app *app, const struct
 {
     const struct pel_shared *old = pel_shared_of(listener);
     struct pel_slot_options options = listener->slot->options;
-    struct pel_file *found = NULL;
     pel_file_point(listener, app, reply->slot, reply->serial);
     struct pel_shared *shared = pel_shared_of(listener);
     listener->slot->options = options;
     shared->backlog = old->backlog;
     shared->recv_timeout_us = old->recv_timeout_us;
     pel_shared_set(listener, __atomic_load_n(&old->flags, __ATOMIC_RELAXED));
-    pel_table_lock();
-    for (int fd = pel_table_next(0, &found); fd >= 0; fd = pel_table_next(fd + 1, &found)) {
-        if (found != listener)
-            continue;
-        long flags = pel_raw(SYS_fcntl, fd, 1 /* F_GETFD */, 0, 0, 0, 0);
-        pel_raw(SYS_dup3, channel, fd, flags & 1 ? SOCK_CLOEXEC : 0, 0, 0, 0);
-    }
-    pel_table_unlock();
-    pel_raw(SYS_close, channel, 0, 0, 0, 0, 0);
+    pel_decide_replace(listener, channel);
 }
 
-int pel_listen_again(struct pel_file *listener, int fd)
+int pel_listen_again(struct pel_file *listener)
 {
     struct pel_ipc_reply reply;
     struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -81,11 +74,8 @@ int pel_listen_again(struct pel_file *listener, int fd)
             move_to(listener, app, &reply, channel);
     }
     pthread_mutex_unlock(&lock);
-    if (error == 0) {
-        if (!is_moved)
-            pel_epoll_decided(listener, fd);
+    if (error == 0)
         return 0;
-    }
     pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
     return -EAGAIN;
 }

@@ -153,13 +153,13 @@ struct pel_file *pel_table_set(int fd, struct pel_file *file)
     struct pel_file *before = chunk[(unsigned)fd % PEL_TABLE_CHUNK];
     __atomic_store_n(&chunk[(unsigned)fd % PEL_TABLE_CHUNK], file, __ATOMIC_SEQ_CST);
     if (is_file(before)) {
-        before->num_fds--;
+        __atomic_store_n(&before->num_fds, before->num_fds - 1, __ATOMIC_SEQ_CST); /* epoll.c reads it */
         num_files--;
         if (before->fd == fd)
             before->fd = before->num_fds > 0 ? find_number(before) : -1;
     }
     if (is_file(file)) {
-        file->num_fds++;
+        __atomic_store_n(&file->num_fds, file->num_fds + 1, __ATOMIC_SEQ_CST);
         num_files++;
         if (file->fd < 0)
             file->fd = fd;
@@ -194,6 +194,8 @@ int pel_file_install(int fd, struct pel_file *file)
     if (!pel_table_reserve(fd))
         return ENFILE;
     pel_table_lock();
+    if (pel_file_kind(file) == PEL_FILE_EPOLL && file->num_fds == 0)
+        file->fd = file->parked_fd = -1; /* a set is not made by pel_table_make */
     pel_table_set(fd, file);
     pel_table_unlock();
     return 0;

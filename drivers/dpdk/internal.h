@@ -39,7 +39,8 @@ struct dpdk_port {
     struct pel_rss rss; /* port.rss points here when it is known */
     uint8_t rss_key[DPDK_MAX_RSS_KEY_LEN];
     struct rte_mempool *rx_pool;
-    struct rte_mempool *tx_pool; /* of large packets; rx_pool itself when those are no larger */
+    struct rte_mempool *tx_pool;   /* of large packets; rx_pool itself when those are no larger */
+    int wait_fds[DPDK_MAX_QUEUES]; /* as of rx_wait_fd */
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
     struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
 };
@@ -57,6 +58,11 @@ void dpdk_port_destroy(struct dpdk_port *dpdk);
  * what it does, and makes that port.rss. False: how it spreads flows stays unknown. */
 void dpdk_rss_ask(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
 bool dpdk_rss_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
+
+/* dpdk_wait_ask puts receive interrupts into what a device is configured with, if they are of use;
+ * dpdk_wait_take finds out of the started device what each queue can be waited for by. */
+void dpdk_wait_ask(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
+void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
 
 /* dpdk_limits_mtu tells whether DPDK itself must be told of 1,500 at most, though the device can do `mtu`. */
 bool dpdk_limits_mtu(const struct rte_eth_dev_info *info, uint32_t mtu);

@@ -264,6 +264,7 @@ static enum pel_err configure(struct opening *o)
     struct rte_eth_conf conf = {.rxmode.mtu = dpdk_limits_mtu(&o->info, c->mtu) ? RTE_ETHER_MTU : c->mtu};
     uint32_t granted = choose_offloads(o, &conf);
     choose_scatter(o, &conf, &granted);
+    dpdk_wait_ask(&o->info, &conf);
     if (c->num_queues > 1 && (c->offloads & PEL_OFFLOAD_RSS) != 0)
         dpdk_rss_ask(o->dpdk, &o->info, &conf);
     if (c->num_queues > o->info.max_rx_queues || c->num_queues > o->info.max_tx_queues)
@@ -426,6 +427,7 @@ static enum pel_err start(struct opening *o)
     }
     if (o->dpdk->rss_asked && dpdk_rss_take(o->dpdk, &o->info))
         o->dpdk->port.offloads |= PEL_OFFLOAD_RSS;
+    dpdk_wait_take(o->dpdk, &o->info);
     PEL_TRY(choose_mac(o, &needs_promiscuous));
     if (!o->config.promiscuous && !needs_promiscuous)
         return PEL_OK;

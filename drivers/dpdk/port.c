@@ -426,6 +426,11 @@ void dpdk_port_destroy(struct dpdk_port *dpdk)
     free(dpdk);
 }
 
+static int dpdk_rx_wait_fd(struct pel_port *port, uint16_t queue)
+{
+    return of(port)->wait_fds[queue];
+}
+
 static void dpdk_close(struct pel_port *port)
 {
     uint32_t num = dpdk_port_pkts_out(of(port));
@@ -444,5 +449,6 @@ const struct pel_port_ops dpdk_port_ops = {
     .pkt_attach = dpdk_pkt_attach,
     .pkt_free = dpdk_pkt_free,
     .stats = dpdk_stats,
+    .rx_wait_fd = dpdk_rx_wait_fd,
     .close = dpdk_close,
 };

@@ -78,6 +78,18 @@ bool pel_ip_is_local(const struct pel_ipstack *ip, const struct pel_ip *addr)
     return false;
 }
 
+enum pel_err pel_ip_source(struct pel_ipstack *ip, const struct pel_ip *remote, struct pel_ip *ret_source)
+{
+    struct pel_lwip_state *before = pel_ip_enter(ip);
+    ip_addr_t to = pel_to_lwip_addr(ip, remote);
+    const ip_addr_t *from = ip_netif_get_local_ip(&ip->netif, &to);
+    bool is_found = from != NULL && !ip_addr_isany(from);
+    if (is_found)
+        *ret_source = pel_from_lwip_addr(from);
+    pel_ip_leave(before);
+    return is_found ? PEL_OK : PEL_E_NO_ROUTE;
+}
+
 static bool has_route4(const struct netif *netif, const struct pel_ip *remote)
 {
     ip4_addr_t addr;

@@ -43,7 +43,7 @@ struct pel_ip_prefix {
 struct pel_ipstack_config {
     struct pel_port *port; /* borrowed; must outlive the instance */
     uint16_t queue;        /* the port's queue that this thread owns; with pel_port.rss,
-                                                   * other instances have the others and the same addresses */
+                            * other instances have the others and the same addresses */
     struct pel_ip_prefix addrs[PEL_IP_ADDRS_MAX]; /* at most one IPv4, the rest IPv6 */
     size_t num_addrs;
     struct pel_ip gateway4; /* version 0: none */
@@ -81,6 +81,10 @@ uint64_t pel_ip_next_timer_us(const struct pel_ipstack *ip);
 /* pel_ip_addrs writes up to `max` of the interface's present, usable addresses (also those of DHCP and
  * autoconfiguration, and the IPv6 link-local one) and returns their number. */
 size_t pel_ip_addrs(const struct pel_ipstack *ip, struct pel_ip_prefix *ret_addrs, size_t max);
+
+/* pel_ip_source writes the address from which `remote` would be sent to; NO_ROUTE when there is none. */
+PEL_MUST_USE enum pel_err pel_ip_source(struct pel_ipstack *ip, const struct pel_ip *remote,
+                                        struct pel_ip *ret_source);
 
 /* pel_ip_is_local tells whether `addr` is one of the interface's. */
 bool pel_ip_is_local(const struct pel_ipstack *ip, const struct pel_ip *addr);
@@ -206,6 +210,17 @@ void pel_tcp_abort(struct pel_tcp *tcp);
 /* pel_tcp_local and pel_tcp_remote return the connection's endpoints. */
 struct pel_endpoint pel_tcp_local(const struct pel_tcp *tcp);
 struct pel_endpoint pel_tcp_remote(const struct pel_tcp *tcp);
+
+/* What TCP knows of the path. Of its clock of 500 ms the round-trip times are an eighth exact; 0: not known.
+ */
+struct pel_tcp_info {
+    uint32_t mss, congestion_window_len, unacked_len;
+    uint32_t rtt_us, rtt_var_us;
+    uint32_t num_retransmits; /* of the segment that waits to be acknowledged now */
+};
+
+/* pel_tcp_get_info tells it; all zeros when the connection is no more. */
+void pel_tcp_get_info(const struct pel_tcp *tcp, struct pel_tcp_info *ret_info);
 
 /* pel_tcp_set_nodelay switches Nagle's algorithm off (true) or on. pel_tcp_set_keepalive sets keep-alive
  * probes: first after `idle_ms` (0: off), then every `interval_ms`, `num` times. */

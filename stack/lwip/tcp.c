@@ -319,6 +319,25 @@ void pel_tcp_set_nodelay(struct pel_tcp *tcp, bool on)
         tcp_nagle_enable(tcp->pcb);
 }
 
+void pel_tcp_get_info(const struct pel_tcp *tcp, struct pel_tcp_info *ret_info)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    *ret_info = (struct pel_tcp_info){0};
+    if (pcb == NULL)
+        return;
+    /* Scaled by 8 and by 4, in ticks of the slow timer (Van Jacobson, 1988); -1 before the first sample. */
+    uint32_t scaled_rtt = pcb->sa > 0 ? (uint32_t)pcb->sa : 0,
+             scaled_var = pcb->sa > 0 ? (uint32_t)pcb->sv : 0;
+    *ret_info = (struct pel_tcp_info){
+        .mss = pcb->mss,
+        .congestion_window_len = pcb->cwnd,
+        .unacked_len = (uint32_t)pel_tcp_unacked_len(tcp),
+        .rtt_us = scaled_rtt * (TCP_SLOW_INTERVAL * 1000 / 8),
+        .rtt_var_us = scaled_var * (TCP_SLOW_INTERVAL * 1000 / 4),
+        .num_retransmits = pcb->nrtx,
+    };
+}
+
 void pel_tcp_set_keepalive(struct pel_tcp *tcp, uint32_t idle_ms, uint32_t interval_ms, uint32_t num)
 {
     if (tcp->pcb == NULL || tcp->pcb->state == TIME_WAIT)

@@ -67,9 +67,6 @@ static enum pel_err on_accept(void *arg, struct pel_conn *conn)
         return PEL_E_BACKLOG_FULL;
     struct sockaddr_storage remote;
     pel_conn_remote(conn, listener->family, &remote);
-    if (listener->family == AF_INET6 && listener->name.is_v6only &&
-        IN6_IS_ADDR_V4MAPPED(&((struct sockaddr_in6 *)&remote)->sin6_addr))
-        return PEL_E_ADDRESS_NOT_OURS;
     struct pel_served *served = pel_served_new(listener->app, PEL_SERVED_STREAM, listener->family);
     if (served == NULL)
         return PEL_E_NO_MEMORY;
@@ -99,12 +96,8 @@ struct open_args {
 static void open_here(struct pel_engine *engine, void *arg)
 {
     struct open_args *args = arg;
-    struct pel_endpoint *local = &args->here->port->local;
-    struct sockaddr_storage address;
-    bool is_v4 = local->ip.version == 4;
-    socklen_t len = pel_endpoint_to_sockaddr(local, is_v4 ? AF_INET : AF_INET6, &address);
-    args->err = pel_engine_listen(engine, (struct sockaddr *)&address, len, args->backlog, on_accept,
-                                  args->here, &args->here->listener);
+    args->err = pel_engine_listen_at(engine, &args->here->port->local, args->backlog, on_accept, args->here,
+                                     &args->here->listener);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)
@@ -182,6 +175,15 @@ static void drop_port(struct pel_serve *serve, struct pel_serve_port *port)
     free(port);
 }
 
+/* Where engines listen for it: the wildcard of IPv6 takes IPv4 too, unless it is told not to. */
+static struct pel_endpoint place_of(const struct pel_served *served)
+{
+    struct pel_endpoint place = served->name.local;
+    if (place.ip.version == 6 && pel_ip_is_any(&place.ip) && !served->name.is_v6only)
+        place.ip = (struct pel_ip){0};
+    return place;
+}
+
 /* The port of another socket that listens at the same place, or a new one. */
 static struct pel_serve_port *find_port(struct pel_serve *serve, const struct pel_endpoint *local)
 {
@@ -224,11 +226,12 @@ enum pel_err pel_served_listen(struct pel_served *served, uint32_t backlog)
     __atomic_store_n(&served->backlog, backlog, __ATOMIC_RELEASE);
     if (served->port != NULL)
         return PEL_OK; /* listen again: a new backlog */
-    struct pel_serve_port *port = find_port(serve, &served->name.local);
+    const struct pel_endpoint local = place_of(served);
+    struct pel_serve_port *port = find_port(serve, &local);
     if (port != NULL)
         port->refs++;
     else
-        PEL_TRY(open_port(serve, &served->name.local, PEL_SERVED_BACKLOG_MAX, &port));
+        PEL_TRY(open_port(serve, &local, PEL_SERVED_BACKLOG_MAX, &port));
     served->port = port;
     served->kind = PEL_SERVED_LISTENER;
     served->name.is_listening = true;
@@ -250,7 +253,8 @@ void pel_served_unlisten(struct pel_served *served)
     }
     served->port = NULL;
     served->name.is_listening = false;
-    pel_serve_name_release(&served->name);
+    if (served->slot != NULL)
+        __atomic_fetch_and(&served->slot->state, ~PEL_SLOT_LISTENING, __ATOMIC_SEQ_CST);
     while (!pel_list_is_empty(&served->waiting_accepts)) {
         struct pel_served *child = PEL_PART_OF(served->waiting_accepts.next, struct pel_served, waiting);
         pel_list_remove(&child->waiting);
@@ -294,6 +298,8 @@ static bool send_one(struct pel_served *listener, struct pel_served *child)
 static enum pel_err place(struct pel_served *listener, struct pel_served *child)
 {
     PEL_TRY(pel_served_place(child, &child->theirs));
+    /* While it lives its port is not to be had without SO_REUSEADDR, also when the listener is gone. */
+    pel_serve_name_inherit(listener->app->serve, &child->name, &listener->name);
     to_ipc(&child->name.local, child->family, &child->slot->local);
     to_ipc(&child->peer, child->family, &child->slot->remote);
     child->slot->options = listener->slot->options;

@@ -268,6 +268,7 @@ void pel_served_over(struct pel_served *served)
     if (served->channel >= 0)
         close(served->channel); /* which takes it out of the epoll set, for we have the only copy */
     served->channel = -1;
+    pel_serve_name_release(&served->name);
     uint32_t num_holders =
         served->slot != NULL ? __atomic_load_n(&served->slot->num_holders, __ATOMIC_ACQUIRE) : 1;
     if (served->kind == PEL_SERVED_LISTENER) {

@@ -121,7 +121,7 @@ PEL_TEST(identity, a_program_cannot_rename_itself)
     char user[PEL_CLIENT_NAME_LEN];
     start_peer(&wishes, &peer);
     PEL_REQUIRE_OK(pel_client_identify(peer.fd, NULL, NULL, 0, &identity, &error));
-    PEL_EXPECT_STR(identity.job, "identity_test");
+    PEL_EXPECT_STR(identity.job, program_invocation_short_name);
     pel_client_user_name(getuid(), user);
     PEL_EXPECT_STR(identity.user, user);
     PEL_EXPECT(identity.pid == peer.pid && identity.uid == getuid());

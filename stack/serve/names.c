@@ -73,6 +73,18 @@ enum pel_err pel_serve_name_take(struct pel_serve *serve, struct pel_serve_name 
     return PEL_OK;
 }
 
+void pel_serve_name_inherit(struct pel_serve *serve, struct pel_serve_name *name,
+                            const struct pel_serve_name *listener)
+{
+    name->is_stream = true;
+    name->is_v6only = listener->is_v6only;
+    name->is_reuseaddr = listener->is_reuseaddr;
+    name->is_reuseport = listener->is_reuseport;
+    name->uid = listener->uid;
+    name->is_bound = true;
+    pel_list_append(&serve->names[name->local.port], &name->link);
+}
+
 bool pel_serve_name_may_listen(struct pel_serve *serve, const struct pel_serve_name *name)
 {
     struct pel_serve_name listening = *name;

@@ -239,7 +239,8 @@ void pel_served_give_slot(struct pel_served *served);
 /* pel_served_listen makes a bound socket listen on every engine. Errors: those of pel_engine_listen. */
 PEL_MUST_USE enum pel_err pel_served_listen(struct pel_served *served, uint32_t backlog);
 
-/* pel_served_unlisten ends that; afterwards no engine knows it. */
+/* pel_served_unlisten ends that; afterwards no engine knows it. Its name stays; and it is freed when it is
+ * over and nothing is on the way to it. */
 void pel_served_unlisten(struct pel_served *served);
 
 /* pel_served_new_conn acts on PEL_NOTE_NEW. */
@@ -265,6 +266,10 @@ struct pel_list *pel_serve_names_new(void);
 
 /* pel_serve_name_take enters `name`, and chooses a port when it has none. ADDRESS_IN_USE, NO_LOCAL_PORT. */
 PEL_MUST_USE enum pel_err pel_serve_name_take(struct pel_serve *serve, struct pel_serve_name *name);
+
+/* pel_serve_name_inherit enters the name of an accepted connection, whose local endpoint is set. */
+void pel_serve_name_inherit(struct pel_serve *serve, struct pel_serve_name *name,
+                            const struct pel_serve_name *listener);
 
 /* pel_serve_name_may_listen tells whether another socket listens there without leave to share. */
 bool pel_serve_name_may_listen(struct pel_serve *serve, const struct pel_serve_name *name);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stack/conn.h"
 #include "stack/engine.h"
 #include "stack/serve/identity.h"
 #include "stack/serve/parts.h"
@@ -86,6 +87,8 @@ static int bind_name(struct exchange *exchange, const union pel_ipc_address *add
         if (error != 0)
             return error;
     }
+    if (options->is_v6only && address->family == AF_INET6 && name->local.ip.version == 4)
+        return EINVAL; /* IPv4 in the form of IPv6, which it does not want */
     if (!is_ours(exchange->serve, &name->local.ip))
         return EADDRNOTAVAIL;
     if (!pel_client_may_bind(exchange->client->pid, exchange->client->uid, name->local.port))
@@ -342,9 +345,40 @@ static int connect_stream(struct exchange *exchange, const struct pel_endpoint *
     pel_engine_call(served->home->engine, pel_served_stream_connect, &args);
     if (args.err == PEL_E_STATE)
         return EALREADY;
+    if (args.err == PEL_E_ADDRESS_IN_USE)
+        return EADDRNOTAVAIL; /* the pair of ends is in use, as connect(2) says it */
     if (args.err != PEL_OK)
         return pel_errno_of_call(args.err);
     memcpy(&served->slot->local, &args.local, sizeof served->slot->local);
+    exchange->reply.local = served->slot->local;
+    return 0;
+}
+
+struct source_args {
+    struct pel_endpoint *local;
+    const struct pel_ip *remote;
+    enum pel_err err;
+};
+
+static void ask_source(struct pel_engine *engine, void *arg)
+{
+    struct source_args *args = arg;
+    args->err = pel_ip_source(engine->ip, args->remote, &args->local->ip);
+}
+
+/* A socket that is bound to the wildcard has, once it is connected, the address from which it sends. */
+static int connect_dgram(struct exchange *exchange, const struct pel_endpoint *remote)
+{
+    struct pel_served *served = exchange->served;
+    struct pel_endpoint local = served->name.local;
+    struct source_args args = {.local = &local, .remote = &remote->ip};
+    if (pel_ip_is_any(&local.ip))
+        pel_engine_call(served->home->engine, ask_source, &args);
+    if (args.err != PEL_OK)
+        return pel_errno_of_call(args.err);
+    pel_served_dgram_connect(served, remote);
+    write_address(remote, served->family, &served->slot->remote);
+    write_address(&local, served->family, &served->slot->local);
     exchange->reply.local = served->slot->local;
     return 0;
 }
@@ -356,6 +390,8 @@ static int op_connect(struct exchange *exchange)
     struct pel_endpoint remote;
     if (served->kind == PEL_SERVED_DGRAM && request->remote.family == AF_UNSPEC) {
         pel_served_dgram_connect(served, NULL);
+        write_address(&served->name.local, served->family, &served->slot->local);
+        exchange->reply.local = served->slot->local;
         return 0;
     }
     if (served->kind == PEL_SERVED_LISTENER)
@@ -366,11 +402,8 @@ static int op_connect(struct exchange *exchange)
     if (remote.ip.version == 4 && served->family == AF_INET6 && request->options.is_v6only)
         return ENETUNREACH;
     if (served->kind == PEL_SERVED_STREAM)
-        return connect_stream(exchange, &remote);
-    pel_served_dgram_connect(served, &remote);
-    write_address(&remote, served->family, &served->slot->remote);
-    exchange->reply.local = served->slot->local;
-    return 0;
+        return remote.port == 0 ? ECONNREFUSED : connect_stream(exchange, &remote);
+    return connect_dgram(exchange, &remote);
 }
 
 static int op_waker(struct exchange *exchange)
@@ -427,16 +460,58 @@ static int op_who(struct exchange *exchange)
     return give_app(exchange, served->app);
 }
 
+static uint32_t tcp_state_of(const struct pel_served *served)
+{
+    uint32_t state = served->slot->state;
+    if (served->conn == NULL || (state & PEL_SLOT_GONE))
+        return TCP_CLOSE;
+    if (served->is_shut_done)
+        return state & PEL_SLOT_EOF ? TCP_LAST_ACK : TCP_FIN_WAIT2;
+    if (!served->is_accepted && !served->is_open && pel_conn_is(served->conn, PEL_CONN_OPENING))
+        return TCP_SYN_SENT;
+    return state & PEL_SLOT_EOF ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
+}
+
+static void ask_info(struct pel_engine *engine, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct pel_ipc_info *ret_info = &exchange->reply.info;
+    struct pel_tcp_info info = {0};
+    (void)engine;
+    const struct pel_conn *conn = exchange->served->conn;
+    if (conn != NULL && conn->tcp != NULL)
+        pel_tcp_get_info(conn->tcp, &info);
+    ret_info->state = tcp_state_of(exchange->served);
+    ret_info->mss = info.mss;
+    ret_info->rtt_us = info.rtt_us;
+    ret_info->rtt_var_us = info.rtt_var_us;
+    ret_info->congestion_window_len = info.congestion_window_len;
+    ret_info->num_retransmits = info.num_retransmits;
+    ret_info->unacked_len = info.unacked_len;
+}
+
 static int op_info(struct exchange *exchange)
 {
     struct pel_served *served = exchange->served;
-    uint32_t state = served->slot->state;
-    exchange->reply.info.state = served->kind == PEL_SERVED_LISTENER ? TCP_LISTEN
-                                 : (state & PEL_SLOT_GONE)           ? TCP_CLOSE
-                                 : (state & PEL_SLOT_EOF)            ? TCP_CLOSE_WAIT
-                                 : (state & PEL_SLOT_OPEN)           ? TCP_ESTABLISHED
-                                                                     : TCP_CLOSE;
-    exchange->reply.info.mss = exchange->serve->config.config->port.mtu - 40;
+    exchange->reply.info.state = served->kind == PEL_SERVED_LISTENER ? TCP_LISTEN : TCP_CLOSE;
+    if (served->kind == PEL_SERVED_STREAM)
+        pel_engine_call(served->home->engine, ask_info, exchange);
+    return 0;
+}
+
+static int op_close(struct exchange *exchange)
+{
+    if (exchange->served->kind == PEL_SERVED_STREAM && exchange->served->conn != NULL)
+        return EISCONN; /* the end of its channel will do */
+    pel_served_over(exchange->served);
+    return 0;
+}
+
+static int op_unlisten(struct exchange *exchange)
+{
+    if (exchange->served->kind != PEL_SERVED_LISTENER)
+        return EINVAL;
+    pel_served_unlisten(exchange->served);
     return 0;
 }
 
@@ -446,11 +521,12 @@ struct op {
 };
 
 static const struct op ops[PEL_IPC_OPS] = {
-    [PEL_IPC_HELLO] = {op_hello, false},   [PEL_IPC_JOIN] = {op_join, false},
-    [PEL_IPC_SOCKET] = {op_socket, false}, [PEL_IPC_BIND] = {op_bind, true},
-    [PEL_IPC_LISTEN] = {op_listen, true},  [PEL_IPC_CONNECT] = {op_connect, true},
-    [PEL_IPC_WAKER] = {op_waker, false},   [PEL_IPC_WHO] = {op_who, false},
-    [PEL_IPC_INFO] = {op_info, true},
+    [PEL_IPC_HELLO] = {op_hello, false},      [PEL_IPC_JOIN] = {op_join, false},
+    [PEL_IPC_SOCKET] = {op_socket, false},    [PEL_IPC_BIND] = {op_bind, true},
+    [PEL_IPC_LISTEN] = {op_listen, true},     [PEL_IPC_CONNECT] = {op_connect, true},
+    [PEL_IPC_WAKER] = {op_waker, false},      [PEL_IPC_WHO] = {op_who, false},
+    [PEL_IPC_INFO] = {op_info, true},         [PEL_IPC_CLOSE] = {op_close, true},
+    [PEL_IPC_UNLISTEN] = {op_unlisten, true},
 };
 
 /* Finds what the request names; 0 or an errno. */

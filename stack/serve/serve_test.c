@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs that are attached, over the real engine that talks to itself. */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <pellucid/pair.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -118,17 +119,22 @@ struct ends {
     struct test_socket listener, client, server;
 };
 
-static bool open_ends(struct test_program *program, struct ends *ends)
+static bool open_ends_at(struct test_program *program, uint16_t port, struct ends *ends)
 {
-    if (test_socket_open(program, SOCK_STREAM, PORT, &ends->listener) != 0 ||
+    if (test_socket_open(program, SOCK_STREAM, port, &ends->listener) != 0 ||
         test_socket_ask(&ends->listener, PEL_IPC_LISTEN, 8, 0) != 0 ||
         test_socket_open(program, SOCK_STREAM, -1, &ends->client) != 0 ||
-        test_socket_ask(&ends->client, PEL_IPC_CONNECT, 0, PORT) != 0)
+        test_socket_ask(&ends->client, PEL_IPC_CONNECT, 0, port) != 0)
         return false;
     if (!test_socket_accept(&ends->listener, &ends->server))
         return false;
     test_socket_ask_for(&ends->server, PEL_SLOT_ASK_MAP);
     return test_socket_wait(&ends->client, PEL_SLOT_OPEN) && test_socket_wait(&ends->server, PEL_SLOT_OPEN);
+}
+
+static bool open_ends(struct test_program *program, struct ends *ends)
+{
+    return open_ends_at(program, PORT, ends);
 }
 
 static void close_ends(struct ends *ends)
@@ -154,6 +160,10 @@ PEL_TEST(serve, bytes_go_both_ways)
     PEL_EXPECT(test_socket_write(&ends.server, "world", 6));
     PEL_EXPECT(test_socket_read(&ends.client, bytes, 6));
     PEL_EXPECT_STR(bytes, "world");
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_INFO, 0, 0), 0);
+    PEL_EXPECT_EQ(program.reply.info.state, TCP_ESTABLISHED);
+    PEL_EXPECT(program.reply.info.mss > 1000 &&
+               program.reply.info.congestion_window_len >= program.reply.info.mss);
     test_socket_ask_for(&ends.client, PEL_SLOT_ASK_SHUT_WR);
     PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_EOF));
     PEL_EXPECT(test_socket_write(&ends.server, "later", 6));
@@ -389,7 +399,7 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
     PEL_EXPECT_EQ(mine->num_sockets, 64);
     for (int i = 0; i < 2000 && report().num_sockets > 2; i++)
         usleep(1000);
-    PEL_EXPECT(open_ends(&other, &good));
+    PEL_EXPECT(open_ends_at(&other, PORT + 1, &good));
     char byte;
     PEL_EXPECT(test_socket_write(&good.client, "x", 1));
     PEL_EXPECT(test_socket_read(&good.server, &byte, 1));
@@ -450,6 +460,61 @@ PEL_TEST(serve, names_are_given_once)
     test_socket_close(&first);
     test_socket_close(&second);
     test_socket_close(&chosen);
+    test_program_detach(&program);
+    stop();
+}
+
+/* What a program relies on that closes and goes on at once. */
+PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
+{
+    struct test_program program;
+    struct ends ends;
+    struct test_socket again;
+    start(2, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_CLOSE, 0, 0), EISCONN);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_UNLISTEN, 0, 0), EINVAL);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_UNLISTEN, 0, 0), 0);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &again), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&again, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_wait(&again, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(again.slot->gone_errno, ECONNREFUSED);
+    test_socket_close(&again);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_LISTEN, 8, 0), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), EBADF);
+    test_socket_close(&ends.listener);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), EADDRINUSE); /* the connection's */
+    test_socket_close(&ends.server);
+    for (int i = 0; i < 2000 && report().num_sockets > 1; i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&again, PEL_IPC_CLOSE, 0, 0), 0);
+    test_socket_close(&again);
+    test_socket_close(&ends.client);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, closing_without_a_look_is_an_end_and_no_reset)
+{
+    struct test_program program;
+    struct test_socket listener, client, server;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 8, 0), 0);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &client), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&client, PEL_IPC_CONNECT, 0, PORT), 0);
+    PEL_EXPECT(test_socket_accept(&listener, &server));
+    PEL_EXPECT(test_socket_wait(&client, PEL_SLOT_OPEN));
+    test_socket_close(&server);
+    PEL_EXPECT(test_socket_wait(&client, PEL_SLOT_EOF | PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(client.slot->state & PEL_SLOT_GONE, 0);
+    client.slot->options.is_linger = 1; /* and of 0 s: a reset */
+    test_socket_close(&client);
+    test_socket_close(&listener);
     test_program_detach(&program);
     stop();
 }

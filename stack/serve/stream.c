@@ -263,7 +263,12 @@ void pel_served_stream_over(struct pel_served *served)
     uint32_t used_len = 0;
     bool is_unread = served->slot != NULL && (room_of(served, &used_len) == UINT32_MAX || used_len > 0 ||
                                               (served->slot->state & PEL_SLOT_HELD) != 0);
-    if (served->is_abort) {
+    struct pel_slot_options options = {0};
+    if (served->slot != NULL)
+        options = served->slot->options;
+    if (options.is_linger != 0 && options.linger_s == 0) {
+        abort_conn(served, PEL_E_CONN_ABORTED); /* as SO_LINGER asks for */
+    } else if (served->is_abort) {
         pel_count_err(&served->home->engine->counters, PEL_E_PROGRAM_GONE);
         abort_conn(served, PEL_E_PROGRAM_GONE);
     } else if (is_unread) {

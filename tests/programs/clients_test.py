@@ -282,7 +282,9 @@ def name_cases(clients):
 
     def nobody():
         result = run("curl", "-sS", "-m", "15", f"http://{KERNEL_NAME}:{PORTS['nobody']}/", check=False)
-        expect(result.returncode == 7 and "refused" in result.text, f"curl: status {result.returncode}: {result.text}")
+        expect(result.returncode == 7, f"curl: status {result.returncode}: {result.text}")
+        result = run("bash", "-c", f"exec 3<>/dev/tcp/{KERNEL_NAME}/{PORTS['nobody']}", check=False)
+        expect(result.returncode == 1 and "Connection refused" in result.text, result.text)
     case("a port where nobody listens: connection refused", nobody)
 
 

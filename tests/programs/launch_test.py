@@ -32,8 +32,8 @@ def refused(lab, *command, words=(), before=(), **more):
 
 
 def refused_and_allowed(lab, path, *words, before=()):
-    """Not without --allow-kernel, which the message names; with it, it runs."""
-    refused(lab, path, words=(os.path.basename(path), "--allow-kernel", *words), before=before)
+    """Not without --allow-kernel, which the message names, beside the file that is the reason; with it, it runs."""
+    refused(lab, path, words=("--allow-kernel", *words), before=before)
     result = lab.run(*before, *lab.under_stack(path, allow_kernel=True), check=False)
     expect(result.returncode == 0 and "it ran" in result.text, f"--allow-kernel: status {result.returncode}:\n{result.text}")
 
@@ -50,20 +50,20 @@ def kinds_cases(lab, case):
     def static():
         need("cc")
         lab.run("cc", "-static", "-o", lab.path("static-hello"), source)
-        refused_and_allowed(lab, lab.path("static-hello"), "static")
+        refused_and_allowed(lab, lab.path("static-hello"), "static", "static-hello")
     case("a static program is refused, and runs with --allow-kernel", static)
 
     def static_pie():
         need("cc")
         lab.run("cc", "-static-pie", "-o", lab.path("pie-hello"), source)
-        refused_and_allowed(lab, lab.path("pie-hello"), "static")
+        refused_and_allowed(lab, lab.path("pie-hello"), "static", "pie-hello")
     case("a static program that is position-independent too", static_pie)
 
     def setuid():
         may_run(lab, AS_NOBODY)
         lab.run("cc", "-o", lab.path("suid-hello"), source)
         os.chmod(lab.path("suid-hello"), 0o4755)
-        refused_and_allowed(lab, lab.path("suid-hello"), "set", before=AS_NOBODY)
+        refused_and_allowed(lab, lab.path("suid-hello"), "set", "suid-hello", before=AS_NOBODY)
     case("a set-user-ID program likewise", setuid)
 
     def go(name, cgo):
@@ -72,7 +72,7 @@ def kinds_cases(lab, case):
         home = os.environ.get("HOME") or lab.dir
         lab.run("env", f"HOME={home}", f"CGO_ENABLED={cgo}", "GO111MODULE=off", "GOPROXY=off", "go", "build", "-o", lab.path(name),
                 lab.path("hello.go"), timeout=200)
-        refused_and_allowed(lab, lab.path(name), *(("go",) if cgo else ()))
+        refused_and_allowed(lab, lab.path(name), name, "Go program")
     case("a Go program, static", lambda: go("go-static", 0))
     case("a Go program that is linked with libc: it makes its system calls itself", lambda: go("go-dynamic", 1))
 
@@ -100,7 +100,7 @@ def kinds_cases(lab, case):
 
 def word_cases(lab, case):
     def nothing_there():
-        result = refused(lab, "/no/such/program", words=("/no/such/program", "No such file"))
+        result = refused(lab, "/no/such/program", words=("/no/such/program", "not found"))
         expect(result.returncode == 127, f"exit status {result.returncode}")
         result = refused(lab, "no-such-program", words=("no-such-program",))
         expect(result.returncode == 127, f"exit status {result.returncode}")
@@ -141,7 +141,7 @@ def rights_cases(lab, case):
         may_run(lab, AS_NOBODY)
         os.chmod(lab.attach, 0o600)
         try:
-            refused(lab, "echo", "it ran", words=("ermission", "attach.sock"), before=AS_NOBODY)
+            refused(lab, "echo", "it ran", words=("may not attach", "attach.sock"), before=AS_NOBODY)
         finally:
             os.chmod(lab.attach, 0o666)
         expect("it ran" in lab.run(*AS_NOBODY, *lab.under_stack("echo", "it ran")).text, "with rights it must run")

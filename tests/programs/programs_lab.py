@@ -86,6 +86,8 @@ class ProgramLab(Lab):
         return self
 
     def __exit__(self, *_):
+        for number in (signal.SIGTERM, signal.SIGHUP):  # a second one must not leave half of it behind
+            signal.signal(number, signal.SIG_IGN)
         for listener in self.listeners:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
@@ -285,7 +287,7 @@ class ProgramLab(Lab):
     def start_origin(self, port):
         cert, key = self.cert_of("origin")
         tls = "" if ON_KERNEL else "ssl"
-        certificate = "" if ON_KERNEL else f"ssl_certificate {cert}; ssl_certificate_key {key};"
+        certificate = "" if ON_KERNEL else f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {cert}; ssl_certificate_key {key};"
         conf = self.write("origin.conf", ORIGIN.format(dir=self.dir, addr=KERNEL, addr6=KERNEL6, port=port, ssl=tls,
                                                        certificate=certificate))
         origin = self.start("nginx", "-e", self.path("origin.err"), "-c", conf, "-p", self.dir, log="origin.out")

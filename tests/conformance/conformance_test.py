@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One executable, `conformance`, over the kernel's sockets and over the stack's: each case must print the same words.
+
+The kernel's run is between two network namespaces, over a veth pair; the stack's with the program in a namespace that has
+nothing but loopback, `pel stack` and its tap port in another, and the peer on the kernel's side of the tap. differences.txt
+has what is known to differ: the words that the stack gives, and why. An entry that no longer differs is a failure.
+
+Usage: conformance_test.py BUILD_DIR [GLOB]     GLOB: only cases of such names
+"""
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "interop"))
+from lab import Lab, Reporter, expect  # noqa: E402
+
+SELF, SELF6, PEER, PEER6 = "10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1"
+ADDRESSES = ("--self", SELF, "--self6", SELF6, "--peer", PEER, "--peer6", PEER6)
+RUN_SECONDS = 400
+
+
+def is_sanitized(build):
+    with open(os.path.join(build, "meson-info", "intro-buildoptions.json")) as text:
+        return any(option["name"] == "b_sanitize" and option["value"] not in ("none", "", []) for option in json.load(text))
+
+
+def read_differences(path):
+    """{case: (words, reason)}; a case's line is followed by its words and its reason, indented."""
+    found, name = {}, None
+    with open(path) as text:
+        for number, line in enumerate(text, 1):
+            line = line.rstrip("\n")
+            if not line or line.startswith("#"):
+                continue
+            if not line.startswith(" "):
+                name = line
+                expect(name not in found, f"{path}:{number}: {name} is there twice")
+                found[name] = {"stack": None, "because": None}
+                continue
+            key, _, value = line.strip().partition(": ")
+            expect(name is not None and key in found[name] and value.strip(), f"{path}:{number}: not understood: {line}")
+            found[name][key] = f"{found[name][key]} {value}" if key == "because" and found[name][key] else value
+    for name, entry in found.items():
+        expect(entry["stack"] and entry["because"], f"{path}: {name} lacks its words or its reason")
+    return found
+
+
+class ConformanceLab(Lab):
+    """Its own namespace is the program's; the peer has another."""
+
+    def __init__(self, build):
+        super().__init__(build, "conf")
+        self.program = f"{self.build}/tests/conformance/conformance"
+        self.peer_ns = f"{self.ns}-peer"
+
+    def __enter__(self):
+        subprocess.run(["ip", "netns", "add", self.peer_ns], check=True)
+        super().__enter__()
+        for name in (self.ns, self.peer_ns):
+            self.inside(name, "ip", "link", "set", "lo", "up")
+            # What is refused is told each time, not some times a second.
+            self.inside(name, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        return self
+
+    def __exit__(self, *_):
+        super().__exit__(*_)
+        subprocess.run(["ip", "netns", "del", self.peer_ns], check=False)
+
+    def inside(self, namespace, *command):
+        subprocess.run(["ip", "netns", "exec", namespace, *command], check=True, stdin=subprocess.DEVNULL)
+
+    def start_in(self, namespace, *command, log):
+        own, self.ns = self.ns, namespace
+        try:
+            return self.start(*command, log=log)
+        finally:
+            self.ns = own
+
+    def address(self, namespace, device, ip, ip6):
+        self.inside(namespace, "ip", "link", "set", device, "up")
+        self.inside(namespace, "ip", "addr", "add", f"{ip}/24", "dev", device)
+        self.inside(namespace, "ip", "addr", "add", f"{ip6}/64", "dev", device, "nodad")
+
+    def join_by_veth(self):
+        self.inside(self.ns, "ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", self.peer_ns)
+        self.address(self.ns, "veth0", SELF, SELF6)
+        self.address(self.peer_ns, "veth0", PEER, PEER6)
+
+    def start_stack(self):
+        attach = self.path("attach.sock")
+        config = self.config("stack", "", addresses=(f"{SELF}/24", f"{SELF6}/64"), more=f"attach:\n  socket: \"{attach}\"\n")
+        daemon = self.start_in(self.peer_ns, self.app("pel"), "stack", "--config", config, log="stack.log")
+        self.wait_for("pel stack", lambda: daemon.poll() is not None or os.path.exists(attach), 30)
+        expect(daemon.poll() is None, f"pel stack did not start:\n{self.log_of(daemon)}")
+        self.address(self.peer_ns, "pel0", PEER, PEER6)
+        return daemon, (self.app("pel"), "run", "--attach", attach, "--")
+
+    def start_peer(self, name):
+        control = self.path(f"{name}.control")
+        peer = self.start_in(self.peer_ns, self.program, "peer", "--listen", control, "--peer", PEER, "--peer6", PEER6,
+                             log=f"{name}-peer.log")
+        self.wait_for("the peer", lambda: os.path.exists(control))
+        return peer, control
+
+    def outcomes(self, name, control, before=(), only="*"):
+        """Runs all cases; {case: words}, in their order."""
+        process = self.start(*before, self.program, "run", *ADDRESSES, "--control", control, "--only", only,
+                             log=f"{name}.log")
+        try:
+            process.wait(RUN_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{name}: no end after {RUN_SECONDS} s:\n{self.log_of(process)[-500:]}") from None
+        finally:
+            self.stop(process)
+        found = {}
+        for line in self.log_of(process).splitlines():
+            case, colon, words = line.partition(":")
+            if colon and "." in case and " " not in case:
+                found[case] = words.strip()
+            elif case in self.listed:
+                found[case] = words.strip()
+        expect(process.returncode == 0, f"{name}: exit status {process.returncode}:\n{self.log_of(process)[-2000:]}")
+        return found
+
+    def list_cases(self, only):
+        text = subprocess.run([self.program, "run", "--list"], check=True, stdout=subprocess.PIPE).stdout.decode()
+        self.listed = [name for name in text.split("\n") if name and fnmatch.fnmatchcase(name, only)]
+        return self.listed
+
+
+def judge(name, kernel, stack, known):
+    expect(kernel is not None, "the kernel's run did not get to it")
+    expect(stack is not None, "the stack's run did not get to it")
+    if known is None:
+        expect(kernel == stack, f"kernel: {kernel}\nstack:  {stack}")
+        return
+    expect(kernel != stack, f"it is in differences.txt and no longer differs: {kernel}")
+    expect(known["stack"] == stack, f"kernel: {kernel}\nknown:  {known['stack']}\nstack:  {stack}")
+
+
+def run_kernel(lab, only):
+    lab.join_by_veth()
+    peer, control = lab.start_peer("kernel")
+    found = lab.outcomes("kernel", control, only=only)
+    lab.stop(peer)
+    lab.inside(lab.ns, "ip", "link", "del", "veth0")
+    return found
+
+
+def run_stack(lab, only):
+    daemon, before = lab.start_stack()
+    peer, control = lab.start_peer("stack")
+    found = lab.outcomes("stack", control, before=before, only=only)
+    lab.stop(peer)
+    alive = daemon.poll() is None
+    status = lab.stop(daemon)
+    return found, None if alive and status == 0 else f"pel stack: status {status}\n{lab.log_of(daemon)[-2000:]}"
+
+
+def compare(lab, reporter, only):
+    known = read_differences(os.path.join(HERE, "differences.txt"))
+    listed = lab.list_cases(only)
+    begun = time.monotonic()
+    kernel = run_kernel(lab, only)
+    print(f"# the kernel's run: {time.monotonic() - begun:.0f} s", flush=True)
+    begun = time.monotonic()
+    stack, complaint = run_stack(lab, only)
+    print(f"# the stack's run: {time.monotonic() - begun:.0f} s", flush=True)
+    for name in listed:
+        reporter.case(name, lambda name=name: judge(name, kernel.get(name), stack.get(name), known.get(name)))
+    reporter.case("pel stack was well all the time", lambda: expect(complaint is None, complaint))
+    unknown = [name for name in known if only == "*" and name not in listed]
+    reporter.case("differences.txt names cases only", lambda: expect(not unknown, f"no such cases: {unknown}"))
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        sys.exit(f"usage: {sys.argv[0]} BUILD_DIR [GLOB]")
+    build, only = sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else "*"
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+        print("1..0 # SKIP needs root and /dev/net/tun")
+        return 0
+    if is_sanitized(build):
+        print("1..0 # SKIP a sanitized library cannot be preloaded into programs that are not; the plain build runs this")
+        return 0
+    helps = subprocess.run([f"{build}/apps/pel/pel", "run", "--help"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           check=False)
+    if helps.returncode != 0:
+        print("1..0 # SKIP this build has no `pel run`")
+        return 0
+    reporter = Reporter()
+    with ConformanceLab(build) as lab:
+        compare(lab, reporter, only)
+    return reporter.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several threads on one socket. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "tests/conformance/case.h"
+#include "tests/conformance/peer.h"
+
+enum { BULK = 2 << 20 };
+
+/* A thread's one call and what came of it. */
+struct call {
+    pthread_t thread;
+    int fd, set, rc, error, revents;
+    bool equal;
+    char text[16];
+};
+
+static void start(struct call *call, void *(*work)(void *), int fd)
+{
+    *call = (struct call){.fd = fd};
+    if (pthread_create(&call->thread, NULL, work, call) != 0)
+        give_up("pthread_create");
+}
+
+static void end(const char *what, struct call *call)
+{
+    pthread_join(call->thread, NULL);
+    errno = call->error;
+    say_rc(what, call->rc);
+}
+
+static void *do_read(void *arg)
+{
+    struct call *call = arg;
+    call->rc = (int)read(call->fd, call->text, sizeof(call->text));
+    call->error = errno;
+    return NULL;
+}
+
+static void *do_accept(void *arg)
+{
+    struct call *call = arg;
+    call->rc = accept(call->fd, NULL, NULL) < 0 ? -1 : 0;
+    call->error = errno;
+    return NULL;
+}
+
+static void *do_poll(void *arg)
+{
+    struct call *call = arg;
+    struct pollfd poller = {.fd = call->fd, .events = POLLIN | POLLRDHUP};
+    call->rc = poll(&poller, 1, 3000);
+    call->error = errno;
+    call->revents = poller.revents;
+    return NULL;
+}
+
+static void *do_epoll(void *arg)
+{
+    struct call *call = arg;
+    struct epoll_event event;
+    call->rc = epoll_wait(call->fd, &event, 1, 3000);
+    call->error = errno;
+    call->revents = (int)event.events;
+    return NULL;
+}
+
+static void *do_write(void *arg)
+{
+    static char bytes[1 << 20];
+    struct call *call = arg;
+    ssize_t rc = write(call->fd, bytes, sizeof(bytes));
+    while (rc > 0)
+        rc = write(call->fd, bytes, sizeof(bytes));
+    call->rc = (int)rc;
+    call->error = errno;
+    return NULL;
+}
+
+static void *do_write_pattern(void *arg)
+{
+    struct call *call = arg;
+    uint8_t *bytes = malloc(BULK);
+    for (int i = 0; i < BULK; i++)
+        bytes[i] = peer_pattern(i);
+    call->rc = (int)write(call->fd, bytes, BULK);
+    call->error = errno;
+    free(bytes);
+    return NULL;
+}
+
+static void *do_read_pattern(void *arg)
+{
+    struct call *call = arg;
+    uint8_t *bytes = malloc(BULK);
+    call->rc = (int)recv(call->fd, bytes, BULK, MSG_WAITALL);
+    call->error = errno;
+    call->equal = true;
+    for (int i = 0; i < BULK; i++)
+        call->equal = call->equal && bytes[i] == peer_pattern(i);
+    free(bytes);
+    return NULL;
+}
+
+static void both_directions(int kind)
+{
+    struct call reader, writer;
+    int fd = pair(kind);
+    start(&reader, do_read_pattern, fd);
+    start(&writer, do_write_pattern, fd);
+    peer_later(1);
+    peer_fill(CONN, BULK);
+    peer_has(CONN, BULK);
+    end("read", &reader);
+    say("equal=%d", reader.equal);
+    end("write", &writer);
+}
+
+static void read_woken_by_data(int arg)
+{
+    struct call reader;
+    start(&reader, do_read, pair(OUT4));
+    pause_ms(30);
+    peer_send(CONN, "data");
+    end("read", &reader);
+}
+
+static void read_woken_by_shutdown(int how)
+{
+    struct call reader;
+    int fd = pair(OUT4);
+    start(&reader, do_read, fd);
+    pause_ms(50);
+    say_rc("shutdown", shutdown(fd, how));
+    end("read", &reader);
+}
+
+static void accept_woken_by_shutdown(int arg)
+{
+    uint16_t port;
+    struct call waiter;
+    int door = listener(AF_INET, &port);
+    start(&waiter, do_accept, door);
+    pause_ms(50);
+    say_rc("shutdown", shutdown(door, SHUT_RD));
+    end("accept", &waiter);
+}
+
+static void poll_woken_by_shutdown(int how)
+{
+    struct call waiter;
+    int fd = pair(OUT4);
+    start(&waiter, do_poll, fd);
+    pause_ms(50);
+    say_rc("shutdown", shutdown(fd, how));
+    end("poll", &waiter);
+    say_poll("events", waiter.revents);
+}
+
+static void write_woken_by_shutdown(int arg)
+{
+    struct call writer;
+    int fd = nonblocking_pair(OUT4);
+    fill(fd);
+    fcntl(fd, F_SETFL, 0);
+    signal(SIGPIPE, SIG_IGN);
+    start(&writer, do_write, fd);
+    pause_ms(50);
+    say_rc("shutdown", shutdown(fd, SHUT_WR));
+    end("write", &writer);
+}
+
+static void read_outlives_close(int arg)
+{
+    /* The call that waits holds the connection: it gets the bytes that come after the close. */
+    struct call reader;
+    int fd = pair(OUT4);
+    start(&reader, do_read, fd);
+    pause_ms(50);
+    say_rc("close", close(fd));
+    peer_send(CONN, "late");
+    end("read", &reader);
+    say("%.4s", reader.rc == 4 ? reader.text : "");
+    peer_says(CONN, 1);
+}
+
+static void epoll_woken(int arg)
+{
+    struct call waiter;
+    int fd = pair(OUT4), set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+    start(&waiter, do_epoll, set);
+    pause_ms(30);
+    peer_send(CONN, "x");
+    end("epoll_wait", &waiter);
+    say_epoll("events", (uint32_t)waiter.revents);
+}
+
+static void epoll_woken_by_add(int arg)
+{
+    /* What is added while another thread waits counts for that wait. */
+    struct call waiter;
+    int fd = pair(OUT4), set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLOUT};
+    start(&waiter, do_epoll, set);
+    pause_ms(50);
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+    end("epoll_wait", &waiter);
+    say_epoll("events", (uint32_t)waiter.revents);
+}
+
+static void epoll_woken_by_mod(int arg)
+{
+    struct call waiter;
+    int fd = pair(OUT4), set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+    start(&waiter, do_epoll, set);
+    pause_ms(50);
+    event.events = EPOLLOUT;
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_MOD, fd, &event));
+    end("epoll_wait", &waiter);
+    say_epoll("events", (uint32_t)waiter.revents);
+}
+
+static void epoll_edge_wakes_one(int arg)
+{
+    enum { NUM = 3 };
+    struct call waiters[NUM];
+    int fd = pair(OUT4), set = epoll_create1(0), woken = 0;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+    for (int i = 0; i < NUM; i++)
+        start(&waiters[i], do_epoll, set);
+    pause_ms(50);
+    peer_send(CONN, "x");
+    pause_ms(50);
+    /* Those who did not get it are woken by another. */
+    int pipes[2];
+    must("pipe", pipe(pipes));
+    close(pipes[1]);
+    event = (struct epoll_event){.events = EPOLLIN};
+    must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, pipes[0], &event));
+    for (int i = 0; i < NUM; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        woken += (waiters[i].revents & EPOLLIN) != 0;
+    }
+    say("by-socket=%d", woken);
+}
+
+static void accepts_share(int arg)
+{
+    uint16_t port;
+    struct call waiters[3];
+    int door = listener(AF_INET, &port);
+    for (int i = 0; i < 3; i++)
+        start(&waiters[i], do_accept, door);
+    for (int i = 0; i < 3; i++)
+        peer_connect(CONN + i, AF_INET, port);
+    for (int i = 0; i < 3; i++)
+        end("accept", &waiters[i]);
+}
+
+static void reads_share(int arg)
+{
+    /* Every byte is read once, by whichever thread. */
+    struct call readers[3];
+    int fd = pair(OUT4);
+    int64_t total = 0;
+    for (int i = 0; i < 3; i++)
+        start(&readers[i], do_read, fd);
+    pause_ms(30);
+    for (int i = 0; i < 3; i++)
+        peer_send(CONN, "abcd");
+    peer_close(CONN);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(readers[i].thread, NULL);
+        total += readers[i].rc;
+    }
+    char rest[16];
+    ssize_t rc;
+    while ((rc = read(fd, rest, sizeof(rest))) > 0)
+        total += rc;
+    say("total=%lld", (long long)total);
+}
+
+static void *do_pair_work(void *arg)
+{
+    struct call *call = arg;
+    for (int i = 0; i < 50; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0), set = epoll_create1(0);
+        struct epoll_event event = {.events = EPOLLIN};
+        if (fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) != 0)
+            call->rc++;
+        if (close(fd) != 0 || close(set) != 0)
+            call->rc++;
+    }
+    return NULL;
+}
+
+static void make_and_close(int arg)
+{
+    struct call workers[4];
+    for (int i = 0; i < 4; i++)
+        start(&workers[i], do_pair_work, -1);
+    for (int i = 0; i < 4; i++)
+        end("failures", &workers[i]);
+}
+
+static void *do_connect(void *arg)
+{
+    struct call *call = arg;
+    struct address to = address_of_peer(AF_INET, (uint16_t)call->fd);
+    int fd = tcp_socket(AF_INET);
+    call->rc = connect(fd, SA(to));
+    call->error = errno;
+    return NULL;
+}
+
+static void connects_at_once(int arg)
+{
+    struct call workers[8];
+    uint16_t port = peer_listen(LISTENER, AF_INET);
+    for (int i = 0; i < 8; i++)
+        start(&workers[i], do_connect, port);
+    for (int i = 0; i < 8; i++)
+        end("connect", &workers[i]);
+}
+
+static void *check_errno(void *arg)
+{
+    struct call *call = arg;
+    errno = 0;
+    pause_ms(50);
+    call->rc = errno;
+    return NULL;
+}
+
+static void errno_is_a_threads_own(int arg)
+{
+    char byte;
+    struct call other;
+    int fd = nonblocking_pair(OUT4);
+    start(&other, check_errno, fd);
+    for (int i = 0; i < 100; i++)
+        if (read(fd, &byte, 1) != -1 || errno != EAGAIN)
+            say("errno=%s", error_name(errno));
+    end("other", &other);
+}
+
+static const struct conf_case cases[] = {
+    {"thread.both-directions", both_directions, OUT4},
+    {"thread.both-directions.accepted", both_directions, IN4},
+    {"thread.read.data", read_woken_by_data, 0},
+    {"thread.read.shutdown-rd", read_woken_by_shutdown, SHUT_RD},
+    {"thread.read.shutdown-rdwr", read_woken_by_shutdown, SHUT_RDWR},
+    {"thread.read.close", read_outlives_close, 0},
+    {"thread.accept.shutdown", accept_woken_by_shutdown, 0},
+    {"thread.poll.shutdown-rd", poll_woken_by_shutdown, SHUT_RD},
+    {"thread.poll.shutdown-rdwr", poll_woken_by_shutdown, SHUT_RDWR},
+    {"thread.write.shutdown", write_woken_by_shutdown, 0},
+    {"thread.epoll.data", epoll_woken, 0},
+    {"thread.epoll.add", epoll_woken_by_add, 0},
+    {"thread.epoll.mod", epoll_woken_by_mod, 0},
+    {"thread.epoll.one-shot", epoll_edge_wakes_one, 0},
+    {"thread.accepts", accepts_share, 0},
+    {"thread.reads", reads_share, 0},
+    {"thread.make-and-close", make_and_close, 0},
+    {"thread.connects", connects_at_once, 0},
+    {"thread.errno", errno_is_a_threads_own, 0},
+};
+
+CONF_GROUP(thread_cases, cases);
