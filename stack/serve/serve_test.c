@@ -372,6 +372,7 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
     PEL_EXPECT(test_program_attach(&other, path));
     PEL_EXPECT(open_ends(&program, &ends));
     struct pel_segment_header header = *program.header;
+    uint32_t engine = ends.client.slot->engine;
     for (int round = 0; round < 300; round++) {
         uint32_t *words = program.base;
         for (uint32_t i = 0; i < 2000; i++) {
@@ -392,6 +393,8 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
         usleep(200);
     }
     memcpy(program.header, &header, sizeof header);
+    memcpy(program.header, &header, sizeof header);
+    ends.client.slot->engine = engine;
     ends.client.slot->tx_head = 0x80000000u; /* whatever the noise did, this cannot be */
     test_socket_ring(&ends.client);
     for (int i = 0; i < 2000 && num_errs(PEL_E_RING_CORRUPT) == 0 && num_conns() > 0; i++)
