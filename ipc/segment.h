@@ -95,6 +95,7 @@ struct pel_waker {
 #define PEL_SLOT_ASK_SHUT_WR 4u  /* finish sending after what is in the ring */
 #define PEL_SLOT_ASK_ABORT   8u  /* reset now */
 #define PEL_SLOT_ASK_OPTIONS 16u /* `options` have changed */
+#define PEL_SLOT_ASK_WAKE    32u /* wake all watchers: the application has changed what they wait for */
 
 /* What applies to the socket in the daemon; written by the application. */
 struct pel_slot_options {

@@ -121,6 +121,8 @@ static int accept_on(struct pel_file *listener, int fd, struct sockaddr *ret_add
         return pel_file_kind(listener) == PEL_FILE_DGRAM ? -EOPNOTSUPP : -EINVAL;
     if (ret_address != NULL && len == NULL)
         return -EFAULT;
+    if (ret_address != NULL && (int)*len < 0)
+        return -EINVAL;
     int accepted_fd = next(listener, fd, flags, &accepted);
     if (accepted_fd >= 0)
         pel_address_give(listener->slot->family, &accepted.remote, ret_address, len);

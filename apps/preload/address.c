@@ -12,15 +12,16 @@ static socklen_t len_of(int family)
 int pel_address_take(int family, const struct sockaddr *address, socklen_t address_len,
                      union pel_ipc_address *ret)
 {
+    if ((int)address_len < 0)
+        return EINVAL;
     if (address == NULL)
         return EFAULT;
-    if (address_len < sizeof(sa_family_t))
+    if (address_len < (family == AF_INET ? len_of(family) : 24u) || /* SIN6_LEN_RFC2133 */
+        address_len > sizeof(struct sockaddr_storage))
         return EINVAL;
     /* Linux takes AF_UNSPEC with the wildcard for AF_INET, for the sake of old programs. */
     if (address->sa_family != family && !(family == AF_INET && address->sa_family == AF_UNSPEC))
         return EAFNOSUPPORT;
-    if (address_len < (family == AF_INET ? len_of(family) : 24u)) /* SIN6_LEN_RFC2133 */
-        return EINVAL;
     memset(ret, 0, sizeof *ret);
     memcpy(ret, address, address_len < len_of(family) ? address_len : len_of(family));
     if (address->sa_family == AF_UNSPEC && ret->in.sin_addr.s_addr != INADDR_ANY)

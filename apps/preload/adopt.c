@@ -10,6 +10,7 @@
 
 #include "apps/preload/decide.h"
 #include "apps/preload/env.h"
+#include "apps/preload/io.h"
 #include "apps/preload/real.h"
 #include "apps/preload/shared.h"
 #include "apps/preload/stream.h"
@@ -81,6 +82,8 @@ int pel_adopt_received(int fd)
     error = pel_file_install(fd, file);
     if (error != 0)
         pel_file_put(file);
+    else
+        pel_stdio_moved(fd);
     return error;
 }
 

@@ -47,26 +47,29 @@ static void linger(struct pel_file *file, uint32_t time_s)
 }
 
 /* This process holds the socket no longer. The channel is closed after that. */
-static void leave(struct pel_file *file)
+static void leave(struct pel_file *file, bool may_wait)
 {
     if (!is_of_stack(file) || __atomic_exchange_n(&file->is_left, 1, __ATOMIC_ACQ_REL) || !is_valid(file))
         return;
     struct pel_slot *slot = file->slot;
     bool is_last = __atomic_load_n(&slot->num_holders, __ATOMIC_ACQUIRE) == 1;
+    if (is_last && pel_file_kind(file) == PEL_FILE_STREAM)
+        pel_file_map(file); /* the end is sent as policy says */
     if (is_last && pel_file_kind(file) == PEL_FILE_STREAM && slot->options.is_linger) {
         if (slot->options.linger_s == 0) {
             /* Still counted as a holder: a reset follows also when the daemon hears of the close first. */
             pel_file_ask(file, PEL_SLOT_ASK_ABORT);
             return;
         }
-        linger(file, slot->options.linger_s);
+        if (may_wait)
+            linger(file, slot->options.linger_s);
     }
     __atomic_fetch_sub(&slot->num_holders, 1, __ATOMIC_ACQ_REL);
 }
 
 void pel_close_last(struct pel_file *file)
 {
-    leave(file);
+    leave(file, false);
     if (file->parked_fd >= 0)
         pel_daemon_unhide(file->parked_fd);
     file->parked_fd = -1;
@@ -90,7 +93,7 @@ struct pel_file *pel_close_number(int fd)
         return file;
     /* Calls under way keep the socket, as they do in the kernel. */
     if (__atomic_load_n(&file->refs, __ATOMIC_ACQUIRE) == 1) {
-        leave(file);
+        leave(file, true);
     } else {
         long parked_fd = pel_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3, 0, 0, 0);
         if (parked_fd >= 0)
@@ -133,16 +136,21 @@ static void enter(struct pel_file *file)
         __atomic_fetch_add(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
 }
 
-static void leave_now(struct pel_file *file)
+static void leave_at_end(struct pel_file *file)
+{
+    leave(file, false);
+}
+
+static void leave_for_exec(struct pel_file *file)
 {
     if (!__atomic_exchange_n(&file->is_left, 1, __ATOMIC_ACQ_REL))
         __atomic_fetch_sub(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
 }
 
-void pel_close_leave_all(void)
+void pel_close_leave_all(bool is_end)
 {
     if (pel_table_num_files() > 0)
-        for_each(leave_now);
+        for_each(is_end ? leave_at_end : leave_for_exec);
 }
 
 void pel_close_enter_all(void)

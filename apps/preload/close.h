@@ -16,9 +16,10 @@ void pel_close_last(struct pel_file *file);
  * kernel has closed the number), or NULL: nothing stood there. */
 struct pel_file *pel_close_number(int fd);
 
-/* pel_close_leave_all: the process is no holder of any socket any more; pel_close_enter_all takes it back.
+/* pel_close_leave_all: the process is no holder of any socket any more, since it ends or (`is_end` false)
+ * since another program takes its place; pel_close_enter_all takes that back.
  * pel_close_count_child counts a forked child in, in the child. */
-void pel_close_leave_all(void);
+void pel_close_leave_all(bool is_end);
 void pel_close_enter_all(void);
 void pel_close_count_child(void);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #include "apps/preload/daemon.h"
 #include "apps/preload/decide.h"
@@ -59,12 +60,19 @@ static int ask(struct pel_file *file, struct pel_ipc_request *request)
     return pel_daemon_ask(file->app, request, &reply, NULL, 0, NULL);
 }
 
+static bool is_mapped(const union pel_ipc_address *address)
+{
+    return address->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr);
+}
+
 static int bind_decided(struct pel_file *file, const union pel_ipc_address *local)
 {
     struct pel_ipc_request request = {.op = PEL_IPC_BIND};
     enum pel_file_kind kind = pel_file_kind(file);
     uint32_t flags = pel_shared_flags(file);
     if (kind == PEL_FILE_LISTENER || (flags & (PEL_SHARED_BOUND | PEL_SHARED_CONNECTING)))
+        return EINVAL;
+    if (file->slot->options.is_v6only && is_mapped(local))
         return EINVAL;
     if (pel_decide_place(local, true) != PEL_PLACE_STACK)
         return EADDRNOTAVAIL;
@@ -75,12 +83,22 @@ static int bind_decided(struct pel_file *file, const union pel_ipc_address *loca
     return error;
 }
 
+static bool is_v6only(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    return pel_real()->getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value != 0;
+}
+
 static int bind_undecided(struct pel_file *file, int fd, const struct sockaddr *address, socklen_t len,
                           const union pel_ipc_address *local)
 {
     switch (pel_decide_place(local, true)) {
     case PEL_PLACE_NONE: return ENETDOWN;
-    case PEL_PLACE_STACK: return pel_decide_for_stack(file, local);
+    case PEL_PLACE_STACK:
+        if (is_mapped(local) && is_v6only(fd))
+            return EINVAL;
+        return pel_decide_for_stack(file, local);
     case PEL_PLACE_KERNEL: break;
     }
     if (pel_real()->bind(fd, address, len) != 0)
@@ -123,7 +141,7 @@ static int begin(struct pel_file *file, const union pel_ipc_address *remote)
     struct pel_slot *slot = file->slot;
     if (pel_decide_place(remote, false) != PEL_PLACE_STACK)
         return ENETUNREACH;
-    if (slot->options.is_v6only && remote->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&remote->in6.sin6_addr))
+    if (slot->options.is_v6only && is_mapped(remote))
         return ENETUNREACH;
     request.remote = *remote;
     pel_names_find(remote, request.name, sizeof request.name);
@@ -174,15 +192,15 @@ static int connect_stream(struct pel_file *file, const union pel_ipc_address *re
     bool is_nonblock = pel_shared_flags(file) & PEL_SHARED_NONBLOCK;
     if (!pel_lock_take(&shared->setup_lock))
         return EALREADY;
+    bool is_under_way = pel_shared_flags(file) & PEL_SHARED_CONNECTING;
     int error = begin_or_look(file, remote, is_nonblock);
     pel_lock_give(&shared->setup_lock);
     int64_t deadline_us = 0;
     if (error == EINPROGRESS && !is_nonblock) {
-        while (error == EINPROGRESS && !(pel_file_state(file) & (PEL_SLOT_OPEN | PEL_SLOT_GONE)) &&
-               !pel_file_is_dead(file)) {
-            int waited = pel_wait_until(file, PEL_OUT_EVENTS, shared->send_timeout_us, &deadline_us);
+        while (!(pel_file_state(file) & (PEL_SLOT_OPEN | PEL_SLOT_GONE)) && !pel_file_is_dead(file)) {
+            int waited = pel_wait_until(file, PEL_OUT_EVENTS, shared->send_timeout_us, false, &deadline_us);
             if (waited != 0)
-                return waited == -EAGAIN ? EINPROGRESS : -waited;
+                return waited != -EAGAIN ? -waited : is_under_way ? EALREADY : EINPROGRESS;
         }
         error = end(file);
     }
@@ -203,13 +221,30 @@ static int connect_dgram(struct pel_file *file, const union pel_ipc_address *rem
     return error;
 }
 
-/* A connect that dissolves: of UDP; a stream's is refused as long as it is one. */
+/* Resets the connection, after which the socket may be connected anew. */
+static int dissolve_stream(struct pel_file *file)
+{
+    uint32_t flags = pel_shared_flags(file);
+    if (pel_file_kind(file) == PEL_FILE_LISTENER)
+        return EOPNOTSUPP;
+    if (!(flags & PEL_SHARED_CONNECTING))
+        return 0;
+    pel_file_ask(file, PEL_SLOT_ASK_ABORT);
+    while (!(pel_file_state(file) & PEL_SLOT_GONE) && !pel_file_is_dead(file)) {
+        struct timespec pause = {.tv_nsec = 100000}; /* the engine's next look */
+        pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+    }
+    pel_shared_of(file)->remote.family = AF_UNSPEC;
+    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
+                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
+                               PEL_SHARED_WR_SHUT);
+    return 0;
+}
+
 static int dissolve(struct pel_file *file)
 {
     const union pel_ipc_address none = {.family = AF_UNSPEC};
-    if (pel_file_kind(file) == PEL_FILE_DGRAM)
-        return connect_dgram(file, &none);
-    return pel_shared_flags(file) & PEL_SHARED_CONNECTING ? EOPNOTSUPP : 0;
+    return pel_file_kind(file) == PEL_FILE_DGRAM ? connect_dgram(file, &none) : dissolve_stream(file);
 }
 
 static int connect_decided(struct pel_file *file, const struct sockaddr *address, socklen_t len)
@@ -326,9 +361,12 @@ PEL_EXPORT int listen(int fd, int backlog)
 static int shutdown_stream(struct pel_file *file, int how)
 {
     uint32_t state = pel_file_state(file), flags = pel_shared_flags(file);
-    if (!(flags & PEL_SHARED_CONNECTING) || (state & PEL_SLOT_GONE) || pel_file_is_dead(file) ||
-        !((flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN)))
+    if (!(flags & PEL_SHARED_CONNECTING) || (state & PEL_SLOT_GONE) || pel_file_is_dead(file))
         return ENOTCONN;
+    if (!((flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN))) {
+        pel_file_ask(file, PEL_SLOT_ASK_ABORT); /* as Linux: the attempt ends */
+        return 0;
+    }
     if (how != SHUT_WR)
         pel_shared_set(file, PEL_SHARED_RD_SHUT);
     if (how != SHUT_RD && !(pel_shared_set(file, PEL_SHARED_WR_SHUT) & PEL_SHARED_WR_SHUT)) {
@@ -352,7 +390,7 @@ static int shutdown_dgram(struct pel_file *file, int how)
 static int shutdown_listener(struct pel_file *file, int fd, int how)
 {
     if (how == SHUT_WR)
-        return ENOTCONN;
+        return 0; /* as Linux: it never sends */
     pel_shared_set(file, PEL_SHARED_RD_SHUT);
     pel_raw(SYS_shutdown, fd, SHUT_RD, 0, 0, 0, 0); /* who waits in accept is woken by the kernel */
     return 0;
@@ -382,7 +420,11 @@ PEL_EXPORT int shutdown(int fd, int how)
 static int name_of(struct pel_file *file, bool is_peer, struct sockaddr *ret_address, socklen_t *len)
 {
     const struct pel_slot *slot = file->slot;
-    if (ret_address == NULL || len == NULL)
+    if (len == NULL)
+        return EFAULT;
+    if ((int)*len < 0)
+        return EINVAL;
+    if (ret_address == NULL && *len > 0)
         return EFAULT;
     if (!is_peer) {
         pel_address_give(slot->family, &slot->local, ret_address, len);

@@ -60,8 +60,8 @@ void pel_file_point(struct pel_file *file, struct pel_app *app, uint32_t number,
 
 #define MAX_NUMBERS 64
 
-/* The numbers that lead to the file, up to MAX_NUMBERS: more copies of a socket that is just being made are not
- * to be expected, and would stay what they are. */
+/* The numbers that lead to the file, up to MAX_NUMBERS: more copies of a socket that is just being made are
+ * not to be expected, and would stay what they are. */
 static unsigned numbers_of(const struct pel_file *file, int ret_numbers[MAX_NUMBERS])
 {
     struct pel_file *found = NULL;

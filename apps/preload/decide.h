@@ -28,8 +28,8 @@ int pel_decide_for_stack(struct pel_file *file, const union pel_ipc_address *loc
 /* pel_file_point has a file know its slot: rings and all. Before it is installed. */
 void pel_file_point(struct pel_file *file, struct pel_app *app, uint32_t number, uint32_t serial);
 
-/* pel_decide_replace puts a socket's channel, which it closes, at all numbers of the file; sets learn of it. 0 or
- * an errno. */
+/* pel_decide_replace puts a socket's channel, which it closes, at all numbers of the file; sets learn of it.
+ * 0 or an errno. */
 int pel_decide_replace(struct pel_file *file, int channel);
 
 /* pel_decide_watch makes a descriptor that is the kernel's own an undecided one, if it is a socket that could

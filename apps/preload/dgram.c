@@ -130,13 +130,14 @@ ssize_t pel_dgram_recv(struct pel_file *file, const struct iovec *iov, size_t nu
         ssize_t len = take(file, iov, num_iov, flags, ret_address, ret_flags);
         if (len != -EAGAIN)
             return len;
-        if (pel_shared_flags(file) & PEL_SHARED_RD_SHUT)
-            return 0;
         if (is_nonblocking(file, flags)) {
             pel_file_idle(file);
             return -EAGAIN;
         }
-        error = pel_wait_until(file, PEL_IN_EVENTS, pel_shared_of(file)->recv_timeout_us, &deadline_us);
+        if (pel_shared_flags(file) & PEL_SHARED_RD_SHUT)
+            return 0;
+        error =
+            pel_wait_until(file, PEL_IN_EVENTS, pel_shared_of(file)->recv_timeout_us, false, &deadline_us);
         if (error != 0)
             return error;
     }
@@ -161,7 +162,7 @@ static bool put(struct pel_file *file, const struct iovec *iov, size_t num_iov,
 }
 
 /* 1: sent; 0: no room; or a negative errno. */
-static int try_send(struct pel_file *file, const struct iovec *iov, size_t num_iov,
+static int try_send(struct pel_file *file, const struct iovec *iov, size_t num_iov, int flags,
                     const struct pel_datagram_header *header)
 {
     struct pel_shared *shared = pel_shared_of(file);
@@ -169,7 +170,7 @@ static int try_send(struct pel_file *file, const struct iovec *iov, size_t num_i
     if (error != 0)
         return -error;
     if (pel_shared_flags(file) & PEL_SHARED_WR_SHUT)
-        return -EPIPE;
+        return (int)pel_stream_broken(EPIPE, flags);
     if (!pel_lock_take(&shared->tx_lock))
         return -EAGAIN;
     bool is_put = put(file, iov, num_iov, header);
@@ -193,7 +194,7 @@ ssize_t pel_dgram_send(struct pel_file *file, const struct iovec *iov, size_t nu
     else if (pel_shared_of(file)->remote.family == AF_UNSPEC)
         return -EDESTADDRREQ;
     for (;;) {
-        int sent = try_send(file, iov, num_iov, &header);
+        int sent = try_send(file, iov, num_iov, flags, &header);
         if (sent != 0)
             return sent < 0 ? sent : (ssize_t)iov_len;
         if (is_nonblocking(file, flags)) {
@@ -202,7 +203,8 @@ ssize_t pel_dgram_send(struct pel_file *file, const struct iovec *iov, size_t nu
             pel_file_idle(file);
             return -EAGAIN;
         }
-        int error = pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, &deadline_us);
+        int error =
+            pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, false, &deadline_us);
         if (error != 0)
             return error;
     }

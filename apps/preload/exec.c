@@ -144,7 +144,7 @@ int pel_exec(const char *path, char *const *argv, char *const *env, enum pel_exe
     /* In a vfork child the sockets are the parent's: it has not been counted. */
     bool is_own = !pel_close_is_borrowed();
     if (is_own)
-        pel_close_leave_all();
+        pel_close_leave_all(false);
     int result = kind == PEL_EXEC_FD       ? pel_real()->fexecve(fd, argv, whole)
                  : kind == PEL_EXEC_SEARCH ? pel_real()->execvpe(path, argv, whole)
                                            : pel_real()->execve(path, argv, whole);
@@ -296,32 +296,33 @@ static void complete_own_env(void)
     if (!pel_env()->is_active)
         return;
     char **whole = alloca((num_of(environ) + NUM_ADDED + 1) * sizeof *whole);
-    size_t num = num_of(environ);
     complete(environ, whole, &added);
-    if (num_of(whole) == num)
-        return;
     for (; *whole != NULL; whole++) {
         char *value = strchr(*whole, '=');
         char name[32];
         size_t len = value != NULL ? (size_t)(value - *whole) : sizeof name;
         if (len >= sizeof name ||
-            (strncmp(*whole, "PELLUCID_", 9) != 0 && strncmp(*whole, "LD_PRELOAD=", 11) != 0) ||
-            strncmp(*whole, PEL_ENV_HELD "=", sizeof PEL_ENV_HELD) == 0)
+            (strncmp(*whole, "PELLUCID_", 9) != 0 && strncmp(*whole, "LD_PRELOAD=", 11) != 0))
             continue;
         memcpy(name, *whole, len);
         name[len] = '\0';
-        setenv(name, value + 1, 1);
+        if (value_of(environ, name) != value + 1)
+            setenv(name, value + 1, 1);
     }
 }
 
 PEL_EXPORT int system(const char *command)
 {
     complete_own_env();
-    return pel_real()->system(command);
+    int result = pel_real()->system(command);
+    pel_env_forget_held();
+    return result;
 }
 
 PEL_EXPORT FILE *popen(const char *command, const char *mode)
 {
     complete_own_env();
-    return pel_real()->popen(command, mode);
+    FILE *stream = pel_real()->popen(command, mode);
+    pel_env_forget_held();
+    return stream;
 }

@@ -26,8 +26,10 @@ static int install_dup(int fd, int new_fd)
     if (file == NULL)
         return new_fd;
     /* The reference becomes the new number's. */
-    if (pel_file_install(new_fd, file) == 0)
+    if (pel_file_install(new_fd, file) == 0) {
+        pel_stdio_moved(new_fd);
         return new_fd;
+    }
     pel_file_put(file);
     pel_real()->close(new_fd);
     return (int)pel_result(-EMFILE);
@@ -60,12 +62,12 @@ static int replace(int fd, int new_fd, int flags)
     long result = pel_raw(SYS_dup3, fd, new_fd, flags, 0, 0, 0);
     if (before != NULL)
         pel_file_put(before);
-    if (file == NULL)
-        return (int)pel_result(result);
-    if (result >= 0)
+    if (file != NULL && result >= 0)
         pel_file_install(new_fd, file);
-    else
+    else if (file != NULL)
         pel_file_put(file);
+    if (result >= 0)
+        pel_stdio_moved(new_fd);
     return (int)pel_result(result);
 }
 
@@ -88,13 +90,14 @@ static int control(struct pel_file *file, int fd, int command, void *arg)
 {
     uint32_t flags = pel_shared_flags(file);
     if (command == F_GETFL)
-        return O_RDWR | (flags & PEL_SHARED_NONBLOCK ? O_NONBLOCK : 0);
+        return O_RDWR | (flags & PEL_SHARED_NONBLOCK ? O_NONBLOCK : 0) |
+               (flags & PEL_SHARED_APPEND ? O_APPEND : 0);
     if (command != F_SETFL)
         return pel_real()->fcntl(fd, command, arg);
-    if ((intptr_t)arg & O_NONBLOCK)
-        pel_shared_set(file, PEL_SHARED_NONBLOCK);
-    else
-        pel_shared_clear(file, PEL_SHARED_NONBLOCK);
+    uint32_t wanted = ((intptr_t)arg & O_NONBLOCK ? PEL_SHARED_NONBLOCK : 0) |
+                      ((intptr_t)arg & O_APPEND ? PEL_SHARED_APPEND : 0);
+    pel_shared_set(file, wanted);
+    pel_shared_clear(file, (PEL_SHARED_NONBLOCK | PEL_SHARED_APPEND) & ~wanted);
     return 0;
 }
 

@@ -4,6 +4,8 @@
  * hands them to the kind of socket, or to the C library.
  */
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "apps/preload/address.h"
@@ -56,6 +58,36 @@ static void give_remote(struct pel_file *file, const union pel_ipc_address *remo
         *ret_len = 0; /* as Linux: a connection's bytes come without an address */
 }
 
+/* Addresses that no program has: the kernel would say EFAULT where a copy of ours ends in SIGSEGV. What is
+ * unmapped in between stays a crash. */
+#define LOWEST_ADDRESS  65536ull
+#define HIGHEST_ADDRESS 0x7fffffffffffull
+
+static bool is_bad(const void *bytes, size_t len)
+{
+    uintptr_t at = (uintptr_t)bytes;
+    return len > 0 && (at < LOWEST_ADDRESS || at > HIGHEST_ADDRESS || len > HIGHEST_ADDRESS - at);
+}
+
+ssize_t pel_iov_len(const struct iovec *iov, size_t num_iov)
+{
+    size_t len = 0;
+    if (num_iov > IOV_MAX)
+        return -EINVAL;
+    if (is_bad(iov, num_iov * sizeof *iov))
+        return -EFAULT;
+    for (size_t i = 0; i < num_iov; i++) {
+        if (iov[i].iov_len > SSIZE_MAX - len)
+            return -EINVAL;
+        len += iov[i].iov_len;
+    }
+    for (size_t i = 0; i < num_iov; i++) {
+        if (is_bad(iov[i].iov_base, iov[i].iov_len))
+            return -EFAULT;
+    }
+    return (ssize_t)len;
+}
+
 ssize_t pel_io_recv(struct pel_file *file, const struct iovec *iov, size_t num_iov, int flags,
                     struct sockaddr *ret_address, socklen_t *ret_len, int *ret_flags)
 {
@@ -64,6 +96,8 @@ ssize_t pel_io_recv(struct pel_file *file, const struct iovec *iov, size_t num_i
         return iov_len;
     if (ret_address != NULL && ret_len == NULL)
         return -EFAULT;
+    if (ret_address != NULL && (int)*ret_len < 0)
+        return -EINVAL;
     union pel_ipc_address remote = {.family = AF_UNSPEC};
     ssize_t len = -ENOTCONN;
     if (pel_file_kind(file) == PEL_FILE_STREAM)
@@ -85,10 +119,12 @@ ssize_t pel_io_send(struct pel_file *file, const struct iovec *iov, size_t num_i
     if (pel_file_kind(file) != PEL_FILE_DGRAM) /* Linux ignores the address, too */
         return pel_file_kind(file) == PEL_FILE_STREAM
                    ? pel_stream_send(file, iov, num_iov, (size_t)iov_len, flags)
-                   : -EPIPE;
+                   : pel_stream_broken(EPIPE, flags);
     if (address == NULL)
         return pel_dgram_send(file, iov, num_iov, (size_t)iov_len, flags, NULL);
     int error = pel_address_take(file->slot->family, address, address_len, &remote);
+    if (error == 0 && pel_address_port(&remote) == 0)
+        error = EINVAL;
     if (error == 0 && pel_decide_place(&remote, false) != PEL_PLACE_STACK)
         error = ENETUNREACH;
     return error != 0 ? -error : pel_dgram_send(file, iov, num_iov, (size_t)iov_len, flags, &remote);
@@ -102,7 +138,7 @@ PEL_EXPORT ssize_t read(int fd, void *bytes, size_t len)
     if (file == NULL)
         return pel_real()->read(fd, bytes, len);
     struct iovec iov = {.iov_base = bytes, .iov_len = len};
-    ssize_t result = pel_io_recv(file, &iov, 1, 0, NULL, NULL, NULL);
+    ssize_t result = len == 0 ? 0 : pel_io_recv(file, &iov, 1, 0, NULL, NULL, NULL);
     pel_file_put(file);
     return pel_result(result);
 }
@@ -135,7 +171,9 @@ PEL_EXPORT ssize_t readv(int fd, const struct iovec *iov, int num_iov)
     struct pel_file *file = pel_io_file(fd);
     if (file == NULL)
         return pel_real()->readv(fd, iov, num_iov);
-    ssize_t result = num_iov < 0 ? -EINVAL : pel_io_recv(file, iov, (size_t)num_iov, 0, NULL, NULL, NULL);
+    ssize_t result = num_iov < 0 ? -EINVAL : pel_iov_len(iov, (size_t)num_iov);
+    if (result > 0) /* to read nothing waits for nothing */
+        result = pel_io_recv(file, iov, (size_t)num_iov, 0, NULL, NULL, NULL);
     pel_file_put(file);
     return pel_result(result);
 }

@@ -24,6 +24,9 @@ ssize_t pel_io_recv(struct pel_file *file, const struct iovec *iov, size_t num_i
 ssize_t pel_io_send(struct pel_file *file, const struct iovec *iov, size_t num_iov, int flags,
                     const struct sockaddr *address, socklen_t address_len);
 
+/* pel_stdio_moved is called when `fd` has come to lead somewhere else: stdin, stdout and stderr follow. */
+void pel_stdio_moved(int fd);
+
 /* pel_fd_control is fcntl; result and errno as there. */
 int pel_fd_control(int fd, int command, void *arg);
 

@@ -4,6 +4,7 @@
  * sockets may be sockets of the stack: a channel is sent as what it is, and one that comes is adopted.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -40,9 +41,11 @@ static bool may_bring_rights(const struct msghdr *message)
 static ssize_t receive(struct pel_file *file, struct msghdr *message, int flags)
 {
     int ret_flags = 0;
-    socklen_t len = message->msg_namelen;
-    if (message->msg_iovlen > 0 && message->msg_iov == NULL)
+    if (message == NULL)
         return -EFAULT;
+    socklen_t len = message->msg_namelen;
+    if (message->msg_iovlen > IOV_MAX)
+        return -EMSGSIZE;
     ssize_t result = pel_io_recv(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name,
                                  message->msg_name != NULL ? &len : NULL, &ret_flags);
     if (result < 0)
@@ -79,6 +82,8 @@ static int64_t now_ns(void)
 static int receive_many(struct pel_file *file, struct mmsghdr *messages, unsigned num, int flags,
                         const struct timespec *timeout)
 {
+    if (timeout != NULL && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))
+        return -EINVAL;
     int64_t end_ns = timeout != NULL ? now_ns() + timeout->tv_sec * 1000000000 + timeout->tv_nsec : 0;
     for (unsigned i = 0; i < num; i++) {
         bool is_more = i > 0 && (flags & MSG_WAITFORONE);
@@ -111,12 +116,15 @@ PEL_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned num, int flag
 
 static ssize_t transmit(struct pel_file *file, const struct msghdr *message, int flags)
 {
-    if (message->msg_iovlen > 0 && message->msg_iov == NULL)
+    if (message == NULL)
         return -EFAULT;
-    /* Descriptors cannot travel over TCP; the kernel says so, too. */
+    if (message->msg_iovlen > IOV_MAX)
+        return -EMSGSIZE;
+    /* Descriptors do not travel over TCP and UDP; the kernel does not mind either. */
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
          part = CMSG_NXTHDR((struct msghdr *)message, part)) {
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type != SCM_RIGHTS &&
+            part->cmsg_type != SCM_CREDENTIALS)
             return -EINVAL;
     }
     return pel_io_send(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name,
@@ -126,7 +134,9 @@ static ssize_t transmit(struct pel_file *file, const struct msghdr *message, int
 PEL_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int error;
-    struct pel_file *file = pel_io_file_to(fd, message->msg_name, message->msg_namelen, &error);
+    struct pel_file *file = message == NULL
+                                ? pel_io_file_to(fd, NULL, 0, &error)
+                                : pel_io_file_to(fd, message->msg_name, message->msg_namelen, &error);
     if (error != 0)
         return pel_result(-error);
     if (file == NULL)

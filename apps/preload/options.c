@@ -19,13 +19,14 @@
 #include "apps/preload/table.h"
 
 enum value_kind {
-    VALUE_BOOL8,   /* an int that is a bool in the slot's options */
-    VALUE_UINT32,  /* an int from `min` to `max`, a uint32_t there */
-    VALUE_TIME,    /* struct timeval, microseconds in int64_t */
-    VALUE_LINGER,  /* struct linger */
-    VALUE_BUFFER,  /* doubled when read, as the kernel does; no effect */
-    VALUE_IGNORED, /* accepted when it is what holds anyway, or cannot matter; `fixed` is read */
-    VALUE_READ     /* read only, by `read` */
+    VALUE_BOOL8,     /* an int that is a bool in uint8_t */
+    VALUE_NOT_BOOL8, /* the same, kept the other way round */
+    VALUE_UINT32,    /* an int from `min` to `max`, in uint32_t; 0 there: `fixed` is read */
+    VALUE_TIME,      /* struct timeval, microseconds in int64_t */
+    VALUE_LINGER,    /* struct linger */
+    VALUE_BUFFER,    /* doubled when read, as the kernel does; no effect */
+    VALUE_IGNORED,   /* accepted when it is what holds anyway, or cannot matter; `fixed` is read */
+    VALUE_READ       /* read only, by `read` */
 };
 
 struct option {
@@ -84,9 +85,9 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_LINGER, VALUE_LINGER},
     {SOL_SOCKET, SO_RCVTIMEO, VALUE_TIME, SHARED(recv_timeout_us)},
     {SOL_SOCKET, SO_SNDTIMEO, VALUE_TIME, SHARED(send_timeout_us)},
-    {SOL_SOCKET, SO_RCVLOWAT, VALUE_IGNORED, .fixed = 1},
+    {SOL_SOCKET, SO_RCVLOWAT, VALUE_UINT32, SHARED(recv_low_water), INT_MIN, INT_MAX, .fixed = 1},
     {SOL_SOCKET, SO_SNDLOWAT, VALUE_IGNORED, .fixed = 1},
-    {SOL_SOCKET, SO_BROADCAST, VALUE_IGNORED},
+    {SOL_SOCKET, SO_BROADCAST, VALUE_BOOL8, SHARED(is_broadcast)},
     {SOL_SOCKET, SO_DONTROUTE, VALUE_IGNORED},
     {SOL_SOCKET, SO_OOBINLINE, VALUE_IGNORED},
     {SOL_SOCKET, SO_PRIORITY, VALUE_UINT32, SHARED(priority), 0, INT_MAX},
@@ -100,7 +101,7 @@ static const struct option options[] = {
     {IPPROTO_TCP, TCP_KEEPCNT, VALUE_UINT32, SLOT(keep_count), 1, 127, .is_tcp = true},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, VALUE_UINT32, SHARED(user_timeout_ms), 0, INT_MAX, .is_tcp = true},
     {IPPROTO_TCP, TCP_CORK, VALUE_IGNORED, .is_tcp = true},
-    {IPPROTO_TCP, TCP_QUICKACK, VALUE_IGNORED, .fixed = 1, .is_tcp = true},
+    {IPPROTO_TCP, TCP_QUICKACK, VALUE_NOT_BOOL8, SHARED(is_not_quick), .is_tcp = true},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, VALUE_IGNORED, .is_tcp = true},
     {IPPROTO_TCP, TCP_FASTOPEN, VALUE_IGNORED, .is_tcp = true},
     {IPPROTO_TCP, TCP_SYNCNT, VALUE_IGNORED, .fixed = 6, .is_tcp = true},
@@ -148,6 +149,7 @@ static int set_int(const struct pel_file *file, const struct option *option, con
     void *place = place_of(file, option);
     switch (option->kind) {
     case VALUE_BOOL8: *(uint8_t *)place = number != 0; return 0;
+    case VALUE_NOT_BOOL8: *(uint8_t *)place = number == 0; return 0;
     case VALUE_BUFFER:
         *(int32_t *)place = number < 1 ? 2304 : number > INT_MAX / 2 ? INT_MAX : number * 2;
         return 0;
@@ -190,6 +192,13 @@ static int set_linger(const struct pel_file *file, const void *value, unsigned v
     return 0;
 }
 
+/* A socket that has a name already keeps its families. */
+static bool is_named(const struct pel_file *file)
+{
+    return pel_file_kind(file) != PEL_FILE_STREAM ||
+           (pel_shared_flags(file) & (PEL_SHARED_BOUND | PEL_SHARED_CONNECTING));
+}
+
 int pel_options_set(struct pel_file *file, int fd, int level, int name, const void *value, unsigned value_len)
 {
     const struct option *option = find_option(file, level, name);
@@ -198,6 +207,8 @@ int pel_options_set(struct pel_file *file, int fd, int level, int name, const vo
         return ENOPROTOOPT;
     if (value == NULL)
         return EFAULT;
+    if (name == IPV6_V6ONLY && level == IPPROTO_IPV6 && is_named(file))
+        return EINVAL;
     if (option->kind == VALUE_TIME)
         error = set_time(file, option, value, value_len);
     else if (option->kind == VALUE_LINGER)
@@ -230,7 +241,11 @@ static unsigned get_value(struct pel_file *file, const struct option *option, un
     ret->number = option->fixed;
     switch (option->kind) {
     case VALUE_BOOL8: ret->number = *(const uint8_t *)place; break;
-    case VALUE_UINT32: ret->number = (int)*(const uint32_t *)place; break;
+    case VALUE_NOT_BOOL8: ret->number = !*(const uint8_t *)place; break;
+    case VALUE_UINT32:
+        if (*(const uint32_t *)place != 0)
+            ret->number = (int)*(const uint32_t *)place;
+        break;
     case VALUE_BUFFER:
         ret->number = *(const int32_t *)place != 0 ? *(const int32_t *)place : (int)file->rx.len;
         break;
@@ -249,6 +264,15 @@ static unsigned get_value(struct pel_file *file, const struct option *option, un
     return sizeof ret->number;
 }
 
+/* What the daemon does not know of: before the mapping point and while it connects. */
+static uint32_t state_of(const struct pel_file *file, uint32_t state)
+{
+    uint32_t flags = pel_shared_flags(file);
+    if (state != TCP_CLOSE || !(flags & PEL_SHARED_CONNECTING) || (pel_file_state(file) & PEL_SLOT_GONE))
+        return state;
+    return flags & PEL_SHARED_ACCEPTED ? TCP_ESTABLISHED : TCP_SYN_SENT;
+}
+
 static int get_info(struct pel_file *file, struct tcp_info *ret)
 {
     struct pel_ipc_info info;
@@ -256,7 +280,7 @@ static int get_info(struct pel_file *file, struct tcp_info *ret)
     if (error != 0)
         return error;
     memset(ret, 0, sizeof *ret);
-    ret->tcpi_state = (uint8_t)info.state;
+    ret->tcpi_state = (uint8_t)state_of(file, info.state);
     ret->tcpi_snd_mss = ret->tcpi_rcv_mss = ret->tcpi_advmss = info.mss;
     ret->tcpi_rtt = info.rtt_us;
     ret->tcpi_rttvar = info.rtt_var_us;
@@ -338,6 +362,8 @@ void pel_options_carry_over(int fd, struct pel_file *file)
     shared->rcvbuf_len = kernel_int(fd, SOL_SOCKET, SO_RCVBUF);
     shared->recv_timeout_us = kernel_time(fd, SO_RCVTIMEO);
     shared->send_timeout_us = kernel_time(fd, SO_SNDTIMEO);
+    shared->is_broadcast = kernel_int(fd, SOL_SOCKET, SO_BROADCAST) != 0;
+    shared->recv_low_water = (uint32_t)kernel_int(fd, SOL_SOCKET, SO_RCVLOWAT);
     shared->priority = (uint32_t)kernel_int(fd, SOL_SOCKET, SO_PRIORITY);
     shared->tos = (uint32_t)kernel_int(fd, IPPROTO_IP, IP_TOS);
     long flags = pel_raw(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);

@@ -10,16 +10,16 @@
 #include "apps/preload/file.h"
 
 /* pel_shared.flags */
-#define PEL_SHARED_NONBLOCK     1u   /* O_NONBLOCK */
-#define PEL_SHARED_ACCEPTED     2u   /* came by accept: bytes may be written at once */
-#define PEL_SHARED_MAPPED       4u   /* the mapping point has been asked for */
-#define PEL_SHARED_CONNECTING   8u   /* connect was called (or it came by accept): it is a connection */
-#define PEL_SHARED_CONNECT_TOLD 16u  /* a connect has returned that it is done */
-#define PEL_SHARED_ERROR_TOLD   32u  /* gone_errno has been reported */
-#define PEL_SHARED_RD_SHUT      64u  /* shutdown(SHUT_RD) */
-#define PEL_SHARED_WR_SHUT      128u /* shutdown(SHUT_WR) */
-#define PEL_SHARED_BROADCAST    256u /* SO_BROADCAST, told back */
-#define PEL_SHARED_BOUND        512u /* has a name by bind */
+#define PEL_SHARED_NONBLOCK     1u    /* O_NONBLOCK */
+#define PEL_SHARED_ACCEPTED     2u    /* came by accept: bytes may be written at once */
+#define PEL_SHARED_MAPPED       4u    /* the mapping point has been asked for */
+#define PEL_SHARED_CONNECTING   8u    /* connect was called (or it came by accept): it is a connection */
+#define PEL_SHARED_CONNECT_TOLD 16u   /* a connect has returned that it is done */
+#define PEL_SHARED_ERROR_TOLD   32u   /* gone_errno has been reported */
+#define PEL_SHARED_RD_SHUT      64u   /* shutdown(SHUT_RD) */
+#define PEL_SHARED_WR_SHUT      128u  /* shutdown(SHUT_WR) */
+#define PEL_SHARED_BOUND        512u  /* has a name by bind */
+#define PEL_SHARED_APPEND       1024u /* O_APPEND, told back */
 
 struct pel_shared {
     uint32_t rx_lock __attribute__((aligned(64)));
@@ -30,7 +30,9 @@ struct pel_shared {
     int64_t recv_timeout_us, send_timeout_us;         /* 0: for ever */
     union pel_ipc_address remote;                     /* as the program gave it to connect */
     uint32_t backlog;
-    uint32_t user_timeout_ms, mark, priority, tos, ttl; /* told back */
+    uint32_t recv_low_water;                       /* SO_RCVLOWAT; 0: 1 */
+    uint32_t user_timeout_ms, mark, priority, tos; /* told back */
+    uint8_t is_not_quick, is_broadcast;            /* TCP_QUICKACK off, SO_BROADCAST; told back */
 };
 static_assert(sizeof(struct pel_shared) <= sizeof((struct pel_slot *)0)->application, "fits the slot");
 

@@ -52,13 +52,13 @@ __attribute__((constructor)) static void start(void)
 __attribute__((destructor)) static void end(void)
 {
     if (!pel_close_is_borrowed())
-        pel_close_leave_all();
+        pel_close_leave_all(true);
 }
 
 PEL_EXPORT void _exit(int status)
 {
     if (!pel_close_is_borrowed())
-        pel_close_leave_all();
+        pel_close_leave_all(true);
     pel_real()->_exit(status);
     __builtin_unreachable();
 }

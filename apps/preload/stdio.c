@@ -4,6 +4,7 @@
  * socket that is, or may become, the stack's is one of cookies that lead back here.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,14 @@
 #include "apps/preload/io.h"
 #include "apps/preload/real.h"
 #include "apps/preload/table.h"
+
+static bool is_ours(int fd)
+{
+    struct pel_file *file = pel_io_file(fd);
+    if (file != NULL)
+        pel_file_put(file);
+    return file != NULL;
+}
 
 static int fd_of(void *cookie)
 {
@@ -49,6 +58,24 @@ static int close_cookie(void *cookie)
     return close(fd_of(cookie));
 }
 
+static int seek_cookie(void *cookie, off64_t *offset, int whence)
+{
+    (void)cookie, (void)offset, (void)whence;
+    return (int)pel_result(-ESPIPE);
+}
+
+static FILE *open_cookie(int fd, const char *mode, bool is_owner)
+{
+    const cookie_io_functions_t functions = {.read = read_cookie,
+                                             .write = write_cookie,
+                                             .seek = seek_cookie,
+                                             .close = is_owner ? close_cookie : NULL};
+    FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
+    if (stream != NULL)
+        stream->_fileno = fd; /* what fileno() tells; a cookie's stream uses it for nothing else */
+    return stream;
+}
+
 PEL_EXPORT FILE *fdopen(int fd, const char *mode)
 {
     struct pel_file *file = pel_file_get(fd);
@@ -56,14 +83,45 @@ PEL_EXPORT FILE *fdopen(int fd, const char *mode)
         return pel_real()->fdopen(fd, mode);
     bool is_socket = pel_file_kind(file) != PEL_FILE_EPOLL;
     pel_file_put(file);
-    if (!is_socket)
-        return pel_real()->fdopen(fd, mode);
-    const cookie_io_functions_t functions = {
-        .read = read_cookie, .write = write_cookie, .close = close_cookie};
-    FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
-    if (stream != NULL)
-        stream->_fileno = fd; /* what fileno() tells; a cookie's stream uses it for nothing else */
-    return stream;
+    return is_socket ? open_cookie(fd, mode, true) : pel_real()->fdopen(fd, mode);
+}
+
+/* ---- stdin, stdout, stderr ---- */
+
+#define NUM_STANDARD 3
+
+/* A standard stream over a socket: inetd's way to start a server. */
+static struct {
+    FILE *own, *ours;
+} standard[NUM_STANDARD];
+
+static pthread_mutex_t standard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void choose_locked(int fd, bool is_socket)
+{
+    FILE **places[NUM_STANDARD] = {&stdin, &stdout, &stderr};
+    if (standard[fd].own == NULL)
+        standard[fd].own = *places[fd];
+    if (is_socket && standard[fd].ours == NULL) {
+        standard[fd].ours = open_cookie(fd, fd == 0 ? "r" : "w", false);
+        if (standard[fd].ours != NULL && fd == 2)
+            setvbuf(standard[fd].ours, NULL, _IONBF, 0);
+    }
+    FILE *before = *places[fd], *after = is_socket ? standard[fd].ours : standard[fd].own;
+    /* A program that has put a stream of its own there knows what it does. */
+    if (after != NULL && (before == standard[fd].own || before == standard[fd].ours))
+        *places[fd] = after;
+}
+
+void pel_stdio_moved(int fd)
+{
+    if ((unsigned)fd >= NUM_STANDARD)
+        return;
+    bool is_socket = is_ours(fd);
+    pthread_mutex_lock(&standard_lock);
+    if (is_socket || standard[fd].ours != NULL)
+        choose_locked(fd, is_socket);
+    pthread_mutex_unlock(&standard_lock);
 }
 
 static int print(int fd, const char *format, va_list list)
@@ -75,14 +133,6 @@ static int print(int fd, const char *format, va_list list)
     ssize_t done = write_all(fd, text, (size_t)len);
     free(text);
     return done < 0 ? -1 : len;
-}
-
-static bool is_ours(int fd)
-{
-    struct pel_file *file = pel_io_file(fd);
-    if (file != NULL)
-        pel_file_put(file);
-    return file != NULL;
 }
 
 PEL_EXPORT int vdprintf(int fd, const char *restrict format, va_list list)

@@ -35,11 +35,11 @@ void pel_file_ask(struct pel_file *file, uint32_t asked)
     pel_file_kick(file);
 }
 
-/* Who asks for room is woken when there is some: at once, nearly always. */
 void pel_wake_watchers(struct pel_file *file)
 {
-    __atomic_exchange_n(&file->slot->wants_room, 1, __ATOMIC_SEQ_CST);
-    pel_file_kick(file);
+    if (pel_file_kind(file) == PEL_FILE_DGRAM) /* there who asks for room is told at every look */
+        __atomic_exchange_n(&file->slot->wants_room, 1, __ATOMIC_SEQ_CST);
+    pel_file_ask(file, PEL_SLOT_ASK_WAKE);
 }
 
 void pel_file_idle(struct pel_file *file)
@@ -57,7 +57,8 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, int64_t *ret_deadline_us)
+int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, bool never_restart,
+                   int64_t *ret_deadline_us)
 {
     int64_t left_us = -1;
     if (timeout_us > 0) {
@@ -68,21 +69,8 @@ int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, i
         if (left_us <= 0)
             return -EAGAIN;
     }
-    int error = pel_wait_for(file, events, left_us, timeout_us > 0);
+    int error = pel_wait_for(file, events, left_us, never_restart || timeout_us > 0);
     return error == -ETIMEDOUT ? -EAGAIN : error;
-}
-
-ssize_t pel_iov_len(const struct iovec *iov, size_t num_iov)
-{
-    size_t len = 0;
-    if (num_iov > IOV_MAX)
-        return -EINVAL;
-    for (size_t i = 0; i < num_iov; i++) {
-        if (iov[i].iov_len > SSIZE_MAX - len)
-            return -EINVAL;
-        len += iov[i].iov_len;
-    }
-    return (ssize_t)len;
 }
 
 static uint32_t used_between(const struct pel_ring *ring, uint32_t head, uint32_t tail)
@@ -113,9 +101,13 @@ static bool has_room(struct pel_file *file)
     return file->tx.len - pel_stream_unsent(file) >= need_len;
 }
 
+/* A reset that comes after the peer's end has lost nothing of what it sent: only writers learn of it. */
 static int gone_errno(const struct pel_file *file)
 {
-    return pel_file_is_dead(file) ? ECONNRESET : (int)file->slot->gone_errno;
+    if (pel_file_is_dead(file))
+        return ECONNRESET;
+    int error = (int)__atomic_load_n(&file->slot->gone_errno, __ATOMIC_ACQUIRE);
+    return error == ECONNRESET && (pel_file_state(file) & PEL_SLOT_EOF) ? EPIPE : error;
 }
 
 static bool is_gone(const struct pel_file *file, uint32_t state)
@@ -132,6 +124,13 @@ int pel_file_take_error(struct pel_file *file)
     return error;
 }
 
+/* SO_RCVLOWAT, as far as a ring can hold so much before the peer is held back. */
+static uint32_t low_water(const struct pel_file *file)
+{
+    uint32_t len = pel_shared_of(file)->recv_low_water;
+    return len < 1 ? 1 : len > file->rx.len / 2 ? file->rx.len / 2 : len;
+}
+
 /* Readiness of a connection, as Linux's tcp_poll has it. */
 static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
 {
@@ -146,7 +145,7 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
          is_wr_shut = flags & PEL_SHARED_WR_SHUT;
     if (is_end)
         events |= PEL_IN_EVENTS | (uint32_t)POLLRDHUP;
-    else if (pel_stream_used(file) > 0)
+    else if (pel_stream_used(file) >= low_water(file))
         events |= PEL_IN_EVENTS;
     bool is_up = (flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN);
     if (is_up && (wanted & PEL_OUT_EVENTS) && (is_wr_shut || has_room(file)))
@@ -237,8 +236,9 @@ static ssize_t recv_end(struct pel_file *file, uint32_t state)
         return 0;
     if (is_gone(file, state)) {
         int error = gone_errno(file);
-        if (error != 0)
-            pel_file_take_error(file);
+        if (error != 0 && pel_file_take_error(file) == 0 && !(state & PEL_SLOT_OPEN) &&
+            !(pel_shared_flags(file) & PEL_SHARED_ACCEPTED))
+            return -ENOTCONN; /* a connect that failed, which was told */
         return -error;
     }
     return pel_shared_flags(file) & PEL_SHARED_RD_SHUT ? 0 : 1;
@@ -255,12 +255,18 @@ static int wait_for_bytes(struct pel_file *file, size_t done_len, int flags, int
         struct timespec time = {.tv_nsec = 1000000};
         return pel_raw(SYS_nanosleep, (long)&time, 0, 0, 0, 0, 0) == -EINTR ? -EINTR : 0;
     }
-    return pel_wait_until(file, PEL_IN_EVENTS | POLLRDHUP, pel_shared_of(file)->recv_timeout_us, deadline_us);
+    return pel_wait_until(file, PEL_IN_EVENTS | POLLRDHUP, pel_shared_of(file)->recv_timeout_us, done_len > 0,
+                          deadline_us);
 }
 
 static bool is_nonblocking(const struct pel_file *file, int flags)
 {
     return (flags & MSG_DONTWAIT) || (pel_shared_flags(file) & PEL_SHARED_NONBLOCK);
+}
+
+static bool is_enough(const struct pel_file *file, size_t done_len, size_t want_len, int flags)
+{
+    return done_len == want_len || (!(flags & MSG_WAITALL) && done_len >= low_water(file));
 }
 
 ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t num_iov, size_t iov_len,
@@ -273,8 +279,6 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
         return -ENOTCONN;
     pel_file_map(file);
-    if (iov_len == 0)
-        return 0;
     /* A peek cannot see past the ring. */
     size_t want_len = (flags & MSG_PEEK) && iov_len > file->rx.len ? file->rx.len : iov_len, done_len = 0;
     int64_t deadline_us = 0;
@@ -284,7 +288,7 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
         if (len < 0)
             return done_len > 0 ? (ssize_t)done_len : len;
         done_len += (size_t)len;
-        if (done_len == want_len || (done_len > 0 && !(flags & MSG_WAITALL)))
+        if (iov_len == 0 ? pel_stream_used(file) > 0 : is_enough(file, done_len, want_len, flags))
             return (ssize_t)done_len;
         ssize_t end = recv_end(file, state);
         if (end <= 0)
@@ -373,7 +377,7 @@ static bool is_up(const struct pel_file *file)
 }
 
 /* As the kernel does for a write to what can no longer be written to. */
-static ssize_t broken(int error, int flags)
+ssize_t pel_stream_broken(int error, int flags)
 {
     if (error == EPIPE && !(flags & MSG_NOSIGNAL))
         pel_raw(SYS_tgkill, pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), pel_raw(SYS_gettid, 0, 0, 0, 0, 0, 0),
@@ -382,10 +386,11 @@ static ssize_t broken(int error, int flags)
 }
 
 /* There was no room; 0: look again; else the result of a send that has sent nothing. */
-static int wait_for_room(struct pel_file *file, int flags, int64_t *deadline_us)
+static int wait_for_room(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
     if (!is_nonblocking(file, flags))
-        return pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, deadline_us);
+        return pel_wait_until(file, PEL_OUT_EVENTS, pel_shared_of(file)->send_timeout_us, done_len > 0,
+                              deadline_us);
     /* Room that came since the last look has to be used here: no wake-up will tell of it. */
     if ((conn_events(file, PEL_OUT_EVENTS) & PEL_OUT_EVENTS) && !is_gone(file, pel_file_state(file)))
         return 0;
@@ -397,7 +402,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
                         int flags)
 {
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return broken(EPIPE, flags);
+        return pel_stream_broken(EPIPE, flags);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
     pel_file_map(file);
@@ -406,7 +411,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
     for (;;) {
         int error = send_end(file);
         if (error != 0)
-            return done_len > 0 ? (ssize_t)done_len : broken(error, flags);
+            return done_len > 0 ? (ssize_t)done_len : pel_stream_broken(error, flags);
         if (is_up(file)) {
             ssize_t len = put(file, iov, num_iov, done_len);
             if (len < 0)
@@ -415,7 +420,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
         }
         if (done_len == iov_len)
             return (ssize_t)done_len;
-        error = wait_for_room(file, flags, &deadline_us);
+        error = wait_for_room(file, done_len, flags, &deadline_us);
         if (error != 0)
             return done_len > 0 ? (ssize_t)done_len : error;
     }
@@ -442,14 +447,14 @@ ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, 
     struct pel_shared *shared = pel_shared_of(file);
     int64_t deadline_us = 0;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return broken(EPIPE, flags);
+        return pel_stream_broken(EPIPE, flags);
     pel_file_map(file);
     for (;;) {
         ssize_t len = 0;
         bool is_done = false;
         int error = send_end(file);
         if (error != 0)
-            return broken(error, flags);
+            return pel_stream_broken(error, flags);
         if (is_up(file)) {
             if (!pel_lock_take(&shared->tx_lock))
                 return -EAGAIN;
@@ -460,7 +465,7 @@ ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, 
             pel_file_kick(file);
         if (is_done)
             return len;
-        error = wait_for_room(file, flags, &deadline_us);
+        error = wait_for_room(file, 0, flags, &deadline_us);
         if (error != 0)
             return error;
     }

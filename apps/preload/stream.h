@@ -46,7 +46,7 @@ int pel_file_take_error(struct pel_file *file);
 /* pel_file_idle is called where nothing was to be had: now and then it looks whether the daemon lives. */
 void pel_file_idle(struct pel_file *file);
 
-/* pel_iov_len sums up; -EINVAL: too many pieces or bytes. */
+/* pel_iov_len sums up; -EINVAL: too many pieces or bytes; -EFAULT: what no program can have. */
 ssize_t pel_iov_len(const struct iovec *iov, size_t num_iov);
 
 /* A piece of a ring handed to whoever reads it (sendfile, splice): returns how many bytes it took or gave, or
@@ -62,6 +62,9 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
                         int flags);
 ssize_t pel_stream_recv_piece(struct pel_file *file, size_t max_len, int flags, pel_piece_fn *fn, void *arg);
 ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, pel_piece_fn *fn, void *arg);
+
+/* pel_stream_broken raises SIGPIPE for EPIPE, as the kernel does, and returns the negative errno. */
+ssize_t pel_stream_broken(int error, int flags);
 
 /* pel_stream_used and pel_stream_unsent: bytes that wait in the receive and in the send ring. */
 uint32_t pel_stream_used(const struct pel_file *file);
@@ -82,7 +85,9 @@ uint32_t pel_dgram_events(struct pel_file *file, uint32_t wanted);
 int pel_dgram_take_error(struct pel_file *file);
 
 /* pel_wait_until waits as pel_wait_for for the socket's own timeout (0: for ever); 0 or a negative errno,
- * -EAGAIN when the time has passed. `ret_deadline_us` is 0 at the first wait of a call and kept by it. */
-int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, int64_t *ret_deadline_us);
+ * -EAGAIN when the time has passed. `never_restart`: a call that has done something already gives up at any
+ * signal handler. `ret_deadline_us` is 0 at the first wait of a call and kept by it. */
+int pel_wait_until(struct pel_file *file, uint32_t events, int64_t timeout_us, bool never_restart,
+                   int64_t *ret_deadline_us);
 
 #endif

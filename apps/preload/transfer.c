@@ -122,7 +122,9 @@ PEL_EXPORT ssize_t splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *ou
     int other_fd = in_file != NULL ? out_fd : in_fd;
     struct side side = {.fd = other_fd, .is_nonblock = is_nonblock};
     ssize_t result = -EINVAL;
-    if (in_offset != NULL || out_offset != NULL)
+    if ((in_file != NULL && in_offset != NULL) || (out_file != NULL && out_offset != NULL))
+        result = -EINVAL;
+    else if (in_offset != NULL || out_offset != NULL)
         result = -ESPIPE;
     else if (len == 0)
         result = 0;

@@ -46,8 +46,9 @@ void pel_epoll_free(struct pel_epoll *epoll);
  * number that has just been replaced; called once for each. Any thread. */
 void pel_epoll_decided(struct pel_file *file, int fd);
 
-/* pel_epoll_deciding is called before that, while `fd` still leads to the old descriptor: the kernel forgets its
- * registration, which would outlive the number where other processes have the descriptor, too. Any thread. */
+/* pel_epoll_deciding is called before that, while `fd` still leads to the old descriptor: the kernel forgets
+ * its registration, which would outlive the number where other processes have the descriptor, too. Any
+ * thread. */
 void pel_epoll_deciding(struct pel_file *file, int fd);
 
 #endif

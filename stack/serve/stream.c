@@ -240,6 +240,8 @@ void pel_served_stream_kick(struct pel_served *served)
     uint32_t bits = 0;
     if (__atomic_load_n(&served->slot->asked, __ATOMIC_RELAXED) != 0)
         bits = __atomic_exchange_n(&served->slot->asked, 0, __ATOMIC_ACQ_REL);
+    if (bits & PEL_SLOT_ASK_WAKE)
+        pel_served_wake(served);
     if (served->conn != NULL && (bits & PEL_SLOT_ASK_ABORT))
         abort_conn(served, PEL_E_CONN_ABORTED);
     if (served->conn != NULL && (bits & PEL_SLOT_ASK_OPTIONS))

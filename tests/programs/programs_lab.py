@@ -19,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from lab import GROUP, Lab, Reporter, Skip, expect, inbound, outbound  # noqa: E402
+from lab import GROUP, Lab, Reporter, Skip, expect, inbound, judge_refusals, outbound  # noqa: E402
 
 STACK, STACK6, STACK_NAME = "10.7.0.1", "fd07::1", "stack.example"
 KERNEL, KERNEL6, KERNEL_NAME = "10.7.0.2", "fd07::2", "server.example"
@@ -410,6 +410,7 @@ def main(name, cases):
                 for line in lab.log_of(lab.daemon).splitlines()[-15:]:
                     print(f"#   {line}", flush=True)
         cases(lab, case)
+    judge_refusals(lab, reporter)
     print(f"# {time.monotonic() - started:.0f} s in all", flush=True)
     return reporter.end()
 
