@@ -147,6 +147,10 @@ PEL_MUST_USE enum pel_err pel_engine_udp_open_shared(struct pel_engine *engine,
                                                      struct pel_udp_socket **ret_udp);
 void pel_udp_socket_connect(struct pel_udp_socket *udp, const struct pel_endpoint *remote);
 
+/* pel_udp_socket_set_refused has `refused` called, with the argument of on_datagram, when the peer that it is
+ * connected to does not listen. The engine's thread only. */
+void pel_udp_socket_set_refused(struct pel_udp_socket *udp, void (*refused)(void *arg));
+
 /* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);

@@ -9,6 +9,7 @@ struct pel_udp_socket {
     struct pel_engine *engine;
     struct pel_udp *udp;
     pel_datagram_fn *on_datagram;
+    void (*refused)(void *arg);
     void *arg;
     int family;
 };
@@ -75,6 +76,18 @@ enum pel_err pel_engine_udp_open_shared(struct pel_engine *engine, const struct 
     }
     *ret_udp = socket;
     return PEL_OK;
+}
+
+static void tell_refused(void *arg)
+{
+    struct pel_udp_socket *socket = arg;
+    socket->refused(socket->arg);
+}
+
+void pel_udp_socket_set_refused(struct pel_udp_socket *udp, void (*refused)(void *arg))
+{
+    udp->refused = refused;
+    pel_udp_set_refused(udp->udp, refused != NULL ? tell_refused : NULL);
 }
 
 void pel_udp_socket_connect(struct pel_udp_socket *udp, const struct pel_endpoint *remote)

@@ -242,6 +242,11 @@ PEL_MUST_USE enum pel_err pel_udp_open_shared(struct pel_ipstack *ip, const stru
                                               pel_udp_receive_fn *receive, void *arg,
                                               struct pel_udp **ret_udp);
 
+/* pel_udp_set_refused has `refused` called, with the argument of `receive`, when the host of a connected
+ * socket's peer says that nobody listens there (ICMP port unreachable). */
+typedef void pel_udp_refused_fn(void *arg);
+void pel_udp_set_refused(struct pel_udp *udp, pel_udp_refused_fn *refused);
+
 /* pel_udp_connect lets only datagrams from `remote` in; NULL: from everybody again. */
 void pel_udp_connect(struct pel_udp *udp, const struct pel_endpoint *remote);
 

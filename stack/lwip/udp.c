@@ -72,6 +72,25 @@ enum pel_err pel_udp_open_shared(struct pel_ipstack *ip, const struct pel_endpoi
     return open_udp(ip, local, true, receive, arg, ret_udp);
 }
 
+void pel_udp_set_refused(struct pel_udp *udp, pel_udp_refused_fn *refused)
+{
+    udp->refused = refused;
+}
+
+/* As the kernel does, only who is connected hears it: others could not tell which datagram was meant. */
+void pel_udp_refuse(struct pel_ipstack *ip, const struct pel_endpoint *from, const struct pel_endpoint *to)
+{
+    for (struct pel_udp *udp = ip->udps; udp != NULL; udp = udp->next) {
+        const struct udp_pcb *pcb = udp->pcb;
+        struct pel_ip peer = pel_from_lwip_addr(&pcb->remote_ip);
+        if ((pcb->flags & UDP_FLAGS_CONNECTED) == 0 || udp->refused == NULL ||
+            udp->local.port != from->port || pcb->remote_port != to->port || !pel_ip_equal(&peer, &to->ip))
+            continue;
+        udp->refused(udp->arg);
+        return;
+    }
+}
+
 void pel_udp_connect(struct pel_udp *udp, const struct pel_endpoint *remote)
 {
     struct pel_lwip_state *before = pel_ip_enter(udp->ip);

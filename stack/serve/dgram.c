@@ -133,6 +133,12 @@ void pel_served_dgram_kick(struct pel_served *served)
 
 /* ---- open and close ---- */
 
+static void on_refused(void *arg)
+{
+    struct dgram_port *port = arg;
+    take_error(port->served, PEL_E_CONN_REFUSED);
+}
+
 struct open_args {
     struct dgram_port *port;
     struct pel_endpoint local;
@@ -144,6 +150,8 @@ static void open_here(struct pel_engine *engine, void *arg)
     struct open_args *args = arg;
     args->err = pel_engine_udp_open_shared(engine, &args->local, args->port->served->family, on_datagram,
                                            args->port, &args->port->socket);
+    if (args->err == PEL_OK)
+        pel_udp_socket_set_refused(args->port->socket, on_refused);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)
