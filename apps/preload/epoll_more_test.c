@@ -37,8 +37,20 @@ static struct pel_epoll *set_of(int fd)
 static void await_sleepers(int fd, uint32_t num)
 {
     struct pel_epoll *set = set_of(fd);
-    while (__atomic_load_n(&set->num_sleepers, __ATOMIC_SEQ_CST) < num)
-        sched_yield();
+    for (uint32_t num_now = 0; num_now < num; sched_yield()) {
+        pel_set_lock(set);
+        num_now = set->num_sleepers;
+        pel_set_unlock(set);
+    }
+}
+
+/* The set's next waits do not spin. */
+static void make_sleepy(int fd)
+{
+    struct pel_epoll *set = set_of(fd);
+    pel_set_lock(set);
+    set->spin = (struct pel_spin){.num_skipped = 100};
+    pel_set_unlock(set);
 }
 
 struct waiter {
@@ -196,8 +208,10 @@ static void play(uint32_t flags, uint32_t num_threads, uint32_t num_rounds, bool
         random = random * 1103515245u + 12345u;
         for (uint32_t burst = 1 + (random >> 20) % 4; burst > 0 && num_sent < num_rounds; burst--)
             pel_fake_receive(requests[num_sent++ % NUM], 1);
-        if (is_sleepy)
-            set_of(client)->spin = set_of(server.set)->spin = (struct pel_spin){.num_skipped = 100};
+        if (is_sleepy) {
+            make_sleepy(client);
+            make_sleepy(server.set);
+        }
         while (num_back < num_sent) {
             struct epoll_event events[3];
             int num = epoll_wait(client, events, 3, 10000);

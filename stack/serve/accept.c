@@ -330,7 +330,7 @@ void pel_served_new_conn(struct pel_served *served)
         finish_pending(listener);
     } else {
         pel_list_append(&listener->waiting_accepts, &served->waiting);
-        pel_serve_watch(listener->app->serve, listener->channel, EPOLLOUT | EPOLLET, listener);
+        pel_serve_watch(listener->app->serve, listener->channel, EPOLLIN | EPOLLOUT | EPOLLET, listener);
     }
 }
 

@@ -33,6 +33,7 @@ struct pel_serve_app {
     struct pel_serve *serve;
     struct pel_serve_user *user;
     uint32_t number, refs; /* S: refs of clients and sockets */
+    bool has_bypassed;     /* S: that it did was said */
     int memfd;
     void *base;
     struct pel_segment_header header; /* ours: the one in the segment is never read again */

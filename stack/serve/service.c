@@ -160,10 +160,31 @@ static void take_notes(struct pel_serve *serve)
     }
 }
 
+/* Nobody writes to a channel but code that takes it for the socket itself: system calls of a program's own,
+ * or of the C library's inside. What it wrote must not be lost in silence. */
+static void on_bypass(struct pel_served *served)
+{
+    struct pel_serve *serve = served->app->serve;
+    char byte;
+    if (recv(served->channel, &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK) <= 0)
+        return;
+    pel_count_err(&serve->counters, PEL_E_PROGRAM_BYPASS);
+    if (!served->app->has_bypassed)
+        pel_serve_log(
+            serve,
+            "%s of %s writes to a socket past the preload library, by system calls of its own: nothing of it "
+            "is sent, and such sockets are reset",
+            served->job, served->user);
+    served->app->has_bypassed = true;
+    pel_served_over(served);
+}
+
 static void on_socket(struct pel_served *served, uint32_t events)
 {
     if (events & (EPOLLHUP | EPOLLERR))
         pel_served_over(served);
+    else if (events & EPOLLIN)
+        on_bypass(served);
     else if (events & EPOLLOUT)
         pel_served_send_waiting(served);
 }
