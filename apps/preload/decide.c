@@ -43,6 +43,8 @@ void pel_decide_for_kernel(struct pel_file *file)
         num_taken++;
     }
     pel_table_unlock();
+    if (num_taken > 0)
+        pel_epoll_forget(file);
     while (num_taken-- > 0)
         pel_file_put(file);
 }

@@ -61,7 +61,7 @@ static int replace(int fd, int new_fd, int flags)
     struct pel_file *before = pel_close_number(new_fd);
     long result = pel_raw(SYS_dup3, fd, new_fd, flags, 0, 0, 0);
     if (before != NULL)
-        pel_file_put(before);
+        pel_close_done(before);
     if (file != NULL && result >= 0)
         pel_file_install(new_fd, file);
     else if (file != NULL)

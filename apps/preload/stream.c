@@ -141,16 +141,16 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
         bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD);
         return PEL_IN_EVENTS | PEL_OUT_EVENTS | (uint32_t)(POLLRDHUP | POLLHUP | (is_error ? POLLERR : 0));
     }
-    bool is_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
+    bool is_rd_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
          is_wr_shut = flags & PEL_SHARED_WR_SHUT;
-    if (is_end)
+    if (is_rd_end)
         events |= PEL_IN_EVENTS | (uint32_t)POLLRDHUP;
     else if (pel_stream_used(file) >= low_water(file))
         events |= PEL_IN_EVENTS;
     bool is_up = (flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN);
     if (is_up && (wanted & PEL_OUT_EVENTS) && (is_wr_shut || has_room(file)))
         events |= PEL_OUT_EVENTS;
-    if (is_end && is_wr_shut)
+    if (is_rd_end && is_wr_shut)
         events |= (uint32_t)POLLHUP;
     return events;
 }
@@ -227,19 +227,20 @@ static ssize_t take(struct pel_file *file, const struct iovec *iov, size_t num_i
     return (ssize_t)len;
 }
 
+static bool is_end(const struct pel_file *file, uint32_t state)
+{
+    return (state & PEL_SLOT_EOF) || is_gone(file, state) || (pel_shared_flags(file) & PEL_SHARED_RD_SHUT);
+}
+
 /* Why no byte will come any more, as a result of recv: 0 or a negative errno; 1 when some may come. `state`
- * was read before the ring was found empty. An error stays, so that an end without close_notify can never be
- * taken for the end of the stream. */
+ * was read before the ring was found empty. An error is told once, to whoever asks first, and after it comes
+ * the end, as the kernel has it: who looks at no error sees no clean end where there was none. */
 static ssize_t recv_end(struct pel_file *file, uint32_t state)
 {
     if (state & PEL_SLOT_EOF)
         return 0;
     if (is_gone(file, state)) {
-        int error = gone_errno(file);
-        if (error != 0 && pel_file_take_error(file) == 0 && !(state & PEL_SLOT_OPEN) &&
-            !(pel_shared_flags(file) & PEL_SHARED_ACCEPTED))
-            return -ENOTCONN; /* a connect that failed, which was told */
-        return -error;
+        return -pel_file_take_error(file);
     }
     return pel_shared_flags(file) & PEL_SHARED_RD_SHUT ? 0 : 1;
 }
@@ -290,9 +291,11 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
         done_len += (size_t)len;
         if (iov_len == 0 ? pel_stream_used(file) > 0 : is_enough(file, done_len, want_len, flags))
             return (ssize_t)done_len;
+        if (done_len > 0 && is_end(file, state))
+            return (ssize_t)done_len; /* why, is for the next call to tell */
         ssize_t end = recv_end(file, state);
         if (end <= 0)
-            return done_len > 0 ? (ssize_t)done_len : end;
+            return end;
         if (is_nonblocking(file, flags)) {
             pel_file_idle(file);
             return done_len > 0 ? (ssize_t)done_len : -EAGAIN;

@@ -490,15 +490,16 @@ PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
     PEL_EXPECT_EQ(again.slot->gone_errno, ECONNREFUSED);
     test_socket_close(&again);
     PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_LISTEN, 8, 0), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), EBADF);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), EBUSY); /* there is a copy */
     test_socket_close(&ends.listener);
+    /* The service may have seen the end of the channel first; either way it is over when the answer comes. */
+    int error = test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0);
+    PEL_EXPECT(error == 0 || error == EBADF);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), EADDRINUSE); /* the connection's */
     test_socket_close(&ends.server);
     for (int i = 0; i < 2000 && report().num_sockets > 1; i++)
         usleep(1000);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&again, PEL_IPC_CLOSE, 0, 0), 0);
     test_socket_close(&again);
     test_socket_close(&ends.client);
     test_program_detach(&program);
