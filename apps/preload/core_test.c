@@ -211,7 +211,8 @@ PEL_TEST(preload_core, hidden_numbers_are_nobodys)
 #define NUM_ROUNDS 200000
 static bool is_over;
 
-/* Looks up a number that another thread makes lead to ever new files, and finds one that is alive, or none. */
+/* Looks up a number that another thread makes lead to ever new files, and finds one that is alive, or none.
+ */
 static void *look_up(void *arg)
 {
     unsigned *num_found = arg;
