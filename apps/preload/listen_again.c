@@ -83,7 +83,8 @@ int pel_listen_again(struct pel_file *listener)
 int pel_listen_anew(struct pel_file *listener)
 {
     struct pel_app *app = listener->app;
-    struct pel_ipc_request close = {.op = PEL_IPC_CLOSE, .slot = listener->number, .serial = listener->serial};
+    struct pel_ipc_request close = {
+        .op = PEL_IPC_CLOSE, .slot = listener->number, .serial = listener->serial};
     struct pel_ipc_request make = {
         .op = PEL_IPC_SOCKET, .family = listener->slot->family, .type = SOCK_STREAM};
     struct pel_ipc_request name = {.op = PEL_IPC_BIND};
