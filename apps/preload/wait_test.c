@@ -15,6 +15,7 @@
 #include "tests/harness/harness.h"
 
 #define NUM_ROUNDS 100000
+#define NUM_DRIFTS 20000 /* rounds that take longer */
 
 PEL_TEST(wake, wakers_are_taken_until_there_are_none_and_given_back)
 {
@@ -147,11 +148,16 @@ static void prepare(enum manner manner, unsigned *random)
         pel_thread.spin = (struct pel_spin){.num_skipped = 9};
 }
 
+static int num_rounds(enum manner manner)
+{
+    return manner == DRIFTING ? NUM_DRIFTS : NUM_ROUNDS;
+}
+
 static void *answer_all(void *arg)
 {
     struct echo *echo = arg;
     unsigned random = 7;
-    for (int i = 0; i < NUM_ROUNDS; i++) {
+    for (int i = 0; i < num_rounds(echo->manner); i++) {
         prepare(echo->manner, &random);
         if (pel_wait_for(echo->there, POLLIN, -1, false) != 0)
             break;
@@ -172,7 +178,7 @@ static void play(enum manner manner)
     unsigned random = 11;
     PEL_REQUIRE(pthread_create(&thread, NULL, answer_all, &echo) == 0);
     int result = 0, i = 0;
-    for (; i < NUM_ROUNDS && result == 0; i++) {
+    for (; i < num_rounds(manner) && result == 0; i++) {
         pel_fake_receive(echo.there, 1);
         prepare(manner, &random);
         result = pel_wait_for(echo.back, POLLIN, 5000000, false);
