@@ -20,8 +20,10 @@
 /* Both directions of so many connections that are at work at once: 400 kB an engine. */
 #define KEYS_CACHED 256
 
-/* An idle engine spins this many loops before it sleeps. */
-#define SPIN_LOOPS 2000
+/* An idle engine spins this many loops before it sleeps; fewer when it has a duty to programs, which want the
+ * core too and wake it when they have something. */
+#define SPIN_LOOPS      2000
+#define SPIN_LOOPS_DUTY 100
 
 /* What it sleeps at most where all that can come wakes it. Deadlines are looked at, so they wait no longer.
  */
@@ -318,7 +320,8 @@ void pel_engine_run(struct pel_engine *engine)
         num_idle = step_quickly(engine) ? 0 : num_idle + 1;
         if (num_idle == 0)
             engine->last_work_us = engine->now_us;
-        if (num_idle > SPIN_LOOPS && !engine->config.busy_poll)
+        if (num_idle > (engine->duty.poll != NULL ? SPIN_LOOPS_DUTY : SPIN_LOOPS) &&
+            !engine->config.busy_poll)
             sleep_a_little(engine);
     }
 }

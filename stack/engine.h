@@ -137,6 +137,20 @@ void pel_engine_stop(struct pel_engine *engine);
 /* pel_engine_wake has an engine that sleeps look at its mailbox and its port at once. Any thread. */
 void pel_engine_wake(struct pel_engine *engine);
 
+/* pel_engine_udp_open_shared is pel_engine_udp_open at an endpoint, whose ip version is as of
+ * pel_engine_listen_at; `family` is that of the addresses that on_datagram is told. Others that are opened so
+ * may have the same port (pel_udp_open_shared). pel_udp_socket_connect lets only datagrams from `remote` in;
+ * NULL: from everybody. The engine's thread only. */
+PEL_MUST_USE enum pel_err pel_engine_udp_open_shared(struct pel_engine *engine,
+                                                     const struct pel_endpoint *local, int family,
+                                                     pel_datagram_fn *on_datagram, void *arg,
+                                                     struct pel_udp_socket **ret_udp);
+void pel_udp_socket_connect(struct pel_udp_socket *udp, const struct pel_endpoint *remote);
+
+/* pel_udp_socket_set_refused has `refused` called, with the argument of on_datagram, when the peer that it is
+ * connected to does not listen. The engine's thread only. */
+void pel_udp_socket_set_refused(struct pel_udp_socket *udp, void (*refused)(void *arg));
+
 /* pel_engine_drain ends every listener (their owners still close them) and refuses new ones and new
  * connections from now on, with STOPPING. Its thread only. */
 void pel_engine_drain(struct pel_engine *engine);

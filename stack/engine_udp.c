@@ -9,6 +9,7 @@ struct pel_udp_socket {
     struct pel_engine *engine;
     struct pel_udp *udp;
     pel_datagram_fn *on_datagram;
+    void (*refused)(void *arg);
     void *arg;
     int family;
 };
@@ -57,6 +58,41 @@ enum pel_err pel_engine_udp_open(struct pel_engine *engine, const struct sockadd
     }
     *ret_udp = socket;
     return PEL_OK;
+}
+
+enum pel_err pel_engine_udp_open_shared(struct pel_engine *engine, const struct pel_endpoint *local,
+                                        int family, pel_datagram_fn *on_datagram, void *arg,
+                                        struct pel_udp_socket **ret_udp)
+{
+    struct pel_udp_socket *socket = calloc(1, sizeof *socket);
+    if (socket == NULL)
+        return PEL_E_NO_MEMORY;
+    *socket =
+        (struct pel_udp_socket){.engine = engine, .on_datagram = on_datagram, .arg = arg, .family = family};
+    enum pel_err err = pel_udp_open_shared(engine->ip, local, receive, socket, &socket->udp);
+    if (err != PEL_OK) {
+        free(socket);
+        return err;
+    }
+    *ret_udp = socket;
+    return PEL_OK;
+}
+
+static void tell_refused(void *arg)
+{
+    struct pel_udp_socket *socket = arg;
+    socket->refused(socket->arg);
+}
+
+void pel_udp_socket_set_refused(struct pel_udp_socket *udp, void (*refused)(void *arg))
+{
+    udp->refused = refused;
+    pel_udp_set_refused(udp->udp, refused != NULL ? tell_refused : NULL);
+}
+
+void pel_udp_socket_connect(struct pel_udp_socket *udp, const struct pel_endpoint *remote)
+{
+    pel_udp_connect(udp->udp, remote);
 }
 
 enum pel_err pel_udp_socket_send(struct pel_udp_socket *udp, const struct sockaddr *to, socklen_t to_len,

@@ -94,6 +94,7 @@ static const struct row rows[PEL_ERR_NR] = {
     [PEL_E_QUOTA] = {ENFILE, ECONNRESET},
     [PEL_E_RING_CORRUPT] = {EIO, ECONNRESET},
     [PEL_E_PROGRAM_GONE] = {ECONNRESET, ECONNRESET},
+    [PEL_E_PROGRAM_BYPASS] = {ECONNRESET, ECONNRESET},
 };
 /* clang-format on */
 

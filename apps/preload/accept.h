@@ -11,4 +11,11 @@
  * does, -EAGAIN: not yet (after a pause, so that nobody turns in circles), or a negative errno. */
 int pel_listen_again(struct pel_file *listener);
 
+/* pel_listen_anew has a listener that was shut down listen again: over a channel of its own, since what was
+ * shut stays shut. 0 or an errno. */
+int pel_listen_anew(struct pel_file *listener);
+
+/* pel_listen_forked makes the lock new in a forked child. */
+void pel_listen_forked(void);
+
 #endif

@@ -56,15 +56,34 @@ static void leave(struct pel_file *file, bool may_wait)
     if (is_last && pel_file_kind(file) == PEL_FILE_STREAM)
         pel_file_map(file); /* the end is sent as policy says */
     if (is_last && pel_file_kind(file) == PEL_FILE_STREAM && slot->options.is_linger) {
-        if (slot->options.linger_s == 0) {
-            /* Still counted as a holder: a reset follows also when the daemon hears of the close first. */
+        if (slot->options.linger_s == 0)
             pel_file_ask(file, PEL_SLOT_ASK_ABORT);
-            return;
-        }
-        if (may_wait)
+        else if (may_wait)
             linger(file, slot->options.linger_s);
     }
-    __atomic_fetch_sub(&slot->num_holders, 1, __ATOMIC_ACQ_REL);
+    uint32_t flags = pel_shared_flags(file);
+    bool has_name = pel_file_kind(file) != PEL_FILE_STREAM ||
+                    (flags & (PEL_SHARED_BOUND | PEL_SHARED_CONNECTING)) == PEL_SHARED_BOUND;
+    if (__atomic_fetch_sub(&slot->num_holders, 1, __ATOMIC_ACQ_REL) == 1)
+        file->is_name_free = has_name;
+}
+
+/* The last holder has closed what has a name but is no connection: when close returns nobody can connect to
+ * it any more, and its name can be bound again. The daemon looks whether it was indeed the last copy. */
+static void give_name_back(struct pel_file *file)
+{
+    struct pel_ipc_request request = {.op = PEL_IPC_CLOSE, .slot = file->number, .serial = file->serial};
+    struct pel_ipc_reply reply;
+    if (!file->is_name_free)
+        return;
+    file->is_name_free = false;
+    pel_daemon_ask(file->app, &request, &reply, NULL, 0, NULL);
+}
+
+void pel_close_done(struct pel_file *file)
+{
+    give_name_back(file);
+    pel_file_put(file);
 }
 
 void pel_close_last(struct pel_file *file)
@@ -73,6 +92,7 @@ void pel_close_last(struct pel_file *file)
     if (file->parked_fd >= 0)
         pel_daemon_unhide(file->parked_fd);
     file->parked_fd = -1;
+    give_name_back(file);
 }
 
 struct pel_file *pel_close_number(int fd)
@@ -114,7 +134,7 @@ PEL_EXPORT int close(int fd)
     file = pel_close_number(fd);
     int result = pel_real()->close(fd);
     if (file != NULL)
-        pel_file_put(file);
+        pel_close_done(file);
     return result;
 }
 
@@ -139,6 +159,11 @@ static void enter(struct pel_file *file)
 static void leave_at_end(struct pel_file *file)
 {
     leave(file, false);
+    /* Who starts the program again finds its names free. */
+    if (file->is_name_free && file->num_fds == 1) {
+        pel_raw(SYS_close, file->fd, 0, 0, 0, 0, 0);
+        give_name_back(file);
+    }
 }
 
 static void leave_for_exec(struct pel_file *file)

@@ -12,9 +12,10 @@
 void pel_close_last(struct pel_file *file);
 
 /* pel_close_number takes `fd` out of the table, as close does before the kernel closes it: of a file whose
- * last number it is the process is no holder any more. Returns the file with a reference (to be put after the
- * kernel has closed the number), or NULL: nothing stood there. */
+ * last number it is the process is no holder any more. Returns the file with a reference, or NULL: nothing
+ * stood there. pel_close_done takes the reference over after the kernel has closed the number. */
 struct pel_file *pel_close_number(int fd);
+void pel_close_done(struct pel_file *file);
 
 /* pel_close_leave_all: the process is no holder of any socket any more, since it ends or (`is_end` false)
  * since another program takes its place; pel_close_enter_all takes that back.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "apps/preload/accept.h"
 #include "apps/preload/daemon.h"
 #include "apps/preload/decide.h"
 #include "apps/preload/env.h"
@@ -148,7 +149,7 @@ static int begin(struct pel_file *file, const union pel_ipc_address *remote)
     shared->remote = *remote;
     __atomic_store_n(&slot->rx_tail, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->tx_head, 0, __ATOMIC_SEQ_CST);
-    pel_shared_clear(file, PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT);
+    pel_shared_clear(file, PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT | PEL_SHARED_CUT);
     int error = ask(file, &request);
     if (error == 0)
         pel_shared_set(file, PEL_SHARED_CONNECTING);
@@ -172,7 +173,9 @@ static int begin_or_look(struct pel_file *file, const union pel_ipc_address *rem
     if (!(state & PEL_SLOT_GONE))
         return is_nonblock ? EALREADY : EINPROGRESS;
     int error = pel_file_take_error(file);
-    if (error == 0) /* it failed, that was told: a new attempt */
+    if (error != 0)
+        pel_shared_clear(file, PEL_SHARED_CONNECTING);
+    else /* it failed, that was told: a new attempt */
         error = begin(file, remote);
     return error != 0 ? error : EINPROGRESS;
 }
@@ -183,7 +186,10 @@ static int end(struct pel_file *file)
     if (pel_file_state(file) & PEL_SLOT_OPEN)
         return 0;
     int error = pel_file_take_error(file);
-    return error != 0 ? error : ECONNABORTED; /* another thread was told the reason */
+    if (error == 0)
+        return ECONNABORTED; /* another thread was told the reason */
+    pel_shared_clear(file, PEL_SHARED_CONNECTING);
+    return error;
 }
 
 static int connect_stream(struct pel_file *file, const union pel_ipc_address *remote)
@@ -221,6 +227,26 @@ static int connect_dgram(struct pel_file *file, const union pel_ipc_address *rem
     return error;
 }
 
+/* Ends a connection and returns when it has ended: at the engine's next look. */
+static void abort_now(struct pel_file *file)
+{
+    struct timespec pause = {.tv_nsec = 50000};
+    pel_file_ask(file, PEL_SLOT_ASK_ABORT);
+    while (!(pel_file_state(file) & PEL_SLOT_GONE) && !pel_file_is_dead(file))
+        pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+}
+
+static void cut(struct pel_file *file)
+{
+    uint32_t error = pel_file_state(file) & PEL_SLOT_GONE ? 0 : PEL_SHARED_CUT;
+    abort_now(file);
+    pel_shared_of(file)->remote.family = AF_UNSPEC;
+    pel_shared_set(file, error);
+    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
+                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
+                               PEL_SHARED_WR_SHUT);
+}
+
 /* Resets the connection, after which the socket may be connected anew. */
 static int dissolve_stream(struct pel_file *file)
 {
@@ -229,15 +255,7 @@ static int dissolve_stream(struct pel_file *file)
         return EOPNOTSUPP;
     if (!(flags & PEL_SHARED_CONNECTING))
         return 0;
-    pel_file_ask(file, PEL_SLOT_ASK_ABORT);
-    while (!(pel_file_state(file) & PEL_SLOT_GONE) && !pel_file_is_dead(file)) {
-        struct timespec pause = {.tv_nsec = 100000}; /* the engine's next look */
-        pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
-    }
-    pel_shared_of(file)->remote.family = AF_UNSPEC;
-    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
-                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
-                               PEL_SHARED_WR_SHUT);
+    cut(file);
     return 0;
 }
 
@@ -325,9 +343,10 @@ static int listen_stream(struct pel_file *file, int fd, int backlog)
     if (!pel_lock_take(&shared->setup_lock))
         return EINVAL;
     bool is_first = pel_file_kind(file) != PEL_FILE_LISTENER;
-    int error = ask(file, &request);
+    bool is_shut = pel_shared_flags(file) & PEL_SHARED_RD_SHUT;
+    int error = is_shut ? pel_listen_anew(file) : ask(file, &request);
     if (error == 0) {
-        shared->backlog = request.value;
+        pel_shared_of(file)->backlog = request.value;
         pel_shared_set(file, PEL_SHARED_BOUND);
         pel_shared_clear(file, PEL_SHARED_RD_SHUT);
         __atomic_store_n(&file->kind, PEL_FILE_LISTENER, __ATOMIC_SEQ_CST);
@@ -364,7 +383,7 @@ static int shutdown_stream(struct pel_file *file, int how)
     if (!(flags & PEL_SHARED_CONNECTING) || (state & PEL_SLOT_GONE) || pel_file_is_dead(file))
         return ENOTCONN;
     if (!((flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN))) {
-        pel_file_ask(file, PEL_SLOT_ASK_ABORT); /* as Linux: the attempt ends */
+        cut(file); /* as Linux: the attempt ends */
         return 0;
     }
     if (how != SHUT_WR)
@@ -373,6 +392,7 @@ static int shutdown_stream(struct pel_file *file, int how)
         pel_file_map(file); /* the end is sent as policy says: close_notify and FIN, or FIN */
         pel_file_ask(file, PEL_SLOT_ASK_SHUT_WR);
     }
+    pel_epoll_changed(file);
     pel_wake_watchers(file);
     return 0;
 }
@@ -383,6 +403,7 @@ static int shutdown_dgram(struct pel_file *file, int how)
         pel_shared_set(file, PEL_SHARED_RD_SHUT);
     if (how != SHUT_RD)
         pel_shared_set(file, PEL_SHARED_WR_SHUT);
+    pel_epoll_changed(file);
     pel_wake_watchers(file);
     return pel_shared_of(file)->remote.family == AF_UNSPEC ? ENOTCONN : 0;
 }
@@ -392,6 +413,8 @@ static int shutdown_listener(struct pel_file *file, int fd, int how)
     if (how == SHUT_WR)
         return 0; /* as Linux: it never sends */
     pel_shared_set(file, PEL_SHARED_RD_SHUT);
+    struct pel_ipc_request request = {.op = PEL_IPC_UNLISTEN};
+    ask(file, &request);
     pel_raw(SYS_shutdown, fd, SHUT_RD, 0, 0, 0, 0); /* who waits in accept is woken by the kernel */
     return 0;
 }

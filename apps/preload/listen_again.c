@@ -24,15 +24,15 @@ static int ask(struct pel_app *app, struct pel_ipc_request *request, struct pel_
 }
 
 /* A socket at the new daemon as the old one was: name, options, backlog. */
-static int listen_at(struct pel_app *app, const struct pel_file *old, struct pel_ipc_reply *ret_reply,
-                     int *ret_channel)
+static int listen_at(struct pel_app *app, const struct pel_file *old, bool is_shared,
+                     struct pel_ipc_reply *ret_reply, int *ret_channel)
 {
     struct pel_ipc_request request = {.op = PEL_IPC_SOCKET, .family = old->slot->family, .type = SOCK_STREAM};
     struct pel_ipc_reply reply;
     request.local = old->slot->local;
     request.options = old->slot->options;
     /* Processes that shared the listener come one by one, each with a listener of its own now. */
-    request.options.is_reuseport = 1;
+    request.options.is_reuseport |= is_shared;
     int error = ask(app, &request, ret_reply, ret_channel);
     if (error != 0)
         return error;
@@ -69,7 +69,7 @@ int pel_listen_again(struct pel_file *listener)
     bool is_moved = !__atomic_load_n(&listener->app->is_gone, __ATOMIC_ACQUIRE);
     if (!is_moved) {
         struct pel_app *app = pel_daemon_app();
-        error = app == NULL ? ENETDOWN : listen_at(app, listener, &reply, &channel);
+        error = app == NULL ? ENETDOWN : listen_at(app, listener, true, &reply, &channel);
         if (error == 0)
             move_to(listener, app, &reply, channel);
     }
@@ -78,4 +78,40 @@ int pel_listen_again(struct pel_file *listener)
         return 0;
     pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
     return -EAGAIN;
+}
+
+int pel_listen_anew(struct pel_file *listener)
+{
+    struct pel_app *app = listener->app;
+    struct pel_ipc_request close = {
+        .op = PEL_IPC_CLOSE, .slot = listener->number, .serial = listener->serial};
+    struct pel_ipc_request make = {
+        .op = PEL_IPC_SOCKET, .family = listener->slot->family, .type = SOCK_STREAM};
+    struct pel_ipc_request name = {.op = PEL_IPC_BIND};
+    struct pel_ipc_reply made, reply;
+    int channel = -1;
+    pthread_mutex_lock(&lock);
+    make.options = name.options = listener->slot->options;
+    name.local = listener->slot->local;
+    name.value = pel_shared_of(listener)->backlog;
+    int error = ask(app, &make, &made, &channel);
+    if (error == 0) {
+        __atomic_fetch_sub(&listener->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+        move_to(listener, app, &made, channel);
+        ask(app, &close, &reply, NULL);
+        name.slot = made.slot;
+        name.serial = made.serial;
+        error = ask(app, &name, &reply, NULL);
+    }
+    if (error == 0) {
+        name.op = PEL_IPC_LISTEN;
+        error = ask(app, &name, &reply, NULL);
+    }
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+void pel_listen_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
 }

@@ -118,6 +118,11 @@ static bool is_gone(const struct pel_file *file, uint32_t state)
 
 int pel_file_take_error(struct pel_file *file)
 {
+    if ((pel_shared_flags(file) & PEL_SHARED_CUT) &&
+        (pel_shared_clear(file, PEL_SHARED_CUT) & PEL_SHARED_CUT))
+        return ECONNRESET;
+    if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
+        return 0;
     int error = is_gone(file, pel_file_state(file)) ? gone_errno(file) : 0;
     if (error == 0 || (pel_shared_flags(file) & PEL_SHARED_ERROR_TOLD) ||
         (pel_shared_set(file, PEL_SHARED_ERROR_TOLD) & PEL_SHARED_ERROR_TOLD))
@@ -137,21 +142,21 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
 {
     uint32_t flags = pel_shared_flags(file), state = pel_file_state(file), events = 0;
     if (!(flags & PEL_SHARED_CONNECTING))
-        return PEL_OUT_EVENTS | POLLHUP;
+        return PEL_OUT_EVENTS | (uint32_t)(POLLHUP | (flags & PEL_SHARED_CUT ? POLLERR : 0));
     if (is_gone(file, state)) {
         bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD);
         return PEL_IN_EVENTS | PEL_OUT_EVENTS | (uint32_t)(POLLRDHUP | POLLHUP | (is_error ? POLLERR : 0));
     }
-    bool is_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
+    bool is_rd_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
          is_wr_shut = flags & PEL_SHARED_WR_SHUT;
-    if (is_end)
+    if (is_rd_end)
         events |= PEL_IN_EVENTS | (uint32_t)POLLRDHUP;
     else if (pel_stream_used(file) >= low_water(file))
         events |= PEL_IN_EVENTS;
     bool is_up = (flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN);
     if (is_up && (wanted & PEL_OUT_EVENTS) && (is_wr_shut || has_room(file)))
         events |= PEL_OUT_EVENTS;
-    if (is_end && is_wr_shut)
+    if (is_rd_end && is_wr_shut)
         events |= (uint32_t)POLLHUP;
     return events;
 }
@@ -176,6 +181,22 @@ uint32_t pel_file_events(struct pel_file *file, uint32_t wanted)
     case PEL_FILE_EPOLL: break;
     }
     return 0;
+}
+
+/* As the kernel does for a write to what can no longer be written to. */
+ssize_t pel_stream_broken(int error, int flags)
+{
+    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
+        pel_raw(SYS_tgkill, pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), pel_raw(SYS_gettid, 0, 0, 0, 0, 0, 0),
+                SIGPIPE, 0, 0, 0);
+    return -error;
+}
+
+/* The result of a call on what is no connection. */
+static ssize_t no_connection(struct pel_file *file, int error, int flags)
+{
+    int cut_error = pel_file_take_error(file);
+    return pel_stream_broken(cut_error != 0 ? cut_error : error, flags);
 }
 
 /* Copies out what waits at `at`, from `done_len` of the caller's buffers on, at most `len` bytes. */
@@ -228,19 +249,20 @@ static ssize_t take(struct pel_file *file, const struct iovec *iov, size_t num_i
     return (ssize_t)len;
 }
 
+static bool is_end(const struct pel_file *file, uint32_t state)
+{
+    return (state & PEL_SLOT_EOF) || is_gone(file, state) || (pel_shared_flags(file) & PEL_SHARED_RD_SHUT);
+}
+
 /* Why no byte will come any more, as a result of recv: 0 or a negative errno; 1 when some may come. `state`
- * was read before the ring was found empty. An error stays, so that an end without close_notify can never be
- * taken for the end of the stream. */
+ * was read before the ring was found empty. An error is told once, to whoever asks first, and after it comes
+ * the end, as the kernel has it: who looks at no error sees no clean end where there was none. */
 static ssize_t recv_end(struct pel_file *file, uint32_t state)
 {
     if (state & PEL_SLOT_EOF)
         return 0;
     if (is_gone(file, state)) {
-        int error = gone_errno(file);
-        if (error != 0 && pel_file_take_error(file) == 0 && !(state & PEL_SLOT_OPEN) &&
-            !(pel_shared_flags(file) & PEL_SHARED_ACCEPTED))
-            return -ENOTCONN; /* a connect that failed, which was told */
-        return -error;
+        return -pel_file_take_error(file);
     }
     return pel_shared_flags(file) & PEL_SHARED_RD_SHUT ? 0 : 1;
 }
@@ -278,7 +300,7 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
     if (flags & MSG_ERRQUEUE)
         return -EAGAIN;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return -ENOTCONN;
+        return no_connection(file, ENOTCONN, flags);
     pel_file_map(file);
     /* A peek cannot see past the ring. */
     size_t want_len = (flags & MSG_PEEK) && iov_len > file->rx.len ? file->rx.len : iov_len, done_len = 0;
@@ -291,9 +313,11 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
         done_len += (size_t)len;
         if (iov_len == 0 ? pel_stream_used(file) > 0 : is_enough(file, done_len, want_len, flags))
             return (ssize_t)done_len;
+        if (done_len > 0 && is_end(file, state))
+            return (ssize_t)done_len; /* why, is for the next call to tell */
         ssize_t end = recv_end(file, state);
         if (end <= 0)
-            return done_len > 0 ? (ssize_t)done_len : end;
+            return end;
         if (is_nonblocking(file, flags)) {
             pel_file_idle(file);
             return done_len > 0 ? (ssize_t)done_len : -EAGAIN;
@@ -309,7 +333,7 @@ ssize_t pel_stream_recv_piece(struct pel_file *file, size_t max_len, int flags, 
     struct pel_shared *shared = pel_shared_of(file);
     int64_t deadline_us = 0;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return -ENOTCONN;
+        return no_connection(file, ENOTCONN, flags);
     pel_file_map(file);
     for (;;) {
         uint32_t state = pel_file_state(file);
@@ -377,15 +401,6 @@ static bool is_up(const struct pel_file *file)
     return (pel_shared_flags(file) & PEL_SHARED_ACCEPTED) || (pel_file_state(file) & PEL_SLOT_OPEN);
 }
 
-/* As the kernel does for a write to what can no longer be written to. */
-ssize_t pel_stream_broken(int error, int flags)
-{
-    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
-        pel_raw(SYS_tgkill, pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), pel_raw(SYS_gettid, 0, 0, 0, 0, 0, 0),
-                SIGPIPE, 0, 0, 0);
-    return -error;
-}
-
 /* There was no room; 0: look again; else the result of a send that has sent nothing. */
 static int wait_for_room(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
@@ -403,7 +418,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
                         int flags)
 {
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return pel_stream_broken(EPIPE, flags);
+        return no_connection(file, EPIPE, flags);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
     pel_file_map(file);
@@ -448,7 +463,7 @@ ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, 
     struct pel_shared *shared = pel_shared_of(file);
     int64_t deadline_us = 0;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return pel_stream_broken(EPIPE, flags);
+        return no_connection(file, EPIPE, flags);
     pel_file_map(file);
     for (;;) {
         ssize_t len = 0;

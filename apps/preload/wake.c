@@ -47,23 +47,17 @@ static bool claim(struct pel_waker *waker, uint32_t pid, bool may_steal)
                                        __ATOMIC_RELAXED);
 }
 
-/* Finds a free waker, or one whose owner has died. */
+/* Finds the lowest free waker, or one whose owner has died. The daemon keeps its end of a waker's channel
+ * until the number is used again: threads that come and go shall use few. */
 static bool claim_any(struct pel_wake *wake)
 {
-    static uint32_t next_number;
     const struct pel_segment_header *header = &wake->app->header;
     uint32_t pid = (uint32_t)getpid(), num_wakers = header->num_wakers;
-    if (num_wakers == 0)
-        return false;
-    uint32_t first = __atomic_load_n(&next_number, __ATOMIC_RELAXED);
     for (int may_steal = 0; may_steal <= 1; may_steal++) {
-        for (uint32_t i = 0; i < num_wakers; i++) {
-            wake->number = (first + i) % num_wakers;
+        for (wake->number = 0; wake->number < num_wakers; wake->number++) {
             wake->waker = pel_segment_waker(wake->app->base, header, wake->number);
-            if (!claim(wake->waker, pid, may_steal))
-                continue;
-            __atomic_store_n(&next_number, wake->number + 1, __ATOMIC_RELAXED);
-            return true;
+            if (claim(wake->waker, pid, may_steal))
+                return true;
         }
     }
     return false;

@@ -118,7 +118,8 @@ enum pel_err_category {
     /* programs that are attached */                                                                         \
     X(QUOTA, LIMIT, "a program or a user has as many sockets as it may")                                     \
     X(RING_CORRUPT, CALLER, "a program wrote what cannot be into its shared memory; its socket was reset")   \
-    X(PROGRAM_GONE, CALLER, "a program ended without closing the connection; it was reset")
+    X(PROGRAM_GONE, CALLER, "a program ended without closing the connection; it was reset")                  \
+    X(PROGRAM_BYPASS, CALLER, "a program wrote to a socket past the preload library; the socket was reset")
 
 enum pel_err {
 #define PEL_ERR_ENUM(name, category, sentence) PEL_E_##name,

@@ -80,6 +80,8 @@ bool pel_ip_is_local(const struct pel_ipstack *ip, const struct pel_ip *addr)
 
 enum pel_err pel_ip_source(struct pel_ipstack *ip, const struct pel_ip *remote, struct pel_ip *ret_source)
 {
+    if (!pel_ip_has_route(ip, remote))
+        return PEL_E_NO_ROUTE;
     struct pel_lwip_state *before = pel_ip_enter(ip);
     ip_addr_t to = pel_to_lwip_addr(ip, remote);
     const ip_addr_t *from = ip_netif_get_local_ip(&ip->netif, &to);

@@ -100,11 +100,37 @@ static enum pel_err check_udp(struct packet *p)
     return p->rules->l4_csum_good || l4_sum_is_good(p, udp, udp_len, IP_UDP) ? PEL_OK : PEL_E_FRAME_CHECKSUM;
 }
 
+static struct pel_endpoint endpoint_of(const uint8_t *ip, size_t ip_len, const uint8_t *port)
+{
+    struct pel_endpoint endpoint = {.ip = {.version = ip_len == 4 ? 4 : 6},
+                                    .port = (uint16_t)(port[0] << 8 | port[1])};
+    memcpy(endpoint.ip.bytes, ip, ip_len);
+    return endpoint;
+}
+
+/* What the error is about: RFC 792 and RFC 4443 have it quote the header and 8 bytes behind it at least. */
+static void note_refusal(struct packet *p, const uint8_t *quoted, size_t len)
+{
+    bool is_ip6 = p->addr_len == 16;
+    size_t header_len = is_ip6 ? 40 : 20, addrs_at = is_ip6 ? 8 : 12;
+    if (len < header_len + 8 || quoted[0] >> 4 != (is_ip6 ? 6 : 4) || quoted[is_ip6 ? 6 : 9] != IP_UDP)
+        return;
+    if (!is_ip6)
+        header_len = (quoted[0] & 15u) * 4u;
+    if (header_len < 20 || len < header_len + 8)
+        return;
+    p->info->is_refusal = true;
+    p->info->refused_from = endpoint_of(quoted + addrs_at, p->addr_len, quoted + header_len);
+    p->info->refused_to = endpoint_of(quoted + addrs_at + p->addr_len, p->addr_len, quoted + header_len + 2);
+}
+
 static enum pel_err check_icmp4(struct packet *p)
 {
     const uint8_t *icmp = p->r.at;
     if (p->r.left_len < 8)
         return PEL_E_IP_MALFORMED;
+    if (icmp[0] == 3 && icmp[1] == 3) /* destination unreachable: the port */
+        note_refusal(p, icmp + 8, p->r.left_len - 8);
     p->info->is_echo_request = icmp[0] == 8;
     return sum_of(icmp, p->r.left_len) == 0xffff ? PEL_OK : PEL_E_FRAME_CHECKSUM;
 }
@@ -143,6 +169,8 @@ static enum pel_err check_icmp6(struct packet *p)
         if (rows[i].is_router && !p->rules->router_messages)
             return PEL_E_FRAME_ETHERTYPE;
     }
+    if (icmp[0] == 1 && icmp[1] == 4) /* destination unreachable: the port */
+        note_refusal(p, icmp + 8, len - 8);
     p->info->is_echo_request = icmp[0] == 128;
     return l4_sum_is_good(p, icmp, len, IP6_ICMP) ? PEL_OK : PEL_E_FRAME_CHECKSUM;
 }

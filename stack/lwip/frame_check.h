@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 
 struct pel_frame_rules {
@@ -32,6 +33,10 @@ struct pel_frame_info {
     uint16_t tcp_at;  /* where its header begins in the frame */
     uint16_t data_at; /* and its data */
     uint32_t data_len;
+    /* An ICMP error that quotes a UDP datagram to a port at which nobody listens: from where it went, and to
+     * where. */
+    bool is_refusal;
+    struct pel_endpoint refused_from, refused_to;
 };
 
 /* pel_frame_check returns PEL_OK for a frame that may go on, and fills `ret_info`. Errors: FRAME_TOO_SHORT,

@@ -235,6 +235,21 @@ typedef void pel_udp_receive_fn(void *arg, const struct pel_endpoint *from, stru
 PEL_MUST_USE enum pel_err pel_udp_open(struct pel_ipstack *ip, const struct pel_endpoint *local,
                                        pel_udp_receive_fn *receive, void *arg, struct pel_udp **ret_udp);
 
+/* pel_udp_open_shared is pel_udp_open for an owner that settles itself who may have which port: all that are
+ * opened so may have the same. A datagram goes to the one that is connected to its sender, else to the one
+ * that was opened last. */
+PEL_MUST_USE enum pel_err pel_udp_open_shared(struct pel_ipstack *ip, const struct pel_endpoint *local,
+                                              pel_udp_receive_fn *receive, void *arg,
+                                              struct pel_udp **ret_udp);
+
+/* pel_udp_set_refused has `refused` called, with the argument of `receive`, when the host of a connected
+ * socket's peer says that nobody listens there (ICMP port unreachable). */
+typedef void pel_udp_refused_fn(void *arg);
+void pel_udp_set_refused(struct pel_udp *udp, pel_udp_refused_fn *refused);
+
+/* pel_udp_connect lets only datagrams from `remote` in; NULL: from everybody again. */
+void pel_udp_connect(struct pel_udp *udp, const struct pel_endpoint *remote);
+
 /* pel_udp_send sends one datagram of 0 to 65507 bytes (fragmented where longer than the MTU allows).
  * Errors: NO_ROUTE, TOO_BIG, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_udp_send(struct pel_udp *udp, const struct pel_endpoint *to,

@@ -142,6 +142,8 @@ static void input(struct pel_ipstack *ip, struct pel_pkt *pkt)
     }
     if (info.is_echo_request)
         pel_count_stat(ip->counters, PEL_STAT_icmp_echo_in, 1);
+    if (info.is_refusal)
+        pel_udp_refuse(ip, &info.refused_from, &info.refused_to);
     if (pel_coalesce_add(&ip->coalescer, p, &info)) {
         pel_count_stat(ip->counters, PEL_STAT_rx_coalesced, 1);
         return;

@@ -52,6 +52,15 @@ bool pel_tcp_comes_here(struct pel_ipstack *ip, const struct pel_endpoint *local
     return here;
 }
 
+/* A connection to ourselves stays on its engine, whatever its ports; but no two engines may choose the same
+ * one, or both would have a connection of the same two ends. */
+static bool is_of_own_share(const struct pel_ipstack *ip, const ip_addr_t *remote, uint16_t local_port)
+{
+    const struct pel_ip to = pel_from_lwip_addr(remote);
+    uint16_t num = ip->config.port->num_queues;
+    return num <= 1 || !pel_ip_is_local(ip, &to) || local_port % num == ip->config.queue % num;
+}
+
 uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const ip_addr_t *remote,
                          uint16_t remote_port)
 {
@@ -59,7 +68,8 @@ uint16_t pel_port_choose(struct pel_ipstack *ip, const ip_addr_t *local, const i
     uint32_t at = random % NUM_PORTS, step = (random >> 16) | 1;
     for (unsigned i = 0; i < NUM_PORTS; i++, at = (at + step) % NUM_PORTS) {
         uint16_t port = (uint16_t)(FIRST_PORT + at);
-        if (!is_listened_on(ip, port) && pel_port_comes_here(ip, local, port, remote, remote_port) &&
+        if (is_of_own_share(ip, remote, port) && !is_listened_on(ip, port) &&
+            pel_port_comes_here(ip, local, port, remote, remote_port) &&
             !pel_port_in_use(local, port, remote, remote_port))
             return port;
     }

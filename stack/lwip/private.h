@@ -91,6 +91,7 @@ struct pel_udp {
     struct pel_ipstack *ip;
     struct udp_pcb *pcb;
     pel_udp_receive_fn *receive;
+    pel_udp_refused_fn *refused; /* NULL: nobody wants to know */
     void *arg;
     struct pel_endpoint local;
     struct pel_udp *next;
@@ -189,6 +190,9 @@ void pel_tcp_call_begin(struct pel_tcp *tcp, struct pel_tcp_call *call);
 err_t pel_tcp_call_end(struct pel_ipstack *ip, struct pel_tcp_call *call);
 
 /* ---- ports.c ---- */
+
+/* pel_udp_refuse tells the socket that is connected to `to` from `from` that nobody listens there. */
+void pel_udp_refuse(struct pel_ipstack *ip, const struct pel_endpoint *from, const struct pel_endpoint *to);
 
 /* pel_port_choose returns a free local port for a connection from `local` to `remote`, random and not in
  * order (RFC 6056), or 0 when all are in use. */

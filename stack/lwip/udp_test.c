@@ -90,6 +90,73 @@ PEL_TEST(lwip_udp, fragments_v6)
     echo("[fd00::2]:7", 65487);
 }
 
+/* One that is connected beside one that takes new peers: as servers of UDP do it. */
+PEL_TEST(lwip_udp, one_port_is_shared)
+{
+    struct lab lab;
+    static struct peer one, two, known, stranger;
+    struct pel_endpoint any = lab_endpoint(":0"), port7 = lab_endpoint(":7"), to = lab_endpoint("10.0.0.2:7");
+    const uint8_t byte = 1;
+    PEL_REQUIRE(lab_open(&lab, NULL, NULL));
+    PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &any, receive, &known, &known.udp));
+    PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &any, receive, &stranger, &stranger.udp));
+    PEL_REQUIRE_OK(pel_udp_open_shared(lab.b.ip, &port7, receive, &one, &one.udp));
+    struct pel_endpoint peer = {lab_endpoint("10.0.0.1:0").ip, pel_udp_local(known.udp).port};
+    pel_udp_connect(one.udp, &peer);
+    PEL_REQUIRE_OK(pel_udp_open_shared(lab.b.ip, &port7, receive, &two, &two.udp));
+    PEL_EXPECT_ERR(pel_udp_open(lab.b.ip, &port7, receive, &two, &two.udp), PEL_E_ADDRESS_IN_USE);
+    for (int i = 0; i < 3; i++) {
+        PEL_EXPECT_ERR(pel_udp_send(known.udp, &to, &byte, 1), PEL_OK);
+        PEL_EXPECT_ERR(pel_udp_send(stranger.udp, &to, &byte, 1), PEL_OK);
+        lab_run(&lab, SECOND);
+        PEL_EXPECT_EQ(one.num, i + 1);
+        PEL_EXPECT_EQ(two.num, i + 1);
+    }
+    pel_udp_connect(one.udp, NULL);
+    pel_udp_close(two.udp);
+    PEL_EXPECT_ERR(pel_udp_send(stranger.udp, &to, &byte, 1), PEL_OK);
+    lab_run(&lab, SECOND);
+    PEL_EXPECT_EQ(one.num, 4);
+    lab_close(&lab);
+}
+
+static void count_refusal(void *arg)
+{
+    ((struct peer *)arg)->num += 100;
+}
+
+/* Nobody listens there, says the other host: only who is connected to that very place hears it. */
+PEL_TEST(lwip_udp, a_port_without_listener_is_told_to_who_is_connected)
+{
+    static const char *const ends[][2] = {{"10.0.0.1:0", "10.0.0.2:9"}, {"[fd00::1]:0", "[fd00::2]:9"}};
+    const uint8_t byte = 1;
+    for (size_t i = 0; i < 2; i++) {
+        struct lab lab;
+        static struct peer asker, elsewhere, unconnected;
+        struct pel_endpoint local = lab_endpoint(ends[i][0]), to = lab_endpoint(ends[i][1]), other = to;
+        asker = elsewhere = unconnected = (struct peer){0};
+        other.port = 10;
+        PEL_REQUIRE(lab_open(&lab, NULL, NULL));
+        PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &local, receive, &unconnected, &unconnected.udp));
+        PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &local, receive, &elsewhere, &elsewhere.udp));
+        PEL_REQUIRE_OK(pel_udp_open(lab.a.ip, &local, receive, &asker, &asker.udp));
+        pel_udp_set_refused(unconnected.udp, count_refusal);
+        pel_udp_set_refused(elsewhere.udp, count_refusal);
+        pel_udp_set_refused(asker.udp, count_refusal);
+        pel_udp_connect(elsewhere.udp, &other);
+        pel_udp_connect(asker.udp, &to);
+        PEL_EXPECT_ERR(pel_udp_send(unconnected.udp, &to, &byte, 1), PEL_OK);
+        lab_run(&lab, 2 * SECOND);
+        PEL_EXPECT_EQ(asker.num, 0);
+        PEL_EXPECT_ERR(pel_udp_send(asker.udp, &to, &byte, 1), PEL_OK);
+        lab_run(&lab, 2 * SECOND);
+        PEL_EXPECT_EQ(asker.num, 100);
+        PEL_EXPECT_EQ(elsewhere.num, 0);
+        PEL_EXPECT_EQ(unconnected.num, 0);
+        lab_close(&lab);
+    }
+}
+
 PEL_TEST(lwip_udp, errors)
 {
     struct lab lab;

@@ -190,7 +190,7 @@ static bool make_channel(struct pel_served *served, int *ret_theirs)
     /* Blocking is the program's to decide; of the description that both its copies share. */
     if (fcntl(ends[1], F_SETFL, 0) == 0 &&
         getsockopt(ends[1], SOL_SOCKET, SO_COOKIE, &served->cookie, &cookie_len) == 0 &&
-        pel_serve_watch(served->app->serve, ends[0], 0, served))
+        pel_serve_watch(served->app->serve, ends[0], EPOLLIN | EPOLLET, served))
         return true;
     close(ends[0]);
     close(ends[1]);

@@ -133,18 +133,25 @@ void pel_served_dgram_kick(struct pel_served *served)
 
 /* ---- open and close ---- */
 
+static void on_refused(void *arg)
+{
+    struct dgram_port *port = arg;
+    take_error(port->served, PEL_E_CONN_REFUSED);
+}
+
 struct open_args {
     struct dgram_port *port;
-    struct sockaddr_storage *address;
-    socklen_t address_len;
+    struct pel_endpoint local;
     enum pel_err err;
 };
 
 static void open_here(struct pel_engine *engine, void *arg)
 {
     struct open_args *args = arg;
-    args->err = pel_engine_udp_open(engine, (struct sockaddr *)args->address, args->address_len, on_datagram,
-                                    args->port, &args->port->socket);
+    args->err = pel_engine_udp_open_shared(engine, &args->local, args->port->served->family, on_datagram,
+                                           args->port, &args->port->socket);
+    if (args->err == PEL_OK)
+        pel_udp_socket_set_refused(args->port->socket, on_refused);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)
@@ -163,11 +170,9 @@ enum pel_err pel_served_dgram_open(struct pel_served *served)
         return PEL_E_NO_MEMORY;
     pthread_spin_init(&dgram->rx_lock, PTHREAD_PROCESS_PRIVATE);
     served->dgram = dgram;
-    struct sockaddr_storage address;
-    bool is_v4 = served->name.local.ip.version == 4 ||
-                 (served->name.local.ip.version == 0 && served->family == AF_INET);
-    socklen_t len = pel_endpoint_to_sockaddr(&served->name.local, is_v4 ? AF_INET : AF_INET6, &address);
-    struct open_args args = {.address = &address, .address_len = len};
+    struct open_args args = {.local = served->name.local};
+    if (pel_ip_is_any(&args.local.ip) && served->family == AF_INET6)
+        args.local.ip = (struct pel_ip){.version = served->name.is_v6only ? 6 : 0};
     for (size_t i = 0; i < serve->num_engines && args.err == PEL_OK; i++) {
         args.port = &dgram->ports[i];
         args.port->served = served;
@@ -200,10 +205,28 @@ void pel_served_dgram_close(struct pel_served *served)
         pel_engine_call(serve->engines[i].engine, close_here, &served->dgram->ports[i]);
 }
 
+struct connect_args {
+    struct dgram_port *port;
+    const struct pel_endpoint *peer;
+};
+
+static void connect_here(struct pel_engine *engine, void *arg)
+{
+    struct connect_args *args = arg;
+    (void)engine;
+    pel_udp_socket_connect(args->port->socket, args->peer);
+}
+
 void pel_served_dgram_connect(struct pel_served *served, const struct pel_endpoint *peer)
 {
+    struct pel_serve *serve = served->app->serve;
     pthread_spin_lock(&served->dgram->rx_lock);
     served->dgram->has_peer = peer != NULL;
     served->dgram->peer = peer != NULL ? *peer : (struct pel_endpoint){0};
     pthread_spin_unlock(&served->dgram->rx_lock);
+    /* Of several sockets with one port the connected one is to be asked first. */
+    for (size_t i = 0; i < serve->num_engines; i++) {
+        struct connect_args args = {.port = &served->dgram->ports[i], .peer = peer};
+        pel_engine_call(serve->engines[i].engine, connect_here, &args);
+    }
 }

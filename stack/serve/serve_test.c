@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pellucid/pair.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +99,9 @@ static uint64_t num_errs(enum pel_err err)
 /* All that programs had comes back: waited for, since ends are noticed by other threads. */
 static void expect_nothing_left(void)
 {
-    for (int i = 0;
-         i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 || num_conns() > 0); i++)
+    for (int i = 0; i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 ||
+                                 report().num_clients > 0 || num_conns() > 0);
+         i++)
         usleep(1000);
     PEL_EXPECT_EQ(report().num_sockets, 0);
     PEL_EXPECT_EQ(report().num_applications, 0);
@@ -371,6 +373,7 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
     PEL_EXPECT(test_program_attach(&other, path));
     PEL_EXPECT(open_ends(&program, &ends));
     struct pel_segment_header header = *program.header;
+    uint32_t engine = ends.client.slot->engine;
     for (int round = 0; round < 300; round++) {
         uint32_t *words = program.base;
         for (uint32_t i = 0; i < 2000; i++) {
@@ -391,6 +394,8 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
         usleep(200);
     }
     memcpy(program.header, &header, sizeof header);
+    memcpy(program.header, &header, sizeof header);
+    ends.client.slot->engine = engine;
     ends.client.slot->tx_head = 0x80000000u; /* whatever the noise did, this cannot be */
     test_socket_ring(&ends.client);
     for (int i = 0; i < 2000 && num_errs(PEL_E_RING_CORRUPT) == 0 && num_conns() > 0; i++)
@@ -486,17 +491,38 @@ PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
     PEL_EXPECT_EQ(again.slot->gone_errno, ECONNREFUSED);
     test_socket_close(&again);
     PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_LISTEN, 8, 0), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), EBADF);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0), EBUSY); /* there is a copy */
     test_socket_close(&ends.listener);
+    /* The service may have seen the end of the channel first; either way it is over when the answer comes. */
+    int error = test_socket_ask(&ends.listener, PEL_IPC_CLOSE, 0, 0);
+    PEL_EXPECT(error == 0 || error == EBADF);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), EADDRINUSE); /* the connection's */
     test_socket_close(&ends.server);
     for (int i = 0; i < 2000 && report().num_sockets > 1; i++)
         usleep(1000);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), 0);
-    PEL_EXPECT_EQ(test_socket_ask(&again, PEL_IPC_CLOSE, 0, 0), 0);
     test_socket_close(&again);
     test_socket_close(&ends.client);
+    test_program_detach(&program);
+    stop();
+}
+
+PEL_TEST(serve, bytes_past_the_library_reset_the_socket)
+{
+    struct test_program program;
+    struct ends ends;
+    struct pel_serve_report now;
+    struct pel_counters counters = {0};
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT_EQ(write(ends.client.channel, "secret", 6), 6);
+    PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(ends.server.slot->gone_errno, ECONNRESET);
+    PEL_EXPECT_EQ(ends.server.slot->rx_head, 0);
+    pel_serve_get_report(serve, &now, &counters);
+    PEL_EXPECT_EQ(counters.err[PEL_E_PROGRAM_BYPASS], 1);
+    close_ends(&ends);
     test_program_detach(&program);
     stop();
 }
@@ -615,7 +641,9 @@ PEL_TEST(serve, many_connections_on_several_engines)
         int from = -1, got = -1;
         PEL_EXPECT(test_socket_write(&clients[i], &i, sizeof i));
         for (int k = 0; k < 40; k++)
-            if (servers[k].slot->remote.in.sin_port == clients[i].slot->local.in.sin_port)
+            /* Each engine talks to itself here, and chooses its own ports. */
+            if (servers[k].slot->remote.in.sin_port == clients[i].slot->local.in.sin_port &&
+                servers[k].slot->engine == clients[i].slot->engine)
                 from = k;
         PEL_EXPECT(from >= 0 && test_socket_read(&servers[from], &got, sizeof got));
         PEL_EXPECT_EQ(got, i);
@@ -655,6 +683,19 @@ PEL_TEST(serve, a_full_backlog_waits_and_then_refuses)
     for (; num_accepted < 1028 && test_socket_accept(&listener, &server); num_accepted++)
         test_socket_close(&server);
     PEL_EXPECT_EQ(num_accepted, 1028);
+    /* Taken without being counted, as by a process that dies in between: after one refusal it goes on. */
+    __atomic_fetch_sub(&listener.slot->rx_tail, 1028, __ATOMIC_RELEASE);
+    for (int i = 0; i < 50 && num_accepted == 1028; i++) {
+        test_socket_close(&clients[0]);
+        PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &clients[0]), 0);
+        PEL_EXPECT_EQ(test_socket_ask(&clients[0], PEL_IPC_CONNECT, 0, PORT), 0);
+        struct pollfd pollfd = {.fd = listener.channel, .events = POLLIN};
+        if (poll(&pollfd, 1, 100) == 1 && test_socket_accept(&listener, &server)) {
+            test_socket_close(&server);
+            num_accepted++;
+        }
+    }
+    PEL_EXPECT_EQ(num_accepted, 1029);
     for (int i = 0; i < NUM; i++)
         test_socket_close(&clients[i]);
     test_socket_close(&listener);

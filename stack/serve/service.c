@@ -155,15 +155,38 @@ static void take_notes(struct pel_serve *serve)
         uint32_t bits = __atomic_exchange_n(&served->noted, 0, __ATOMIC_ACQ_REL);
         if (bits & PEL_NOTE_NEW)
             pel_served_new_conn(served);
+        if (bits & PEL_NOTE_FULL)
+            pel_served_look_again(served);
         if (bits & PEL_NOTE_ENDED)
             pel_served_free(served);
     }
+}
+
+/* Nobody writes to a channel but code that takes it for the socket itself: system calls of a program's own,
+ * or of the C library's inside. What it wrote must not be lost in silence. */
+static void on_bypass(struct pel_served *served)
+{
+    struct pel_serve *serve = served->app->serve;
+    char byte;
+    if (recv(served->channel, &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK) <= 0)
+        return;
+    pel_count_err(&serve->counters, PEL_E_PROGRAM_BYPASS);
+    if (!served->app->has_bypassed)
+        pel_serve_log(
+            serve,
+            "%s of %s writes to a socket past the preload library, by system calls of its own: nothing of it "
+            "is sent, and such sockets are reset",
+            served->job, served->user);
+    served->app->has_bypassed = true;
+    pel_served_over(served);
 }
 
 static void on_socket(struct pel_served *served, uint32_t events)
 {
     if (events & (EPOLLHUP | EPOLLERR))
         pel_served_over(served);
+    else if (events & EPOLLIN)
+        on_bypass(served);
     else if (events & EPOLLOUT)
         pel_served_send_waiting(served);
 }
@@ -190,7 +213,6 @@ static void *run(void *arg)
 {
     struct pel_serve *serve = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
-    pthread_setname_np(pthread_self(), PEL_SERVE_THREAD);
     while (!__atomic_load_n(&serve->is_stopping, __ATOMIC_ACQUIRE)) {
         bool has_silent = serve->num_silent > 0;
         int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, has_silent ? SWEEP_MS : -1);
@@ -233,6 +255,8 @@ static enum pel_err start_thread(struct pel_serve *serve, struct pel_error *rete
     int error = pthread_create(&serve->thread, NULL, run, serve);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     serve->has_thread = error == 0;
+    if (error == 0) /* before anybody can look for it by that name */
+        pthread_setname_np(serve->thread, PEL_SERVE_THREAD);
     return error == 0 ? PEL_OK : pel_error_set(reterr, PEL_E_IO, "attach: no thread: %s", strerror(error));
 }
 

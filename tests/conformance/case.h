@@ -40,10 +40,10 @@ struct conf_group {
     const struct conf_group group = {.cases = table, .num_cases = sizeof(table) / sizeof(table[0])}
 
 extern const struct conf_group bind_cases, close_cases, connect_cases, descriptor_cases, epoll_cases,
-    epoll_mix_cases, exec_cases, file_cases, ipv6_cases, kernel_cases, linger_cases, listen_cases,
-    message_cases, name_cases, option_cases, poll_cases, process_cases, read_cases, select_cases,
-    shutdown_cases, signal_cases, socket_cases, tcp_option_cases, thread_cases, udp_cases, udp_error_cases,
-    write_cases;
+    epoll_mix_cases, exec_cases, fault_cases, file_cases, ipv6_cases, kernel_cases, linger_cases,
+    listen_cases, message_cases, name_cases, option_cases, poll_cases, process_cases, read_cases,
+    select_cases, shutdown_cases, signal_cases, socket_cases, tcp_option_cases, thread_cases, udp_cases,
+    udp_error_cases, write_cases;
 
 /* ---- Words of outcome (say.c); errno is kept by all ---- */
 

@@ -93,8 +93,8 @@ class ConformanceLab(Lab):
 
     def start_stack(self):
         attach = self.path("attach.sock")
-        config = self.config("stack", "", addresses=(f"{SELF}/24", f"{SELF6}/64"), more=f"attach:\n  socket: \"{attach}\"\n")
-        daemon = self.start_in(self.peer_ns, self.app("pel"), "stack", "--config", config, log="stack.log")
+        config = self.config("stack", "", addresses=(f"{SELF}/24", f"{SELF6}/64"), more=f"attach:\n  socket: \"{attach}\"\nstop:\n  drain_s: 2\n")
+        daemon = self.start_in(self.peer_ns, self.app("pel"), "stack", "--config", config, log="pel-stack.log")
         self.wait_for("pel stack", lambda: daemon.poll() is not None or os.path.exists(attach), 30)
         expect(daemon.poll() is None, f"pel stack did not start:\n{self.log_of(daemon)}")
         self.address(self.peer_ns, "pel0", PEER, PEER6)

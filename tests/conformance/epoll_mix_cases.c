@@ -33,6 +33,30 @@ static int say_wait(const char *what, int set, int ms)
     return num;
 }
 
+/* Waits until each of the `num` members that are ready was reported, by one wait or by several: a wait may
+ * leave some for the next. Says each once. */
+static void say_all(const char *what, int set, int num)
+{
+    uint32_t heard[8] = {0};
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    int num_heard = 0;
+    while (num_heard < num && now_ms() < end_ms) {
+        struct epoll_event events[8];
+        int got = epoll_wait(set, events, 8, PATIENCE_MS);
+        for (int i = 0; i < got; i++) {
+            num_heard += heard[events[i].data.u64] == 0;
+            heard[events[i].data.u64] = events[i].events;
+        }
+    }
+    say_rc(what, num_heard);
+    for (int i = 0; i < 8; i++)
+        if (heard[i] != 0) {
+            char name[16];
+            snprintf(name, sizeof(name), "%d", i);
+            say_epoll(name, heard[i]);
+        }
+}
+
 static int new_set(void)
 {
     return (int)must("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
@@ -49,12 +73,12 @@ static void with_pipe(int arg)
     say_wait("pipe", set, -1);
     peer_send(CONN, "x");
     await_bytes(fd, 1);
-    say_wait("both", set, -1);
+    say_all("both", set, 2);
     char byte;
     say_rc("read", read(pipes[0], &byte, 1));
     say_wait("socket", set, -1);
     close(pipes[1]);
-    say_wait("hangup", set, -1);
+    say_all("hangup", set, 2);
 }
 
 static void with_eventfd(int flags)
@@ -67,12 +91,12 @@ static void with_eventfd(int flags)
     say_wait("again", set, 0);
     peer_send(CONN, "x");
     await_bytes(fd, 1);
-    say_wait("both", set, -1);
+    say_all("both", set, flags == 0 ? 2 : 1);
     eventfd_t value;
     eventfd_read(event, &value);
     say_wait("after", set, 0);
     eventfd_write(event, 1);
-    say_wait("written", set, -1);
+    say_all("written", set, flags == 0 ? 2 : 1);
 }
 
 static void with_timer(int arg)

@@ -18,11 +18,11 @@
 enum { CASE_MS = 10000 };
 
 static const struct conf_group *const groups[] = {
-    &socket_cases,    &bind_cases,    &listen_cases,    &connect_cases,    &name_cases,   &read_cases,
-    &write_cases,     &message_cases, &shutdown_cases,  &close_cases,      &linger_cases, &poll_cases,
-    &select_cases,    &epoll_cases,   &epoll_mix_cases, &descriptor_cases, &option_cases, &tcp_option_cases,
-    &signal_cases,    &thread_cases,  &process_cases,   &exec_cases,       &file_cases,   &udp_cases,
-    &udp_error_cases, &ipv6_cases,    &kernel_cases,
+    &socket_cases,     &bind_cases,      &listen_cases,  &connect_cases,   &name_cases,       &fault_cases,
+    &read_cases,       &write_cases,     &message_cases, &shutdown_cases,  &close_cases,      &linger_cases,
+    &poll_cases,       &select_cases,    &epoll_cases,   &epoll_mix_cases, &descriptor_cases, &option_cases,
+    &tcp_option_cases, &signal_cases,    &thread_cases,  &process_cases,   &exec_cases,       &file_cases,
+    &udp_cases,        &udp_error_cases, &ipv6_cases,    &kernel_cases,
 };
 
 struct options {

@@ -120,7 +120,7 @@ static void short_info(int arg)
     len = sizeof(all);
     memset(&all, 0, sizeof(all));
     must("getsockopt", getsockopt(fd, IPPROTO_TCP, TCP_INFO, &all, &len));
-    say("mss=%d rtt=%d", all.tcpi_snd_mss > 0, all.tcpi_rtt > 0);
+    say("mss=%d", all.tcpi_snd_mss > 0);
 }
 
 static void cork(int arg)

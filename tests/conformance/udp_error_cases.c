@@ -56,6 +56,14 @@ static void refused_wakes(int arg)
     say_rc("recv", recv(fd, &byte, 1, 0));
 }
 
+static void connect_without_route(int family)
+{
+    struct address to = address_of(family == AF_INET ? "192.0.2.77" : "2001:db8::77", 53);
+    int fd = udp_socket(family);
+    say_rc("connect", connect(fd, SA(to)));
+    say_rc("send", send(fd, "x", 1, 0));
+}
+
 static void unconnected_hears_nothing(int arg)
 {
     char byte;
@@ -126,6 +134,8 @@ static const struct conf_case cases[] = {
     {"udp.refused.option", refused_told_by_option, 0},
     {"udp.refused.wakes", refused_wakes, 0},
     {"udp.refused.unconnected", unconnected_hears_nothing, 0},
+    {"udp.no-route", connect_without_route, AF_INET},
+    {"udp.no-route.inet6", connect_without_route, AF_INET6},
     {"udp.closed", closed_is_gone, 0},
     {"udp.connected.wins", connected_wins, 0},
     {"udp.fork", over_fork, 0},

@@ -65,15 +65,6 @@ static void bad_descriptor(int arg)
     say_rc("sendto.pipe", sendto(pipes[1], "x", 1, 0, NULL, 0));
 }
 
-static void bad_pointer(int arg)
-{
-    int fd = pair(OUT4);
-    say_rc("write", write(fd, (void *)(uintptr_t)16, 5));
-    say_rc("send", send(fd, (void *)(uintptr_t)16, 5, 0));
-    say_rc("write", write(fd, "fine", 4));
-    peer_says(CONN, 4);
-}
-
 static void after_shutdown(int arg)
 {
     catch_pipe();
@@ -225,9 +216,12 @@ static void timeout(int arg)
     int64_t start_ms = now_ms();
     static char bytes[1 << 20];
     ssize_t rc = write(fd, bytes, sizeof(bytes));
-    say("stopped=%d", rc < (ssize_t)sizeof(bytes) && (rc > 0 || errno == EAGAIN));
+    say("stopped=%d", rc < (ssize_t)sizeof(bytes));
     say("waited=%d", now_ms() - start_ms >= SKIP_NOTHING_MS - 1);
-    say_rc("write", write(fd, bytes, sizeof(bytes)));
+    /* The peer's kernel may have taken some more meanwhile. */
+    for (int i = 0; i < 20 && rc > 0; i++)
+        rc = write(fd, bytes, sizeof(bytes));
+    say_rc("write", rc);
 }
 
 static void reset_while_blocked(int arg)
@@ -276,13 +270,9 @@ static void vector_errors(int arg)
     say_rc("none", writev(fd, &part, 0));
     say_rc("negative", writev(fd, &part, -1));
     say_rc("too-many", writev(fd, &part, 5000));
-    say_rc("null", writev(fd, NULL, 1));
     part.iov_len = (size_t)-1;
     say_rc("huge", writev(fd, &part, 1));
     say_rc("pwritev", pwritev(fd, &part, 1, 0));
-    part.iov_base = (void *)(uintptr_t)16;
-    part.iov_len = 3;
-    say_rc("pointer", writev(fd, &part, 1));
 }
 
 static void more(int arg)
@@ -358,7 +348,6 @@ static const struct conf_case cases[] = {
     {"write.zero", zero_length, 0},
     {"write.not-connected", not_connected, 0},
     {"write.descriptor.bad", bad_descriptor, 0},
-    {"write.pointer.bad", bad_pointer, 0},
     {"write.after-shutdown", after_shutdown, 0},
     {"write.sigpipe.kills", pipe_signal_kills, 0},
     {"write.sigpipe.ignored", pipe_signal_ignored, 0},

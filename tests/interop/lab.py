@@ -88,6 +88,7 @@ class Lab:
         self.dir = tempfile.mkdtemp(prefix="pellucid-interop-")
         os.chmod(self.dir, 0o755)
         self.started = []
+        self.refused = []  # what a daemon's sandbox did not let it do
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))
 
@@ -146,6 +147,7 @@ class Lab:
                 process.kill()
                 process.wait()
         process.stdin.close()
+        self.refused += [line for line in self.log_of(process).splitlines() if "sandbox: refused system call" in line]
         return process.returncode
 
     def log_of(self, process):
@@ -219,6 +221,12 @@ control:
         raise AssertionError(f"no statistic {which}")
 
 
+def judge_refusals(lab, reporter):
+    """Only when there are some: a case that fails."""
+    if lab.refused:
+        reporter.case("a daemon does nothing that its sandbox refuses", lambda: expect(False, "\n".join(lab.refused)))
+
+
 def main(name, cases, usage="BUILD_DIR"):
     """Runs `cases(lab, reporter)` in a laboratory; exit status for meson's protocol 'tap'."""
     if len(sys.argv) != 2:
@@ -229,4 +237,5 @@ def main(name, cases, usage="BUILD_DIR"):
         return 0
     with Lab(sys.argv[1], name) as lab:
         cases(lab, reporter)
+    judge_refusals(lab, reporter)
     return reporter.end()

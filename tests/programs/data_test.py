@@ -21,10 +21,10 @@ def of(condition, rule):
 
 
 POLICY = GROUP + "".join((
-    of("Jobname redis-s*", inbound("REDIS", PORTS["redis"], "root/web", priority=9)),
+    of("Jobname redis*", inbound("REDIS", PORTS["redis"], "root/web", priority=9)),
     of("Jobname memcached", inbound("MEMCACHED", PORTS["memcached"], "root/web", priority=9)),
     of("Userid postgres", inbound("POSTGRES", PORTS["postgres"], "root/web", priority=9)),
-    of("Userid nobody", inbound("NOT_OURS", "5000-12000", "root/trusting", priority=5)),
+    of("Userid nobody", inbound("NOT_OURS", "5000-12000", "root/web", priority=5)),
     outbound("TO_POSTGRES", PORTS["out"], "root/trusting"),
 ))
 
@@ -44,7 +44,7 @@ def redis_cases(data):
     # Debian's redis-tools has the server too: it is the program that its name says it is.
     os.symlink("/usr/bin/redis-check-rdb", lab.path("redis-server"))
     server = lab.start_under(lab.path("redis-server"), "--port", str(PORTS["redis"]), "--bind", "0.0.0.0", "--save", "",
-                             "--protected-mode", "no", "--dir", lab.dir, "--io-threads", "2", log="redis.log")
+                             "--protected-mode", "no", "--dir", lab.dir, "--io-threads", "2", job="redis-main", log="redis.log")
     case("redis-server starts", lambda: lab.wait_served(PORTS["redis"], server))
     at = ("-h", STACK, "-p", str(PORTS["redis"]), *data.tls)
 
@@ -55,7 +55,7 @@ def redis_cases(data):
         got = lab.run("redis-cli", "--raw", *at, "GET", "mega").stdout
         expect(got == value + b"\n", f"{len(got)} bytes came back, or others")
         lab.expect_rule("REDIS", direction="inbound")
-    case("redis-cli: 1 MB set and got, equal; the rule of the job redis-s*", equal)
+    case("redis-cli: 1 MB set and got, equal; the rule of a job that pel run named", equal)
 
     def bench(*more):
         result = lab.run("redis-benchmark", *at, "-q", *more, timeout=120)
@@ -246,7 +246,7 @@ def postgres_cases(data):
 
 
 def cases(lab, case):
-    lab.start_stack(POLICY)
+    lab.start_stack(POLICY, attach='  jobs_named: [ "root" ]\n')
     data = Data(lab, case)
     for program in (redis_cases, memcached_cases, postgres_cases):
         try:

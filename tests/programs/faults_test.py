@@ -12,12 +12,12 @@ import time
 from programs_lab import (GROUP, KERNEL, KERNEL_NAME, ON_KERNEL, Skip, expect, inbound, main, need, outbound, receive)
 from puppet import Puppet, start_echo, undisturbed
 
-PORTS = {"steady": 9100, "victim": 9101, "echo": 9200, "sink": 9201}
+PORTS = {"steady": 9100, "victim": 9101, "polled": 9102, "echo": 9200, "sink": 9201}
 NUM_SHORT_LIVED = int(os.environ.get("PEL_PROGRAMS_SHORT_LIVED", "300"))
 MAX_SOCKETS = 256
 POLICY = GROUP + "".join((
     inbound("STEADY", PORTS["steady"], "root/web"),
-    inbound("VICTIM", PORTS["victim"], "root/web"),
+    inbound("VICTIM", "9101-9102", "root/web"),
     outbound("TO_KERNEL", "9200-9299", "root/trusting"),
 ))
 
@@ -92,7 +92,10 @@ class Faults:
         def is_at_rest():
             figures = lab.figures()
             return figures["connections"] == 0 and figures["packets"] == 0
-        lab.wait_for("connections and packets to be gone", is_at_rest, 30)
+        try:
+            lab.wait_for("connections and packets to be gone", is_at_rest, 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {lab.figures()} {lab.control('conns', 'stack')['connections']}") from None
         return lab.figures()
 
 
@@ -283,49 +286,77 @@ def silent(faults):
         time.sleep(0.5)
         for sock in socks:
             sock.close()
-    lab.wait_for("their descriptors to be back", lambda: lab.figures()["fds"] <= before["fds"], 15)
+    try:
+        lab.wait_for("their descriptors to be back", lambda: lab.figures()["fds"] <= before["fds"], 15)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {before}, now {lab.figures()}") from None
 
 
 # ---- the daemon is killed ----
 
+LISTEN = ("listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
+          "listener.bind(('', {port})); listener.listen()")
+POLLED = """
+while True:
+    poll.poll()
+    try:
+        peer = listener.accept()[0]
+        break
+    except BlockingIOError:
+        pass
+peer.sendall(b'here')
+peer.close()
+"""
+GREET = "(lambda peer: (peer.sendall(b'here'), peer.close()))(listener.accept()[0])"
+
+
 def daemon_killed(faults):
+    """Connections end with ECONNRESET, at once; listeners wait for the next daemon and listen there as before."""
     lab = faults.lab
-    reader, waiter, acceptor = Puppet(lab), Puppet(lab), Puppet(lab)
+    reader, waiter, acceptor, poller = (Puppet(lab) for _ in range(4))
     connect = f"sock = socket.create_connection(('{KERNEL_NAME}', {PORTS['echo']}))"
     for puppet in (reader, waiter):
         expect(puppet.ask(connect) == "done", "connect")
-    expect(acceptor.ask("listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
-                        f"listener.bind(('', {PORTS['victim']})); listener.listen()") == "done", "listen")
+    for puppet, port in ((acceptor, PORTS["victim"]), (poller, PORTS["polled"])):
+        expect(puppet.ask(LISTEN.format(port=port)) == "done", "listen")
     waiter.ask("poll = select.epoll(); poll.register(sock, select.EPOLLIN)")
+    poller.ask("poll = select.epoll(); poll.register(listener, select.EPOLLIN); listener.setblocking(False)")
     reader.tell("sock.recv(10)")
     waiter.tell("poll.poll()[0][1] & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLIN) != 0")
-    acceptor.tell("listener.accept()")
+    acceptor.tell(GREET)
     time.sleep(0.3)
     begun = time.monotonic()
     lab.stop(lab.daemon, signal.SIGKILL)
     heard = reader.hear(5)
     expect(heard == "!ECONNRESET", f"a blocked recv says {heard}")
     expect(waiter.hear(5) == "True", "epoll says nothing")
+    print(f"# awake after {time.monotonic() - begun:.3f} s", flush=True)
     expect(waiter.ask("sock.recv(10)", 5) == "!ECONNRESET", "then recv")
-    heard = acceptor.hear(5)
-    expect(heard.startswith("!"), f"a blocked accept says {heard}")
-    print(f"# all awake after {time.monotonic() - begun:.2f} s; accept says {heard}", flush=True)
     heard = reader.ask(connect, 10)
     expect(heard.startswith("!"), f"without a daemon connect says {heard}")
-    lab.stop(faults.steady, signal.SIGKILL)
     lab.start_daemon(lab.path("stack.yaml"))
-    def works_again():
-        return reader.ask(connect, 15) == "done"
-    lab.wait_for("a new connection of the same program", works_again, 15)
+    lab.wait_for("a new connection of the same program", lambda: reader.ask(connect, 15) == "done", 15)
     expect(reader.ask("sock.sendall(b'again'), sock.recv(5)") == "(None, b'again')", "no echo")
-    expect(acceptor.ask("listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
-                        f"listener.bind(('', {PORTS['victim']})); listener.listen()") == "done", "listen again")
-    acceptor.tell("peer = listener.accept()[0]; peer.sendall(b'here'); peer.close()")
-    with lab.connect(PORTS["victim"]) as sock:
-        expect(receive(sock, 4) == b"here", "no greeting")
-    for puppet in (reader, waiter, acceptor):
+    # The program hears of a new connection by its poll, and takes it.
+    poller.tell(f"exec({POLLED!r})")
+    for puppet, port in ((acceptor, PORTS["victim"]), (poller, PORTS["polled"])):
+        greeted(lab, port)
+        puppet.hear(5)
+    with faults.undisturbed():
+        pass
+    for puppet in (reader, waiter, acceptor, poller):
         puppet.end()
-    faults.start_steady()
+
+
+def greeted(lab, port):
+    """The listener is back within a second or so, as soon as its program has heard of the new daemon."""
+    def is_greeted():
+        try:
+            with lab.connect(port) as sock:
+                return receive(sock, 4) == b"here"
+        except ConnectionRefusedError:
+            return False
+    lab.wait_for(f"port {port} to be listened to again", is_greeted, 10)
 
 
 def daemon_stopped_properly(faults):

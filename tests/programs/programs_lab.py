@@ -19,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from lab import GROUP, Lab, Reporter, Skip, expect, inbound, outbound  # noqa: E402
+from lab import GROUP, Lab, Reporter, Skip, expect, inbound, judge_refusals, outbound  # noqa: E402
 
 STACK, STACK6, STACK_NAME = "10.7.0.1", "fd07::1", "stack.example"
 KERNEL, KERNEL6, KERNEL_NAME = "10.7.0.2", "fd07::2", "server.example"
@@ -247,7 +247,7 @@ class ProgramLab(Lab):
         if ON_KERNEL or not tls:
             return sock
         context = ssl.create_default_context(cafile=self.ca)
-        return context.wrap_socket(sock, server_hostname=STACK_NAME)
+        return context.wrap_socket(sock, server_hostname=STACK_NAME, suppress_ragged_eofs=False)
 
     def wait_served(self, port, process, tls=True, seconds=30):
         """Until the program accepts, which it must not have ended before; with TLS a handshake is made."""
@@ -341,7 +341,7 @@ class ProgramLab(Lab):
         def one(sock):
             try:
                 sock.settimeout(30)
-                with context.wrap_socket(sock, server_side=True) if tls and not ON_KERNEL else sock as stream:
+                with context.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False) if tls and not ON_KERNEL else sock as stream:
                     handler(stream)
             except OSError as error:
                 errors.append(f"{type(error).__name__}: {error}")
@@ -380,9 +380,11 @@ def receive(sock, length):
 
 
 def receive_all(sock):
+    """Up to the peer's proper end, which ssl calls an error when our own has been sent before."""
     pieces = []
-    while piece := sock.recv(1 << 16):
-        pieces.append(piece)
+    with contextlib.suppress(ssl.SSLZeroReturnError):
+        while piece := sock.recv(1 << 16):
+            pieces.append(piece)
     return b"".join(pieces)
 
 
@@ -408,6 +410,7 @@ def main(name, cases):
                 for line in lab.log_of(lab.daemon).splitlines()[-15:]:
                     print(f"#   {line}", flush=True)
         cases(lab, case)
+    judge_refusals(lab, reporter)
     print(f"# {time.monotonic() - started:.0f} s in all", flush=True)
     return reporter.end()
 
