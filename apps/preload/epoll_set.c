@@ -459,20 +459,6 @@ void pel_epoll_forget(struct pel_file *file)
     }
 }
 
-void pel_epoll_changed(struct pel_file *file)
-{
-    struct pel_epoll *set;
-    for (uint32_t i = 0; (set = nth_set(file, i)) != NULL; i++) {
-        pel_set_lock(set);
-        struct pel_member *member = member_in(set, file, false);
-        if (member != NULL && !member->is_kernels)
-            pel_set_enter(set, member);
-        pel_set_settle(set);
-        pel_set_unlock(set);
-        pel_set_unref(set);
-    }
-}
-
 void pel_epoll_deciding(struct pel_file *file, int fd)
 {
     struct pel_epoll *set;

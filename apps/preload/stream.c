@@ -40,7 +40,6 @@ void pel_wake_watchers(struct pel_file *file)
     if (pel_file_kind(file) == PEL_FILE_DGRAM) /* there who asks for room is told at every look */
         __atomic_exchange_n(&file->slot->wants_room, 1, __ATOMIC_SEQ_CST);
     pel_file_ask(file, PEL_SLOT_ASK_WAKE);
-    pel_epoll_changed(file);
 }
 
 void pel_file_idle(struct pel_file *file)

@@ -55,8 +55,4 @@ void pel_epoll_changed(struct pel_file *file);
  * thread. */
 void pel_epoll_deciding(struct pel_file *file, int fd);
 
-/* pel_epoll_changed has sets look at a member whose readiness this process itself has changed (shutdown): the
- * engine does not know of it. Any thread. */
-void pel_epoll_changed(struct pel_file *file);
-
 #endif
