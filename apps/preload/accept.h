@@ -15,4 +15,7 @@ int pel_listen_again(struct pel_file *listener);
  * shut stays shut. 0 or an errno. */
 int pel_listen_anew(struct pel_file *listener);
 
+/* pel_listen_forked makes the lock new in a forked child. */
+void pel_listen_forked(void);
+
 #endif

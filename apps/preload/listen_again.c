@@ -110,3 +110,8 @@ int pel_listen_anew(struct pel_file *listener)
     pthread_mutex_unlock(&lock);
     return error;
 }
+
+void pel_listen_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+}

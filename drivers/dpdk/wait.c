@@ -6,6 +6,7 @@
  * their queues have to be looked at.
  */
 #include <dirent.h>
+#include <signal.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <rte_ethdev.h>
@@ -63,8 +64,21 @@ static uint16_t find_sockets(int index, int *ret_fds)
     return num;
 }
 
+/* The tap driver has the kernel send a real-time signal for every frame. When the user has as many signals
+ * pending as it may (another of its processes is stopped, say) the kernel sends SIGIO instead (fcntl(2),
+ * F_SETSIG), which ends a process that has not heard of it. A frame without its signal is taken with the next
+ * one. */
+static void outlive_sigio(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGIO, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+        signal(SIGIO, SIG_IGN);
+}
+
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
 {
+    if (is(info, "net_tap"))
+        outlive_sigio();
     int fds[DPDK_MAX_QUEUES];
     uint16_t num = dpdk->port.num_queues;
     bool is_af_packet = is(info, "net_af_packet");
