@@ -110,7 +110,9 @@ static int64_t do_accept(struct peer *peer, const struct peer_request *request)
         errno = ETIMEDOUT;
         return -1;
     }
-    return put(peer, request, accept4(poller.fd, NULL, NULL, SOCK_CLOEXEC));
+    int fd = accept4(poller.fd, NULL, NULL, SOCK_CLOEXEC);
+    await_for(fd, POLLIN, 0);
+    return put(peer, request, fd);
 }
 
 /* Waits for the end of a connect that was left to go on. */
