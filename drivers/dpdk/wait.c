@@ -6,9 +6,11 @@
  * their queues have to be looked at.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <rte_ethdev.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,6 +65,24 @@ static uint16_t find_sockets(int index, int *ret_fds)
     return num;
 }
 
+/* The tap driver looks at its queue only after a signal, one for each frame, which wakes whatever thread
+ * takes signals; and the kernel ends the process with SIGIO when too many of them wait. It counts them in
+ * their handler: that is called before each look instead, and the signals are switched off. */
+static void stop_signals(struct dpdk_port *dpdk)
+{
+    struct sigaction action;
+    int number = fcntl(dpdk->wait_fds[0], F_GETSIG);
+    if (number <= 0 || sigaction(number, NULL, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+        action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+        return;
+    for (uint16_t i = 0; i < dpdk->port.num_queues; i++) {
+        int flags = fcntl(dpdk->wait_fds[i], F_GETFL);
+        if (flags < 0 || fcntl(dpdk->wait_fds[i], F_SETFL, flags & ~O_ASYNC) != 0)
+            return; /* signals still come: nothing is lost */
+    }
+    dpdk->before_rx = action.sa_handler;
+}
+
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
 {
     int fds[DPDK_MAX_QUEUES];
@@ -73,4 +93,6 @@ void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
         int fd = found ? fds[i] : is(info, "net_tap") ? rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, i) : -1;
         dpdk->wait_fds[i] = fd >= 0 ? fd : PEL_RX_WAIT_LOOK;
     }
+    if (is(info, "net_tap"))
+        stop_signals(dpdk);
 }
