@@ -65,6 +65,7 @@ static uint16_t find_sockets(int index, int *ret_fds)
     return num;
 }
 
+<<<<<<< HEAD
 /* The kernel tells DPDK of a tap's frames by a real-time signal each, whose handler has the queues looked at.
  * When no more of them can wait (RLIMIT_SIGPENDING, which all processes of a user share) it sends SIGIO
  * instead, and that ends a process which does not expect it. */
@@ -75,6 +76,24 @@ static void answer_sigio(int tap_fd)
     if (number > 0 && sigaction(SIGIO, NULL, &sigio) == 0 && sigio.sa_handler == SIG_DFL &&
         sigaction(number, NULL, &frames) == 0)
         (void)sigaction(SIGIO, &frames, NULL);
+=======
+/* The tap driver looks at its queue only after a signal, one for each frame, which wakes whatever thread
+ * takes signals; and the kernel ends the process with SIGIO when too many of them wait. It counts them in
+ * their handler: that is called before each look instead, and the signals are switched off. */
+static void stop_signals(struct dpdk_port *dpdk)
+{
+    struct sigaction action;
+    int number = fcntl(dpdk->wait_fds[0], F_GETSIG);
+    if (number <= 0 || sigaction(number, NULL, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+        action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+        return;
+    for (uint16_t i = 0; i < dpdk->port.num_queues; i++) {
+        int flags = fcntl(dpdk->wait_fds[i], F_GETFL);
+        if (flags < 0 || fcntl(dpdk->wait_fds[i], F_SETFL, flags & ~O_ASYNC) != 0)
+            return; /* signals still come: nothing is lost */
+    }
+    dpdk->before_rx = action.sa_handler;
+>>>>>>> run
 }
 
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
@@ -89,4 +108,6 @@ void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
         if (fd >= 0 && is(info, "net_tap"))
             answer_sigio(fd);
     }
+    if (is(info, "net_tap"))
+        stop_signals(dpdk);
 }
