@@ -23,8 +23,9 @@
 
 #include "apps/preload/wake.h"
 
-#define PEL_SET_APPS 4 /* applications whose sockets are in one set */
-/* After a sleep, and after a kernel's member had something, so many calls look at those whatever ours have. */
+#define PEL_SET_APPS      4 /* applications whose sockets are in one set */
+/* After a sleep, and after a kernel's member had something, so many calls look at those whatever ours have.
+ */
 #define PEL_SET_LOOKS_DUE 4
 
 struct pel_member {
@@ -33,12 +34,12 @@ struct pel_member {
     int fd;
     uint32_t events; /* as asked for, with flags */
     epoll_data_t data;
-    bool is_kernels;                 /* the kernel's instance reports it */
-    bool is_off;                     /* a one-shot that has been reported */
-    bool is_watched;                 /* its socket signals to the set's waker */
-    bool is_ready;                   /* on the ready list */
-    uint32_t app;                    /* which of the set's, of ours */
-    struct pel_member *next_of_file; /* under the file's lock */
+    bool is_kernels;                              /* the kernel's instance reports it */
+    bool is_off;                                  /* a one-shot that has been reported */
+    bool is_watched;                              /* its socket signals to the set's waker */
+    bool is_ready;                                /* on the ready list */
+    uint32_t app;                                 /* which of the set's, of ours */
+    struct pel_member *next_of_file;              /* under the file's lock */
     struct pel_member *next_of_fd, *next_of_slot; /* the latter also of the sets in the set */
     struct pel_member *ready_next, *ready_prev;
 };
@@ -127,7 +128,8 @@ uint32_t pel_member_events(const struct pel_member *member);
  * ready: at the end of every call that changed or gathered something. */
 void pel_set_settle(struct pel_epoll *set);
 
-/* pel_set_settle_nested does so for the sets in it, so that the kernel reports no more of them than there is. */
+/* pel_set_settle_nested does so for the sets in it, so that the kernel reports no more of them than there is.
+ */
 void pel_set_settle_nested(struct pel_epoll *set);
 
 /* pel_set_fall_asleep asks all wakers for a byte. pel_set_rise takes that back unless others need it. */
