@@ -3,7 +3,7 @@
 that speak TLS. Names resolve through the namespace's own hosts file.
 
 The stack is 10.7.0.1 and fd07::1 (stack.example), the kernel's end of the tap 10.7.0.2 and fd07::2 (server.example).
-With PEL_PROGRAMS_ON_KERNEL=1 there is no stack and no TLS towards it: the programs run as they are, over the loopback
+PEL_PROGRAMS_ENGINES=N gives the daemon so many engines. With PEL_PROGRAMS_ON_KERNEL=1 there is no stack and no TLS towards it: the programs run as they are, over the loopback
 interface, which tells a mistake of a test from one of the stack."""
 import contextlib
 import ctypes
@@ -24,6 +24,7 @@ from lab import GROUP, Lab, Reporter, Skip, expect, inbound, judge_refusals, out
 STACK, STACK6, STACK_NAME = "10.7.0.1", "fd07::1", "stack.example"
 KERNEL, KERNEL6, KERNEL_NAME = "10.7.0.2", "fd07::2", "server.example"
 WRONG_NAME = "wrong.example"  # the kernel's address too, but in no certificate
+NUM_ENGINES = int(os.environ.get("PEL_PROGRAMS_ENGINES", "1"))
 ON_KERNEL = os.environ.get("PEL_PROGRAMS_ON_KERNEL") not in (None, "", "0")
 ALERT_RECORD = 0x15
 HANDSHAKE_RECORD = 0x16
@@ -148,7 +149,8 @@ class ProgramLab(Lab):
             return None
         config = self.config("stack", policy, device="net_tap0,iface=pel0",
                              addresses=(f"{STACK}/24", f"{STACK6}/64"),
-                             more=f"attach:\n  socket: \"{self.attach}\"\n{attach}{more}")
+                             more=f"attach:\n  socket: \"{self.attach}\"\n{attach}{more}"
+                             f"engine:\n  count: {NUM_ENGINES}\n")
         self.daemon = self.start_daemon(config)
         return self.daemon
 
