@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -69,6 +70,18 @@ static const char *tap_9000(char ret_text[TEST_TEXT_LEN])
 static const char *tap_with_offloads(char ret_text[TEST_TEXT_LEN])
 {
     return tap(1500, PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM, ret_text);
+}
+
+static const char *tap_without_queued_signals(char ret_text[TEST_TEXT_LEN])
+{
+    const struct rlimit none = {0, 0};
+    CHECK(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
+    return tap(1500, 0, ret_text);
+}
+
+PEL_TEST(dpdk_tap, frames_come_also_when_no_signal_can_wait)
+{
+    IN_CHILD(tap_without_queued_signals);
 }
 
 PEL_TEST(dpdk_tap, the_kernel_pings_us_mtu_1500)

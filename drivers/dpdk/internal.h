@@ -39,8 +39,9 @@ struct dpdk_port {
     struct pel_rss rss; /* port.rss points here when it is known */
     uint8_t rss_key[DPDK_MAX_RSS_KEY_LEN];
     struct rte_mempool *rx_pool;
-    struct rte_mempool *tx_pool;   /* of large packets; rx_pool itself when those are no larger */
-    int wait_fds[DPDK_MAX_QUEUES]; /* as of rx_wait_fd */
+    struct rte_mempool *tx_pool;      /* of large packets; rx_pool itself when those are no larger */
+    int wait_fds[DPDK_MAX_QUEUES];    /* as of rx_wait_fd */
+    void (*before_rx)(int signal_no); /* of a tap: lets the driver look; NULL: it looks by itself */
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
     struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
 };
@@ -60,7 +61,8 @@ void dpdk_rss_ask(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, s
 bool dpdk_rss_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
 
 /* dpdk_wait_ask puts receive interrupts into what a device is configured with, if they are of use;
- * dpdk_wait_take finds out of the started device what each queue can be waited for by. */
+ * dpdk_wait_take finds out of the started device what each queue can be waited for by, and keeps a tap from
+ * sending a signal for each frame. */
 void dpdk_wait_ask(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info);
 

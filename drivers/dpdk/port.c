@@ -206,6 +206,8 @@ static uint32_t dpdk_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **
     uint64_t bytes_len = 0;
     uint32_t num_frames = 0, num_pkts = 0;
     dpdk_enter_thread();
+    if (dpdk->before_rx != NULL)
+        dpdk->before_rx(0);
     uint16_t num = rte_eth_rx_burst(dpdk->id, queue, burst, (uint16_t)(max < MAX_BURST ? max : MAX_BURST));
     if (num == 0)
         return 0;

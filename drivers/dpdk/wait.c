@@ -6,10 +6,11 @@
  * their queues have to be looked at.
  */
 #include <dirent.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <rte_ethdev.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,21 +65,39 @@ static uint16_t find_sockets(int index, int *ret_fds)
     return num;
 }
 
-/* The tap driver has the kernel send a real-time signal for every frame. When the user has as many signals
- * pending as it may (another of its processes is stopped, say) the kernel sends SIGIO instead (fcntl(2),
- * F_SETSIG), which ends a process that has not heard of it. A frame without its signal is taken with the next
- * one. */
-static void outlive_sigio(void)
+<<<<<<< HEAD
+/* The kernel tells DPDK of a tap's frames by a real-time signal each, whose handler has the queues looked at.
+ * When no more of them can wait (RLIMIT_SIGPENDING, which all processes of a user share) it sends SIGIO
+ * instead, and that ends a process which does not expect it. */
+static void answer_sigio(int tap_fd)
+{
+    struct sigaction sigio, frames;
+    int number = fcntl(tap_fd, F_GETSIG);
+    if (number > 0 && sigaction(SIGIO, NULL, &sigio) == 0 && sigio.sa_handler == SIG_DFL &&
+        sigaction(number, NULL, &frames) == 0)
+        (void)sigaction(SIGIO, &frames, NULL);
+=======
+/* The tap driver looks at its queue only after a signal, one for each frame, which wakes whatever thread
+ * takes signals; and the kernel ends the process with SIGIO when too many of them wait. It counts them in
+ * their handler: that is called before each look instead, and the signals are switched off. */
+static void stop_signals(struct dpdk_port *dpdk)
 {
     struct sigaction action;
-    if (sigaction(SIGIO, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
-        signal(SIGIO, SIG_IGN);
+    int number = fcntl(dpdk->wait_fds[0], F_GETSIG);
+    if (number <= 0 || sigaction(number, NULL, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+        action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+        return;
+    for (uint16_t i = 0; i < dpdk->port.num_queues; i++) {
+        int flags = fcntl(dpdk->wait_fds[i], F_GETFL);
+        if (flags < 0 || fcntl(dpdk->wait_fds[i], F_SETFL, flags & ~O_ASYNC) != 0)
+            return; /* signals still come: nothing is lost */
+    }
+    dpdk->before_rx = action.sa_handler;
+>>>>>>> run
 }
 
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
 {
-    if (is(info, "net_tap"))
-        outlive_sigio();
     int fds[DPDK_MAX_QUEUES];
     uint16_t num = dpdk->port.num_queues;
     bool is_af_packet = is(info, "net_af_packet");
@@ -86,5 +105,9 @@ void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
     for (uint16_t i = 0; i < num; i++) {
         int fd = found ? fds[i] : is(info, "net_tap") ? rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, i) : -1;
         dpdk->wait_fds[i] = fd >= 0 ? fd : PEL_RX_WAIT_LOOK;
+        if (fd >= 0 && is(info, "net_tap"))
+            answer_sigio(fd);
     }
+    if (is(info, "net_tap"))
+        stop_signals(dpdk);
 }
