@@ -143,9 +143,10 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
     if (!(flags & PEL_SHARED_CONNECTING))
         return PEL_OUT_EVENTS | (uint32_t)(POLLHUP | (flags & PEL_SHARED_CUT ? POLLERR : 0));
     if (is_gone(file, state)) {
-        /* Not while there is something to read: programs that give up at POLLERR (netcat) would lose what came
-         * whole before an end without close_notify. */
-        bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD) && pel_stream_used(file) == 0;
+        /* Not while there is something to read: programs that give up at POLLERR (netcat) would lose what
+         * came whole before an end without close_notify. */
+        bool is_error =
+            gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD) && pel_stream_used(file) == 0;
         return PEL_IN_EVENTS | PEL_OUT_EVENTS | (uint32_t)(POLLRDHUP | POLLHUP | (is_error ? POLLERR : 0));
     }
     bool is_rd_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),

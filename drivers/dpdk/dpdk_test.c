@@ -2,7 +2,6 @@
 #include "drivers/dpdk/dpdk.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -43,7 +42,6 @@ static const char *tap(uint32_t mtu, uint32_t offloads, char ret_text[TEST_TEXT_
     CHECK_NULL(test_dpdk_start(ret_text));
     CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
     CHECK(strcmp(port->name, "net_tap0") == 0);
-    CHECK(raise(SIGIO) == 0); /* which the kernel sends when it cannot queue the driver's signals */
     CHECK(test_run("ip addr add 10.9.0.1/24 dev pel0 && ip link set pel0 up") == 0);
     CHECK(test_run("ip -o link show pel0 | grep -q 'mtu %u '", mtu) == 0);
     /* The kernel's end has another address than the port. */

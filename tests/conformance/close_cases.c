@@ -42,6 +42,7 @@ static void unread_with_bytes_sent(int arg)
     peer_awaits(CONN, POLLIN);
     say_rc("close", close(fd));
     peer_awaits(CONN, 0);
+    peer_says(CONN, 100);
 }
 
 static void all_read_ends(int arg)

@@ -115,6 +115,22 @@ static void reset(int kind)
     say_now("after", fd);
 }
 
+static void reset_over_data(int arg)
+{
+    char text[8];
+    int fd = pair(OUT4);
+    peer_send(CONN, "data");
+    await_bytes(fd, 4);
+    peer_reset(CONN);
+    await_reset(fd);
+    say_now("poll", fd);
+    say_poll("nothing", await_for(fd, 0, 0));
+    say_bytes("read", read(fd, text, sizeof(text)), text);
+    say_now("data-read", fd);
+    say_rc("read", read(fd, text, 1));
+    say_now("after", fd);
+}
+
 static void refused(int arg)
 {
     uint16_t port = peer_listen(LISTENER, AF_INET);
@@ -329,6 +345,7 @@ static const struct conf_case cases[] = {
     {"poll.both-closed", both_closed, 0},
     {"poll.reset", reset, OUT4},
     {"poll.reset.accepted", reset, IN4},
+    {"poll.reset.over-data", reset_over_data, 0},
     {"poll.refused", refused, 0},
     {"poll.listening", listening, 0},
     {"poll.full", write_full, OUT4},
