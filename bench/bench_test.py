@@ -14,7 +14,7 @@ import tempfile
 import xml.etree.ElementTree as ET
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QUESTIONS = ("bulk", "bulk-mtu", "rps", "handshake", "latency", "tax", "connections", "memory", "record", "cores", "preload")
+QUESTIONS = ("bulk", "bulk-mtu", "rps", "handshake", "latency", "tax", "connections", "memory", "record", "cores", "preload", "preload-latency")
 KEYS = {"question": str, "goal": str, "ratio": float, "met": bool, "goals": list, "rounds": int, "figures": dict, "machine": dict,
         "commands": dict, "revision": str}
 

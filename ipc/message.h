@@ -49,9 +49,9 @@ enum pel_ipc_op {
     PEL_IPC_WHO,
     /* slot. Reply: info. */
     PEL_IPC_INFO,
-    /* slot. The program has closed its last copy: when the reply comes the socket listens no more and its name
-     * is free, which the end of its channel alone would bring about a moment later. EBUSY: there is another
-     * copy somewhere, and the socket stays. */
+    /* slot. The program has closed its last copy: when the reply comes the socket listens no more and its
+     * name is free, which the end of its channel alone would bring about a moment later. EBUSY: there is
+     * another copy somewhere, and the socket stays. */
     PEL_IPC_CLOSE,
     /* slot: of a listening socket, which listens no more but keeps its name; LISTEN may come again. */
     PEL_IPC_UNLISTEN,

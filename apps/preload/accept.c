@@ -84,6 +84,7 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
     bool is_nonblock = pel_shared_flags(listener) & PEL_SHARED_NONBLOCK;
     int message_flags = (is_nonblock ? MSG_DONTWAIT : 0) | (flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
     for (;;) {
+        const struct pel_slot *slot = listener->slot;
         int accepted_fd = -1;
         if (pel_shared_flags(listener) & PEL_SHARED_RD_SHUT)
             return -EINVAL;
@@ -91,8 +92,7 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
             return -EMFILE;
         int error = take_message(fd, message_flags, ret, &accepted_fd);
         if (error == -ECONNRESET && !(pel_shared_flags(listener) & PEL_SHARED_RD_SHUT)) {
-            pel_daemon_died(listener->app);
-            error = pel_listen_again(listener);
+            error = pel_listen_again(listener, slot);
             if (error == 0 || (error == -EAGAIN && !is_nonblock))
                 continue;
             return error;

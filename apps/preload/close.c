@@ -68,8 +68,8 @@ static void leave(struct pel_file *file, bool may_wait)
         file->is_name_free = has_name;
 }
 
-/* The last holder has closed what has a name but is no connection: when close returns nobody can connect to it
- * any more, and its name can be bound again. The daemon looks whether it was indeed the last copy. */
+/* The last holder has closed what has a name but is no connection: when close returns nobody can connect to
+ * it any more, and its name can be bound again. The daemon looks whether it was indeed the last copy. */
 static void give_name_back(struct pel_file *file)
 {
     struct pel_ipc_request request = {.op = PEL_IPC_CLOSE, .slot = file->number, .serial = file->serial};

@@ -12,8 +12,8 @@
 void pel_close_last(struct pel_file *file);
 
 /* pel_close_number takes `fd` out of the table, as close does before the kernel closes it: of a file whose
- * last number it is the process is no holder any more. Returns the file with a reference, or NULL: nothing stood
- * there. pel_close_done takes the reference over after the kernel has closed the number. */
+ * last number it is the process is no holder any more. Returns the file with a reference, or NULL: nothing
+ * stood there. pel_close_done takes the reference over after the kernel has closed the number. */
 struct pel_file *pel_close_number(int fd);
 void pel_close_done(struct pel_file *file);
 

@@ -149,7 +149,7 @@ static int begin(struct pel_file *file, const union pel_ipc_address *remote)
     shared->remote = *remote;
     __atomic_store_n(&slot->rx_tail, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->tx_head, 0, __ATOMIC_SEQ_CST);
-    pel_shared_clear(file, PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT);
+    pel_shared_clear(file, PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT | PEL_SHARED_CUT);
     int error = ask(file, &request);
     if (error == 0)
         pel_shared_set(file, PEL_SHARED_CONNECTING);
@@ -236,6 +236,17 @@ static void abort_now(struct pel_file *file)
         pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
 }
 
+static void cut(struct pel_file *file)
+{
+    uint32_t error = pel_file_state(file) & PEL_SLOT_GONE ? 0 : PEL_SHARED_CUT;
+    abort_now(file);
+    pel_shared_of(file)->remote.family = AF_UNSPEC;
+    pel_shared_set(file, error);
+    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
+                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
+                               PEL_SHARED_WR_SHUT);
+}
+
 /* Resets the connection, after which the socket may be connected anew. */
 static int dissolve_stream(struct pel_file *file)
 {
@@ -244,11 +255,7 @@ static int dissolve_stream(struct pel_file *file)
         return EOPNOTSUPP;
     if (!(flags & PEL_SHARED_CONNECTING))
         return 0;
-    abort_now(file);
-    pel_shared_of(file)->remote.family = AF_UNSPEC;
-    pel_shared_clear(file, PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD | PEL_SHARED_ACCEPTED |
-                               PEL_SHARED_MAPPED | PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT |
-                               PEL_SHARED_WR_SHUT);
+    cut(file);
     return 0;
 }
 
@@ -376,7 +383,7 @@ static int shutdown_stream(struct pel_file *file, int how)
     if (!(flags & PEL_SHARED_CONNECTING) || (state & PEL_SLOT_GONE) || pel_file_is_dead(file))
         return ENOTCONN;
     if (!((flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN))) {
-        abort_now(file); /* as Linux: the attempt ends */
+        cut(file); /* as Linux: the attempt ends */
         return 0;
     }
     if (how != SHUT_WR)
@@ -385,6 +392,7 @@ static int shutdown_stream(struct pel_file *file, int how)
         pel_file_map(file); /* the end is sent as policy says: close_notify and FIN, or FIN */
         pel_file_ask(file, PEL_SLOT_ASK_SHUT_WR);
     }
+    pel_epoll_changed(file);
     pel_wake_watchers(file);
     return 0;
 }
@@ -395,6 +403,7 @@ static int shutdown_dgram(struct pel_file *file, int how)
         pel_shared_set(file, PEL_SHARED_RD_SHUT);
     if (how != SHUT_RD)
         pel_shared_set(file, PEL_SHARED_WR_SHUT);
+    pel_epoll_changed(file);
     pel_wake_watchers(file);
     return pel_shared_of(file)->remote.family == AF_UNSPEC ? ENOTCONN : 0;
 }

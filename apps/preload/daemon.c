@@ -89,12 +89,17 @@ void pel_daemon_died(struct pel_app *app)
     __atomic_store_n(&app->is_gone, 1, __ATOMIC_SEQ_CST);
 }
 
-/* The daemon's end is gone: so are all applications that it served. Under the lock. */
-static void lost_locked(void)
+static void hang_up_locked(void)
 {
     if (conn >= 0)
         pel_daemon_unhide(conn);
     conn = -1;
+}
+
+/* The daemon's end is gone: so are all applications that it served. Under the lock. */
+static void lost_locked(void)
+{
+    hang_up_locked();
     for (uint32_t i = 0; i < num_apps; i++)
         pel_daemon_died(apps[i]);
 }
@@ -240,8 +245,15 @@ static int attach_locked(void)
         int error = ready_locked(app);
         if (error == 0)
             return 0;
-        /* The daemon that made it is no more, or has forgotten it. */
-        lost_locked();
+        if (conn >= 0 && error != ECONNRESET) {
+            /* It lives and has forgotten this one: without sockets, its last process executed another program
+             * before its child, which we are, had joined. Others that came by inheritance are as they were.
+             */
+            pel_daemon_died(app);
+            hang_up_locked();
+        } else {
+            lost_locked();
+        }
     }
     for (int i = 0; i < 2; i++) {
         int error = conn >= 0 ? 0 : dial();
@@ -250,7 +262,11 @@ static int attach_locked(void)
         error = hello_locked();
         if (error == 0)
             return 0;
-        lost_locked(); /* an old connection to a daemon that died meanwhile: once more, anew */
+        /* An old connection, to a daemon that died meanwhile, or on which it has refused something: anew. */
+        if (error == ECONNRESET)
+            lost_locked();
+        else
+            hang_up_locked();
         if (i == 1)
             return error;
     }

@@ -111,11 +111,18 @@ static int ask_socket(struct pel_ipc_request *request, struct pel_ipc_reply *ret
         if (*ret_app == NULL)
             return ENETDOWN;
         int error = pel_daemon_ask_low(*ret_app, request, ret_reply, ret_channel, 1, &num_fds);
-        if (error == 0 && (num_fds != 1 || ret_reply->slot >= (*ret_app)->header.num_sockets))
+        if (error == 0 && num_fds != 1)
+            return EMFILE; /* there was no number for it to come in by */
+        if (error == 0 && ret_reply->slot >= (*ret_app)->header.num_sockets)
             return ENETDOWN;
         if (error != ECONNRESET || i == 1)
             return error == ECONNRESET ? ENETDOWN : error;
     }
+}
+
+void pel_decide_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
 }
 
 static int decide_locked(struct pel_file *file, const union pel_ipc_address *local)

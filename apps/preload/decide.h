@@ -41,6 +41,9 @@ struct pel_file *pel_decide_watch(int fd);
  * -1: the kernel's, or the kernel knows the error; or an errno. */
 int pel_send_decides(struct pel_file *file, const struct sockaddr *address, socklen_t len);
 
+/* pel_decide_forked makes the lock new in a forked child: another thread may have held it in the parent. */
+void pel_decide_forked(void);
+
 /* pel_file_info asks the daemon about the connection. 0 or an errno. */
 int pel_file_info(struct pel_file *file, struct pel_ipc_info *ret_info);
 

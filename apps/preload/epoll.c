@@ -51,21 +51,20 @@ static long kernel_ctl(int epoll_fd, int operation, int fd, struct epoll_event *
     return pel_raw(SYS_epoll_ctl, epoll_fd, operation, fd, (long)event, 0, 0);
 }
 
-/* A member of the kernel's, perhaps another set. */
-static long change_kernels(struct pel_epoll *set, struct pel_file *file, int epoll_fd, int operation, int fd,
+/* A member that is the kernel's alone. */
+static long change_kernels(struct pel_epoll *set, int epoll_fd, int operation, int fd,
                            struct epoll_event *event)
 {
     long result = kernel_ctl(epoll_fd, operation, fd, event);
-    if (result != 0 || operation == EPOLL_CTL_MOD)
+    if (result != 0)
         return result;
     pel_set_lock(set);
+    set->num_looks_due = PEL_SET_LOOKS_DUE;
     if (operation == EPOLL_CTL_ADD)
         set->num_kernels++;
-    else if (set->num_kernels > 0)
+    else if (operation == EPOLL_CTL_DEL && set->num_kernels > 0)
         set->num_kernels--;
     pel_set_unlock(set);
-    if (file != NULL && operation == EPOLL_CTL_ADD)
-        pel_set_show(file->epoll);
     return result;
 }
 
@@ -82,17 +81,19 @@ static int change_locked(struct pel_epoll *set, struct pel_file *file, int opera
     return member->events & (uint32_t)EPOLLEXCLUSIVE ? EINVAL : pel_set_change(set, member, event);
 }
 
-/* A socket of the stack, or one that may become one. */
+/* A socket of the stack, or one that may become one; or another set. */
 static int change_ours(struct pel_epoll *set, struct pel_file *file, int epoll_fd, int operation, int fd,
                        const struct epoll_event *event)
 {
-    if (operation != EPOLL_CTL_ADD && operation != EPOLL_CTL_MOD && operation != EPOLL_CTL_DEL)
+    bool is_set = file->kind == PEL_FILE_EPOLL;
+    if ((operation != EPOLL_CTL_ADD && operation != EPOLL_CTL_MOD && operation != EPOLL_CTL_DEL) ||
+        file->epoll == set)
         return EINVAL;
     if (operation != EPOLL_CTL_DEL) {
         if (event == NULL)
             return EFAULT;
         if ((event->events & (uint32_t)EPOLLEXCLUSIVE) &&
-            (operation == EPOLL_CTL_MOD || (event->events & ~EXCLUSIVE_EVENTS)))
+            (operation == EPOLL_CTL_MOD || is_set || (event->events & ~EXCLUSIVE_EVENTS)))
             return EINVAL;
     }
     pel_set_lock(set);
@@ -101,6 +102,8 @@ static int change_ours(struct pel_epoll *set, struct pel_file *file, int epoll_f
         error = change_locked(set, file, operation, fd, event);
     pel_set_settle(set);
     pel_set_unlock(set);
+    if (error == 0 && is_set && operation == EPOLL_CTL_ADD)
+        pel_set_show(file->epoll);
     return error;
 }
 
@@ -108,12 +111,11 @@ PEL_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event
 {
     struct pel_file *set_file = pel_file_get(epoll_fd), *file = pel_file_get(fd);
     struct pel_epoll *set = set_file != NULL && set_file->kind == PEL_FILE_EPOLL ? set_file->epoll : NULL;
-    bool is_kernels = file == NULL || file->kind == PEL_FILE_EPOLL;
     long result;
     if (set == NULL)
         result = set_file != NULL ? -EINVAL : kernel_ctl(epoll_fd, operation, fd, event);
-    else if (is_kernels)
-        result = change_kernels(set, file, epoll_fd, operation, fd, event);
+    else if (file == NULL)
+        result = change_kernels(set, epoll_fd, operation, fd, event);
     else
         result = -change_ours(set, file, epoll_fd, operation, fd, event);
     if (file != NULL)
@@ -128,6 +130,8 @@ static int wait_on(int epoll_fd, struct epoll_event *ret_events, int max_events,
 {
     if (max_events <= 0 || max_events > EVENTS_MAX)
         return -EINVAL;
+    if (ret_events == NULL)
+        return -EFAULT;
     struct pel_file *file = pel_file_get(epoll_fd);
     if (file == NULL || file->kind != PEL_FILE_EPOLL) {
         if (file != NULL)

@@ -236,18 +236,36 @@ static void unmake_ours(struct pel_epoll *set, struct pel_member *member)
         pel_wake_unwatch(&row->wake, member->file->slot);
 }
 
-static int make_kernels(struct pel_epoll *set, struct pel_member *member)
+static int tell_kernel(struct pel_epoll *set, const struct pel_member *member, int operation)
 {
     uint32_t events = member->events;
     /* A listener's channel is always writable, which means nothing. */
     if (__atomic_load_n(&member->file->kind, __ATOMIC_ACQUIRE) == PEL_FILE_LISTENER)
         events &= ~(uint32_t)(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
-    long result = kernel_ctl(set, EPOLL_CTL_ADD, member->fd, events, member->data.u64);
-    if (result == -EEXIST)
-        result = kernel_ctl(set, EPOLL_CTL_MOD, member->fd, events, member->data.u64);
+    set->num_looks_due = PEL_SET_LOOKS_DUE;
+    return (int)-kernel_ctl(set, operation, member->fd, events, member->data.u64);
+}
+
+static int make_kernels(struct pel_epoll *set, struct pel_member *member)
+{
     member->is_kernels = true;
     set->num_kernels++;
-    return (int)-result;
+    if (member->file->epoll != NULL) {
+        member->next_of_slot = set->nested;
+        set->nested = member;
+    }
+    return tell_kernel(set, member, EPOLL_CTL_ADD);
+}
+
+static void unmake_kernels(struct pel_epoll *set, struct pel_member *member)
+{
+    struct pel_member **link = &set->nested;
+    set->num_kernels--;
+    if (member->file->epoll == NULL)
+        return;
+    while (*link != member)
+        link = &(*link)->next_of_slot;
+    *link = member->next_of_slot;
 }
 
 /* In a forked child: wakers, bell and what they watch become its own; the copies of the parent's are closed.
@@ -340,7 +358,7 @@ static void unlink_file(struct pel_member *member)
 static bool is_kernels_kind(const struct pel_file *file)
 {
     uint32_t kind = __atomic_load_n(&file->kind, __ATOMIC_ACQUIRE);
-    return kind == PEL_FILE_UNDECIDED || kind == PEL_FILE_LISTENER;
+    return kind == PEL_FILE_UNDECIDED || kind == PEL_FILE_LISTENER || kind == PEL_FILE_EPOLL;
 }
 
 int pel_set_add(struct pel_epoll *set, struct pel_file *file, int fd, const struct epoll_event *event)
@@ -374,8 +392,7 @@ int pel_set_change(struct pel_epoll *set, struct pel_member *member, const struc
         pel_set_enter(set, member);
         return 0;
     }
-    set->num_kernels--; /* which make_kernels counts again */
-    return make_kernels(set, member);
+    return tell_kernel(set, member, EPOLL_CTL_MOD);
 }
 
 int pel_set_remove(struct pel_epoll *set, struct pel_member *member, bool is_kernel_told)
@@ -388,7 +405,7 @@ int pel_set_remove(struct pel_epoll *set, struct pel_member *member, bool is_ker
     if (!member->is_kernels)
         unmake_ours(set, member);
     else if (!is_left_over)
-        set->num_kernels--;
+        unmake_kernels(set, member);
     struct pel_member **link = &set->by_fd[member->fd];
     while (*link != member)
         link = &(*link)->next_of_fd;
@@ -463,7 +480,7 @@ void pel_epoll_decided(struct pel_file *file, int fd)
         pel_set_lock(set);
         while ((member = member_in(set, file, true)) != NULL) {
             if (member->is_kernels) {
-                set->num_kernels--;
+                unmake_kernels(set, member);
                 kernel_ctl(set, EPOLL_CTL_DEL, member->fd, 0, 0); /* of a listener's channel, or of nothing */
                 make_ours(set, member);
             } else {
@@ -473,10 +490,8 @@ void pel_epoll_decided(struct pel_file *file, int fd)
         }
         /* From undecided to listening at once: the number leads to a channel that the kernel has not seen. */
         member = is_kernels_kind(file) ? pel_set_find(set, file, fd) : NULL;
-        if (member != NULL) {
-            set->num_kernels--;
-            make_kernels(set, member);
-        }
+        if (member != NULL && tell_kernel(set, member, EPOLL_CTL_ADD) == EEXIST)
+            tell_kernel(set, member, EPOLL_CTL_MOD);
         pel_set_settle(set);
         pel_set_unlock(set);
         pel_set_unref(set);
@@ -551,22 +566,34 @@ void pel_set_take_signals(struct pel_epoll *set)
         sweep_unwatched(set);
 }
 
+static void fall_asleep(struct pel_set_app *row)
+{
+    row->is_asleep = true;
+    pel_wake_fall_asleep(&row->wake);
+}
+
+/* Who has been signalled since it fell asleep has a byte, or will have one in a moment. */
+static void rise(struct pel_set_app *row)
+{
+    row->has_byte |= !pel_wake_rise(&row->wake) && row->is_asleep;
+    row->is_asleep = false;
+}
+
 void pel_set_fall_asleep(struct pel_epoll *set)
 {
     for (uint32_t i = 0; i < set->num_apps; i++) {
-        if (set->apps[i].has_wake)
-            pel_wake_fall_asleep(&set->apps[i].wake);
+        if (set->apps[i].has_wake) {
+            rise(&set->apps[i]);
+            fall_asleep(&set->apps[i]);
+        }
     }
 }
 
 void pel_set_rise(struct pel_epoll *set)
 {
-    if (set->num_sleepers > 0 || set->is_outside)
-        return;
-    /* A byte that is on its way is taken by the next sleep, which it cuts short. */
-    for (uint32_t i = 0; i < set->num_apps; i++) {
+    for (uint32_t i = 0; i < set->num_apps && set->num_sleepers == 0 && !set->is_outside; i++) {
         if (set->apps[i].has_wake)
-            pel_wake_rise(&set->apps[i].wake);
+            rise(&set->apps[i]);
     }
 }
 
@@ -608,32 +635,57 @@ static void bury(struct pel_epoll *set, uint32_t app)
         pel_set_ring(set);
 }
 
+/* Leaves the wake awake: the byte that is taken is that of its last sleep. */
 static void drain(struct pel_epoll *set, uint32_t app)
 {
+    rise(&set->apps[app]);
+    set->apps[app].has_byte = false;
     if (!pel_wake_drain(&set->apps[app].wake))
         bury(set, app);
 }
 
-void pel_set_settle(struct pel_epoll *set)
+/* Nothing is ready: nothing may say so. */
+static void hush(struct pel_epoll *set)
 {
-    if (set->num_sleepers == 0 && !set->is_outside)
-        return;
+    silence(set);
     for (uint32_t i = 0; i < set->num_apps; i++) {
-        struct pel_set_app *row = &set->apps[i];
-        if (!row->has_wake)
-            continue;
-        /* From outside the bell alone says what is ready: a byte that has done its work would say it for
-         * ever. */
-        bool has_byte = !pel_wake_rise(&row->wake);
-        pel_wake_fall_asleep(&row->wake);
-        if (has_byte && set->is_outside)
+        if (set->apps[i].has_wake && set->apps[i].has_byte)
             drain(set, i);
     }
+}
+
+void pel_set_settle(struct pel_epoll *set)
+{
+    bool has_byte = false;
+    if (set->num_sleepers == 0 && !set->is_outside)
+        return;
+    pel_set_settle_nested(set);
+    for (uint32_t i = 0; i < set->num_apps; i++) {
+        if (set->apps[i].has_wake)
+            rise(&set->apps[i]);
+    }
     pel_set_take_signals(set);
-    if (pel_set_has_ready(set))
+    if (!pel_set_has_ready(set))
+        hush(set);
+    /* What is signalled from here on brings a byte; what was in between, the bell tells. */
+    for (uint32_t i = 0; i < set->num_apps; i++) {
+        if (set->apps[i].has_wake)
+            fall_asleep(&set->apps[i]);
+        has_byte |= set->apps[i].has_wake && set->apps[i].has_byte;
+    }
+    pel_set_take_signals(set);
+    /* A byte says it as well as the bell, and both would be two edges for one event. */
+    if (!has_byte && pel_set_has_ready(set))
         pel_set_ring(set);
-    else
-        silence(set);
+}
+
+void pel_set_settle_nested(struct pel_epoll *set)
+{
+    for (struct pel_member *member = set->nested; member != NULL; member = member->next_of_slot) {
+        pel_set_lock(member->file->epoll);
+        pel_set_settle(member->file->epoll);
+        pel_set_unlock(member->file->epoll);
+    }
 }
 
 static void sort_marker(struct pel_epoll *set, uint64_t data)
@@ -664,4 +716,22 @@ void pel_set_show(struct pel_epoll *set)
     set->is_outside = true;
     pel_set_settle(set);
     pel_set_unlock(set);
+}
+
+void pel_epoll_changed(struct pel_file *file)
+{
+    struct pel_epoll *set;
+    struct pel_member *member;
+    for (uint32_t i = 0; (set = nth_set(file, i)) != NULL; i++) {
+        pel_set_lock(set);
+        pthread_mutex_lock(&file->lock);
+        for (member = file->members; member != NULL; member = member->next_of_file) {
+            if (member->set == set && !member->is_kernels)
+                pel_set_enter(set, member);
+        }
+        pthread_mutex_unlock(&file->lock);
+        pel_set_settle(set);
+        pel_set_unlock(set);
+        pel_set_unref(set);
+    }
 }

@@ -23,7 +23,10 @@
 
 #include "apps/preload/wake.h"
 
-#define PEL_SET_APPS 4 /* applications whose sockets are in one set */
+#define PEL_SET_APPS      4 /* applications whose sockets are in one set */
+/* After a sleep, and after a kernel's member had something, so many calls look at those whatever ours have.
+ */
+#define PEL_SET_LOOKS_DUE 4
 
 struct pel_member {
     struct pel_epoll *set;
@@ -31,13 +34,13 @@ struct pel_member {
     int fd;
     uint32_t events; /* as asked for, with flags */
     epoll_data_t data;
-    bool is_kernels;                 /* the kernel's instance reports it */
-    bool is_off;                     /* a one-shot that has been reported */
-    bool is_watched;                 /* its socket signals to the set's waker */
-    bool is_ready;                   /* on the ready list */
-    uint32_t app;                    /* which of the set's, of ours */
-    struct pel_member *next_of_file; /* under the file's lock */
-    struct pel_member *next_of_fd, *next_of_slot;
+    bool is_kernels;                              /* the kernel's instance reports it */
+    bool is_off;                                  /* a one-shot that has been reported */
+    bool is_watched;                              /* its socket signals to the set's waker */
+    bool is_ready;                                /* on the ready list */
+    uint32_t app;                                 /* which of the set's, of ours */
+    struct pel_member *next_of_file;              /* under the file's lock */
+    struct pel_member *next_of_fd, *next_of_slot; /* the latter also of the sets in the set */
     struct pel_member *ready_next, *ready_prev;
 };
 
@@ -45,6 +48,8 @@ struct pel_set_app {
     struct pel_app *app;
     uint32_t num_members;
     bool has_wake;
+    bool is_asleep; /* as we left the wake */
+    bool has_byte;  /* on the wake's channel, or it is on its way */
     struct pel_wake wake;
     struct pel_member **by_slot; /* chains, by the socket's number */
 };
@@ -61,6 +66,8 @@ struct pel_epoll {
     struct pel_member *ready_first, *ready_last; /* the first read without the lock too, as a hint */
     uint32_t num_ours, num_unwatched; /* members of ours; of them without a waker or a watcher's place */
     uint32_t num_kernels;             /* of the kernel's, at most: the kernel forgets what is closed */
+    uint32_t num_looks_due;           /* how many calls more look at the kernel's in any case */
+    struct pel_member *nested;        /* those that are sets; each locks after this one, and none holds it */
     uint32_t num_sleepers;
     bool is_outside; /* somebody polls the set, or has it in another: it must be readable when ready */
     bool is_bell_rung;
@@ -120,6 +127,10 @@ uint32_t pel_member_events(const struct pel_member *member);
 /* pel_set_settle leaves the set so that nobody who sleeps on it, or watches it from outside, misses what is
  * ready: at the end of every call that changed or gathered something. */
 void pel_set_settle(struct pel_epoll *set);
+
+/* pel_set_settle_nested does so for the sets in it, so that the kernel reports no more of them than there is.
+ */
+void pel_set_settle_nested(struct pel_epoll *set);
 
 /* pel_set_fall_asleep asks all wakers for a byte. pel_set_rise takes that back unless others need it. */
 void pel_set_fall_asleep(struct pel_epoll *set);

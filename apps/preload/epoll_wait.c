@@ -53,9 +53,14 @@ static int gather(struct pel_epoll *set, struct epoll_event *ret_events, int max
 
 static int look_at_kernels(struct pel_epoll *set, struct epoll_event *ret_events, int max_events)
 {
+    pel_set_settle_nested(set);
     long num_events = pel_raw(SYS_epoll_wait, set->kernel, (long)ret_events, max_events, 0, 0, 0);
     set->kernel_seen_ticks = pel_ticks();
-    return num_events <= 0 ? (int)num_events : pel_set_sort(set, ret_events, (int)num_events);
+    set->num_looks_due -= set->num_looks_due > 0;
+    if (num_events <= 0)
+        return (int)num_events;
+    set->num_looks_due = PEL_SET_LOOKS_DUE;
+    return pel_set_sort(set, ret_events, (int)num_events);
 }
 
 /* What is ready, without waiting: ours, and the kernel's when it is their turn. Who will sleep if there is
@@ -67,7 +72,8 @@ static int look(const struct wait *wait, bool will_sleep)
     bool has_looked = false;
     int num_events = 0;
     pel_set_take_signals(set);
-    if (set->ready_first != NULL && set->num_kernels > 0 && unseen_ticks > KERNEL_LOOK_TICKS) {
+    if (set->ready_first != NULL && set->num_kernels > 0 &&
+        (unseen_ticks > KERNEL_LOOK_TICKS || (set->num_looks_due > 0 && wait->max_events > 1))) {
         num_events = look_at_kernels(set, wait->events, (wait->max_events + 1) / 2);
         has_looked = true;
     }
@@ -143,6 +149,7 @@ static int sleep_once(const struct wait *wait)
     uint64_t before;
     long num_events = 0;
     set->num_sleepers++;
+    pel_set_settle_nested(set);
     pel_set_fall_asleep(set);
     pel_set_take_signals(set);
     if (!pel_set_has_ready(set)) {
@@ -159,6 +166,7 @@ static int sleep_once(const struct wait *wait)
     }
     set->num_sleepers--;
     set->kernel_seen_ticks = pel_ticks();
+    set->num_looks_due = PEL_SET_LOOKS_DUE;
     int num_kept = num_events > 0 ? pel_set_sort(set, wait->events, (int)num_events) : 0;
     pel_set_rise(set);
     pel_set_take_signals(set);
@@ -218,6 +226,7 @@ int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_ev
     int64_t deadline_ns = timeout_ns == 0 ? 0 : pel_deadline_ns(timeout_ns);
     pel_set_lock(set);
     bool is_mixed = set->num_ours > 0;
+    pel_set_settle_nested(set);
     set->num_sleepers += !is_mixed;
     pel_set_unlock(set);
     if (is_mixed)
@@ -229,6 +238,7 @@ int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_ev
     if (num_events > 0)
         num_events = pel_set_sort(set, ret_events, num_events);
     pel_set_rise(set);
+    pel_set_settle(set);
     pel_set_unlock(set);
     if (num_events != 0 || timeout_ns == 0 || !is_mixed ||
         (deadline_ns != PEL_NEVER && pel_now_ns() >= deadline_ns))

@@ -187,6 +187,20 @@ PEL_EXPORT int fexecve(int fd, char *const argv[], char *const env[])
     return start("", argv, env, PEL_EXEC_FD, fd);
 }
 
+PEL_EXPORT int execveat(int dir_fd, const char *path, char *const argv[], char *const env[], int flags)
+{
+    char whole[PATH_LEN], link[1];
+    if (path[0] == '\0')
+        return flags & AT_EMPTY_PATH ? start("", argv, env, PEL_EXEC_FD, dir_fd) : (int)pel_result(-ENOENT);
+    if (path[0] == '/' || dir_fd == AT_FDCWD)
+        snprintf(whole, sizeof whole, "%s", path);
+    else
+        snprintf(whole, sizeof whole, "/proc/self/fd/%d/%s", dir_fd, path);
+    if ((flags & AT_SYMLINK_NOFOLLOW) && readlink(whole, link, sizeof link) >= 0)
+        return (int)pel_result(-ELOOP);
+    return start(whole, argv, env, PEL_EXEC_PATH, -1);
+}
+
 /* ---- with their arguments one by one ---- */
 
 static size_t num_args(va_list list)

@@ -144,6 +144,20 @@ static int num_readable(struct pel_file *file, int *ret_num)
     }
 }
 
+/* The numbers of requests that are about interfaces, routes and neighbours. */
+#define SIOC_FAMILY 0x89
+
+/* Questions about interfaces are the kernel's to answer, by any socket but a channel. */
+static int ask_kernel(const struct pel_file *file, unsigned long request, void *arg)
+{
+    long fd = pel_raw(SYS_socket, file->slot->family, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+    if (fd < 0)
+        return (int)pel_result(fd);
+    long result = pel_raw(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0);
+    pel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
+    return (int)pel_result(result);
+}
+
 static int request_of(struct pel_file *file, int fd, unsigned long request, void *arg)
 {
     if (request == FIOCLEX || request == FIONCLEX)
@@ -165,8 +179,7 @@ static int request_of(struct pel_file *file, int fd, unsigned long request, void
         *(int *)arg = 0;
         return 0;
     case FIOASYNC: return 0;
-    /* Questions about interfaces are answered by any socket: the kernel's channel knows none of them. */
-    default: return (int)pel_result(-ENOTTY);
+    default: return request >> 8 == SIOC_FAMILY ? ask_kernel(file, request, arg) : (int)pel_result(-ENOTTY);
     }
 }
 

@@ -186,6 +186,11 @@ PEL_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int num_iov, off_t o
     return readv(fd, iov, num_iov);
 }
 
+PEL_EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int num_iov, off64_t offset, int flags)
+{
+    return preadv2(fd, iov, num_iov, offset, flags);
+}
+
 /* ---- send ---- */
 
 PEL_EXPORT ssize_t write(int fd, const void *bytes, size_t len)
@@ -240,4 +245,9 @@ PEL_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int num_iov, off_t 
     if (offset != -1 || pel_table_peek(fd) == NULL)
         return pel_real()->pwritev2(fd, iov, num_iov, offset, flags);
     return writev(fd, iov, num_iov);
+}
+
+PEL_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int num_iov, off64_t offset, int flags)
+{
+    return pwritev2(fd, iov, num_iov, offset, flags);
 }

@@ -27,6 +27,9 @@ ssize_t pel_io_send(struct pel_file *file, const struct iovec *iov, size_t num_i
 /* pel_stdio_moved is called when `fd` has come to lead somewhere else: stdin, stdout and stderr follow. */
 void pel_stdio_moved(int fd);
 
+/* pel_stdio_forked makes the lock new in a forked child. */
+void pel_stdio_forked(void);
+
 /* pel_fd_control is fcntl; result and errno as there. */
 int pel_fd_control(int fd, int command, void *arg);
 

@@ -60,30 +60,48 @@ static void move_to(struct pel_file *listener, struct pel_app *app, const struct
     pel_decide_replace(listener, channel);
 }
 
-int pel_listen_again(struct pel_file *listener)
+/* Whether it was the daemon's end that ended the channel; asking finds out. */
+static bool is_daemon_dead(struct pel_file *listener)
+{
+    struct pel_ipc_info info;
+    if (!__atomic_load_n(&listener->app->is_gone, __ATOMIC_ACQUIRE))
+        pel_file_info(listener, &info);
+    return __atomic_load_n(&listener->app->is_gone, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* 0, or an errno. One thread at a time. */
+static int listen_locked(struct pel_file *listener, const struct pel_slot *seen_slot)
 {
     struct pel_ipc_reply reply;
+    int channel = -1;
+    if (listener->slot != seen_slot)
+        return 0; /* another thread has done it */
+    if (!is_daemon_dead(listener))
+        return EINVAL;
+    struct pel_app *app = pel_daemon_app();
+    int error = app == NULL ? ENETDOWN : listen_at(app, listener, true, &reply, &channel);
+    if (error == 0)
+        move_to(listener, app, &reply, channel);
+    return error;
+}
+
+int pel_listen_again(struct pel_file *listener, const struct pel_slot *seen_slot)
+{
     struct timespec pause = {.tv_nsec = PAUSE_NS};
-    int channel = -1, error = 0;
     pthread_mutex_lock(&lock);
-    bool is_moved = !__atomic_load_n(&listener->app->is_gone, __ATOMIC_ACQUIRE);
-    if (!is_moved) {
-        struct pel_app *app = pel_daemon_app();
-        error = app == NULL ? ENETDOWN : listen_at(app, listener, true, &reply, &channel);
-        if (error == 0)
-            move_to(listener, app, &reply, channel);
-    }
+    int error = listen_locked(listener, seen_slot);
     pthread_mutex_unlock(&lock);
     if (error == 0)
         return 0;
     pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
-    return -EAGAIN;
+    return error == EINVAL ? -EINVAL : -EAGAIN;
 }
 
 int pel_listen_anew(struct pel_file *listener)
 {
     struct pel_app *app = listener->app;
-    struct pel_ipc_request close = {.op = PEL_IPC_CLOSE, .slot = listener->number, .serial = listener->serial};
+    struct pel_ipc_request close = {
+        .op = PEL_IPC_CLOSE, .slot = listener->number, .serial = listener->serial};
     struct pel_ipc_request make = {
         .op = PEL_IPC_SOCKET, .family = listener->slot->family, .type = SOCK_STREAM};
     struct pel_ipc_request name = {.op = PEL_IPC_BIND};
@@ -108,4 +126,9 @@ int pel_listen_anew(struct pel_file *listener)
     }
     pthread_mutex_unlock(&lock);
     return error;
+}
+
+void pel_listen_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
 }

@@ -83,6 +83,11 @@ void pel_names_find(const union pel_ipc_address *address, char *ret_name, size_t
     pthread_mutex_unlock(&lock);
 }
 
+void pel_names_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+}
+
 PEL_EXPORT int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                            struct addrinfo **ret)
 {

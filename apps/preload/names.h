@@ -15,4 +15,7 @@ void pel_names_add(const union pel_ipc_address *address, const char *name);
 /* pel_names_find writes the name, or "". Any thread. */
 void pel_names_find(const union pel_ipc_address *address, char *ret_name, size_t name_len);
 
+/* pel_names_forked makes the lock new in a forked child. */
+void pel_names_forked(void);
+
 #endif

@@ -287,14 +287,14 @@ long pel_poll_wait(struct pollfd *fds, nfds_t num_fds, int64_t timeout_ns, const
 
 PEL_EXPORT int poll(struct pollfd *fds, nfds_t num_fds, int timeout_ms)
 {
-    if (!pel_poll_concerns_us(fds, num_fds))
+    if (fds == NULL || !pel_poll_concerns_us(fds, num_fds))
         return pel_real()->poll(fds, num_fds, timeout_ms);
     return (int)pel_result(pel_poll_wait(fds, num_fds, (int64_t)timeout_ms * 1000000, NULL));
 }
 
 PEL_EXPORT int ppoll(struct pollfd *fds, nfds_t num_fds, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!pel_poll_concerns_us(fds, num_fds))
+    if (fds == NULL || !pel_poll_concerns_us(fds, num_fds))
         return pel_real()->ppoll(fds, num_fds, timeout, mask);
     int64_t timeout_ns = pel_timeout_ns(timeout);
     return (int)pel_result(timeout_ns == -EINVAL ? -EINVAL : pel_poll_wait(fds, num_fds, timeout_ns, mask));

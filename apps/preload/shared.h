@@ -20,6 +20,8 @@
 #define PEL_SHARED_WR_SHUT      128u  /* shutdown(SHUT_WR) */
 #define PEL_SHARED_BOUND        512u  /* has a name by bind */
 #define PEL_SHARED_APPEND       1024u /* O_APPEND, told back */
+#define PEL_SHARED_CUT                                                                                       \
+    2048u /* the program cut its connection (connect AF_UNSPEC): ECONNRESET is to be told */
 
 struct pel_shared {
     uint32_t rx_lock __attribute__((aligned(64)));

@@ -5,9 +5,13 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "apps/preload/accept.h"
 #include "apps/preload/adopt.h"
 #include "apps/preload/close.h"
+#include "apps/preload/decide.h"
 #include "apps/preload/env.h"
+#include "apps/preload/io.h"
+#include "apps/preload/names.h"
 #include "apps/preload/real.h"
 #include "apps/preload/shared.h"
 #include "apps/preload/table.h"
@@ -30,6 +34,10 @@ static void after_fork_in_child(void)
     pel_lock_forked();
     pel_table_forked();
     pel_close_forked();
+    pel_decide_forked();
+    pel_listen_forked();
+    pel_names_forked();
+    pel_stdio_forked();
     pel_daemon_fork_ends(true);
     pel_close_count_child();
     pel_wait_forked();

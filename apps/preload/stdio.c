@@ -124,6 +124,11 @@ void pel_stdio_moved(int fd)
     pthread_mutex_unlock(&standard_lock);
 }
 
+void pel_stdio_forked(void)
+{
+    pthread_mutex_init(&standard_lock, NULL);
+}
+
 static int print(int fd, const char *format, va_list list)
 {
     char *text = NULL;

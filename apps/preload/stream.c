@@ -117,6 +117,11 @@ static bool is_gone(const struct pel_file *file, uint32_t state)
 
 int pel_file_take_error(struct pel_file *file)
 {
+    if ((pel_shared_flags(file) & PEL_SHARED_CUT) &&
+        (pel_shared_clear(file, PEL_SHARED_CUT) & PEL_SHARED_CUT))
+        return ECONNRESET;
+    if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
+        return 0;
     int error = is_gone(file, pel_file_state(file)) ? gone_errno(file) : 0;
     if (error == 0 || (pel_shared_flags(file) & PEL_SHARED_ERROR_TOLD) ||
         (pel_shared_set(file, PEL_SHARED_ERROR_TOLD) & PEL_SHARED_ERROR_TOLD))
@@ -136,9 +141,11 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
 {
     uint32_t flags = pel_shared_flags(file), state = pel_file_state(file), events = 0;
     if (!(flags & PEL_SHARED_CONNECTING))
-        return PEL_OUT_EVENTS | POLLHUP;
+        return PEL_OUT_EVENTS | (uint32_t)(POLLHUP | (flags & PEL_SHARED_CUT ? POLLERR : 0));
     if (is_gone(file, state)) {
-        bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD);
+        /* Not while there is something to read: programs that give up at POLLERR (netcat) would lose what came
+         * whole before an end without close_notify. */
+        bool is_error = gone_errno(file) != 0 && !(flags & PEL_SHARED_ERROR_TOLD) && pel_stream_used(file) == 0;
         return PEL_IN_EVENTS | PEL_OUT_EVENTS | (uint32_t)(POLLRDHUP | POLLHUP | (is_error ? POLLERR : 0));
     }
     bool is_rd_end = (state & PEL_SLOT_EOF) || (flags & PEL_SHARED_RD_SHUT),
@@ -175,6 +182,22 @@ uint32_t pel_file_events(struct pel_file *file, uint32_t wanted)
     case PEL_FILE_EPOLL: break;
     }
     return 0;
+}
+
+/* As the kernel does for a write to what can no longer be written to. */
+ssize_t pel_stream_broken(int error, int flags)
+{
+    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
+        pel_raw(SYS_tgkill, pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), pel_raw(SYS_gettid, 0, 0, 0, 0, 0, 0),
+                SIGPIPE, 0, 0, 0);
+    return -error;
+}
+
+/* The result of a call on what is no connection. */
+static ssize_t no_connection(struct pel_file *file, int error, int flags)
+{
+    int cut_error = pel_file_take_error(file);
+    return pel_stream_broken(cut_error != 0 ? cut_error : error, flags);
 }
 
 /* Copies out what waits at `at`, from `done_len` of the caller's buffers on, at most `len` bytes. */
@@ -278,7 +301,7 @@ ssize_t pel_stream_recv(struct pel_file *file, const struct iovec *iov, size_t n
     if (flags & MSG_ERRQUEUE)
         return -EAGAIN;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return -ENOTCONN;
+        return no_connection(file, ENOTCONN, flags);
     pel_file_map(file);
     /* A peek cannot see past the ring. */
     size_t want_len = (flags & MSG_PEEK) && iov_len > file->rx.len ? file->rx.len : iov_len, done_len = 0;
@@ -311,7 +334,7 @@ ssize_t pel_stream_recv_piece(struct pel_file *file, size_t max_len, int flags, 
     struct pel_shared *shared = pel_shared_of(file);
     int64_t deadline_us = 0;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return -ENOTCONN;
+        return no_connection(file, ENOTCONN, flags);
     pel_file_map(file);
     for (;;) {
         uint32_t state = pel_file_state(file);
@@ -379,15 +402,6 @@ static bool is_up(const struct pel_file *file)
     return (pel_shared_flags(file) & PEL_SHARED_ACCEPTED) || (pel_file_state(file) & PEL_SLOT_OPEN);
 }
 
-/* As the kernel does for a write to what can no longer be written to. */
-ssize_t pel_stream_broken(int error, int flags)
-{
-    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
-        pel_raw(SYS_tgkill, pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), pel_raw(SYS_gettid, 0, 0, 0, 0, 0, 0),
-                SIGPIPE, 0, 0, 0);
-    return -error;
-}
-
 /* There was no room; 0: look again; else the result of a send that has sent nothing. */
 static int wait_for_room(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
@@ -405,7 +419,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
                         int flags)
 {
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return pel_stream_broken(EPIPE, flags);
+        return no_connection(file, EPIPE, flags);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
     pel_file_map(file);
@@ -450,7 +464,7 @@ ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, 
     struct pel_shared *shared = pel_shared_of(file);
     int64_t deadline_us = 0;
     if (!(pel_shared_flags(file) & PEL_SHARED_CONNECTING))
-        return pel_stream_broken(EPIPE, flags);
+        return no_connection(file, EPIPE, flags);
     pel_file_map(file);
     for (;;) {
         ssize_t len = 0;

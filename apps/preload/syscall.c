@@ -110,6 +110,7 @@ static bool call_process(long number, const struct args *args, long *ret)
     switch (number) {
     case SYS_fork: *ret = fork(); return true;
     case SYS_execve: *ret = execve(P(0), P(1), P(2)); return true;
+    case SYS_execveat: *ret = execveat(INT(0), P(1), P(2), P(3), INT(4)); return true;
     case SYS_exit_group: _exit(INT(0)); return true;
     case SYS_io_uring_setup: *ret = pel_result(-ENOSYS); return true;
     default: return false;

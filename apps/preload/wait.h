@@ -46,6 +46,10 @@ void pel_epoll_free(struct pel_epoll *epoll);
  * number that has just been replaced; called once for each. Any thread. */
 void pel_epoll_decided(struct pel_file *file, int fd);
 
+/* pel_epoll_changed tells sets that the process itself has changed what a socket is ready for (shutdown),
+ * before the daemon's signal for it can have come. Any thread; the caller holds no lock. */
+void pel_epoll_changed(struct pel_file *file);
+
 /* pel_epoll_deciding is called before that, while `fd` still leads to the old descriptor: the kernel forgets
  * its registration, which would outlive the number where other processes have the descriptor, too. Any
  * thread. */

@@ -2,8 +2,10 @@
 #include "drivers/dpdk/dpdk.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +43,7 @@ static const char *tap(uint32_t mtu, uint32_t offloads, char ret_text[TEST_TEXT_
     CHECK_NULL(test_dpdk_start(ret_text));
     CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
     CHECK(strcmp(port->name, "net_tap0") == 0);
+    CHECK(raise(SIGIO) == 0); /* which the kernel sends when it cannot queue the driver's signals */
     CHECK(test_run("ip addr add 10.9.0.1/24 dev pel0 && ip link set pel0 up") == 0);
     CHECK(test_run("ip -o link show pel0 | grep -q 'mtu %u '", mtu) == 0);
     /* The kernel's end has another address than the port. */
@@ -67,6 +70,18 @@ static const char *tap_9000(char ret_text[TEST_TEXT_LEN])
 static const char *tap_with_offloads(char ret_text[TEST_TEXT_LEN])
 {
     return tap(1500, PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM, ret_text);
+}
+
+static const char *tap_without_queued_signals(char ret_text[TEST_TEXT_LEN])
+{
+    const struct rlimit none = {0, 0};
+    CHECK(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
+    return tap(1500, 0, ret_text);
+}
+
+PEL_TEST(dpdk_tap, frames_come_also_when_no_signal_can_wait)
+{
+    IN_CHILD(tap_without_queued_signals);
 }
 
 PEL_TEST(dpdk_tap, the_kernel_pings_us_mtu_1500)

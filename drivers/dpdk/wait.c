@@ -65,6 +65,18 @@ static uint16_t find_sockets(int index, int *ret_fds)
     return num;
 }
 
+<<<<<<< HEAD
+/* The kernel tells DPDK of a tap's frames by a real-time signal each, whose handler has the queues looked at.
+ * When no more of them can wait (RLIMIT_SIGPENDING, which all processes of a user share) it sends SIGIO
+ * instead, and that ends a process which does not expect it. */
+static void answer_sigio(int tap_fd)
+{
+    struct sigaction sigio, frames;
+    int number = fcntl(tap_fd, F_GETSIG);
+    if (number > 0 && sigaction(SIGIO, NULL, &sigio) == 0 && sigio.sa_handler == SIG_DFL &&
+        sigaction(number, NULL, &frames) == 0)
+        (void)sigaction(SIGIO, &frames, NULL);
+=======
 /* The tap driver looks at its queue only after a signal, one for each frame, which wakes whatever thread
  * takes signals; and the kernel ends the process with SIGIO when too many of them wait. It counts them in
  * their handler: that is called before each look instead, and the signals are switched off. */
@@ -81,6 +93,7 @@ static void stop_signals(struct dpdk_port *dpdk)
             return; /* signals still come: nothing is lost */
     }
     dpdk->before_rx = action.sa_handler;
+>>>>>>> run
 }
 
 void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
@@ -92,6 +105,8 @@ void dpdk_wait_take(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info)
     for (uint16_t i = 0; i < num; i++) {
         int fd = found ? fds[i] : is(info, "net_tap") ? rte_eth_dev_rx_intr_ctl_q_get_fd(dpdk->id, i) : -1;
         dpdk->wait_fds[i] = fd >= 0 ? fd : PEL_RX_WAIT_LOOK;
+        if (fd >= 0 && is(info, "net_tap"))
+            answer_sigio(fd);
     }
     if (is(info, "net_tap"))
         stop_signals(dpdk);

@@ -39,16 +39,22 @@ struct pel_serve_port {
 /* ---- on an engine ---- */
 
 /* How many have gone into its channel and not come out of it: by the program's count, as far as that can be
- * true, and none when the kernel says that the channel is empty. */
-static uint32_t num_unaccepted(const struct pel_served *listener, uint32_t backlog)
+ * true. */
+static uint32_t num_unaccepted(const struct pel_served *listener)
 {
     uint32_t num_sent = __atomic_load_n(&listener->num_sent, __ATOMIC_ACQUIRE);
     uint32_t num = num_sent - __atomic_load_n(&listener->slot->rx_tail, __ATOMIC_ACQUIRE);
-    int unread_len = 0;
-    if (num > num_sent ||
-        (num >= backlog && ioctl(listener->channel, SIOCOUTQ, &unread_len) == 0 && unread_len == 0))
-        return 0;
-    return num;
+    return num > num_sent ? 0 : num;
+}
+
+/* A process that died between taking a connection and counting it leaves the count wrong for ever: the
+ * service, which may ask the kernel, looks again. As long as its note is on the way the listener is not
+ * freed. */
+static void say_full(struct pel_served *listener)
+{
+    __atomic_fetch_add(&listener->num_pending, 1, __ATOMIC_ACQ_REL);
+    if (!pel_served_note(listener, PEL_NOTE_FULL))
+        __atomic_fetch_sub(&listener->num_pending, 1, __ATOMIC_ACQ_REL);
 }
 
 static struct pel_served *next_member(struct port_engine *here)
@@ -58,8 +64,9 @@ static struct pel_served *next_member(struct port_engine *here)
         struct pel_served *listener = port->members[here->turn++ % port->num_members];
         uint32_t backlog = __atomic_load_n(&listener->backlog, __ATOMIC_ACQUIRE);
         uint32_t num_pending = __atomic_load_n(&listener->num_pending, __ATOMIC_ACQUIRE);
-        if (num_pending + num_unaccepted(listener, backlog) < backlog + OVERFLOW)
+        if (num_pending + num_unaccepted(listener) < backlog + OVERFLOW)
             return listener;
+        say_full(listener);
     }
     return NULL;
 }
@@ -316,6 +323,15 @@ static void finish_pending(struct pel_served *listener)
 {
     if (__atomic_sub_fetch(&listener->num_pending, 1, __ATOMIC_ACQ_REL) == 0 && listener->is_over)
         pel_served_free(listener);
+}
+
+void pel_served_look_again(struct pel_served *listener)
+{
+    int unread_len = 0;
+    if (listener->channel >= 0 && ioctl(listener->channel, SIOCOUTQ, &unread_len) == 0 && unread_len == 0)
+        __atomic_store_n(&listener->num_sent, __atomic_load_n(&listener->slot->rx_tail, __ATOMIC_ACQUIRE),
+                         __ATOMIC_RELEASE);
+    finish_pending(listener);
 }
 
 void pel_served_new_conn(struct pel_served *served)

@@ -231,12 +231,12 @@ void pel_served_set_state(struct pel_served *served, uint32_t bits)
     pel_served_wake(served);
 }
 
-void pel_served_note(struct pel_served *served, uint32_t bits)
+bool pel_served_note(struct pel_served *served, uint32_t bits)
 {
     struct pel_serve *serve = served->app->serve;
     uint64_t one = 1;
     if (__atomic_fetch_or(&served->noted, bits, __ATOMIC_ACQ_REL) != 0)
-        return; /* it is on the stack already, or the service has not looked at its bits yet */
+        return false; /* it is on the stack already, or the service has not looked at its bits yet */
     struct pel_served *first = __atomic_load_n(&serve->notes, __ATOMIC_RELAXED);
     do {
         served->next_note = first;
@@ -244,4 +244,5 @@ void pel_served_note(struct pel_served *served, uint32_t bits)
                                           __ATOMIC_RELAXED));
     if (first == NULL && write(serve->note_fd, &one, sizeof one) < 0 && errno != EAGAIN)
         abort(); /* an eventfd of our own */
+    return true;
 }

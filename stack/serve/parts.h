@@ -71,6 +71,7 @@ enum pel_served_kind { PEL_SERVED_STREAM, PEL_SERVED_LISTENER, PEL_SERVED_DGRAM 
 
 /* Bits of pel_served.noted. */
 #define PEL_NOTE_NEW   1u /* an accepted connection wants a slot */
+#define PEL_NOTE_FULL  4u /* a listener's backlog is full, by the program's count */
 #define PEL_NOTE_ENDED 2u /* the engine has let go of it, after it was told to close: it can be freed */
 
 /* One name in the table of bound ports. S. */
@@ -209,8 +210,9 @@ void pel_served_wake(struct pel_served *served);
 /* pel_served_set_state adds bits to the slot's state and wakes. Any thread. */
 void pel_served_set_state(struct pel_served *served, uint32_t bits);
 
-/* pel_served_note leaves the service a note. Any thread. */
-void pel_served_note(struct pel_served *served, uint32_t bits);
+/* pel_served_note leaves the service a note; false: there is one already that it has not taken. Any thread.
+ */
+bool pel_served_note(struct pel_served *served, uint32_t bits);
 
 /* ---- stream.c ---- */
 
@@ -246,6 +248,10 @@ void pel_served_unlisten(struct pel_served *served);
 
 /* pel_served_new_conn acts on PEL_NOTE_NEW. */
 void pel_served_new_conn(struct pel_served *served);
+
+/* pel_served_look_again acts on PEL_NOTE_FULL: asks the kernel whether the listener's channel is empty after
+ * all. */
+void pel_served_look_again(struct pel_served *listener);
 
 /* pel_served_send_waiting goes on with what found a listener's channel full. */
 void pel_served_send_waiting(struct pel_served *listener);

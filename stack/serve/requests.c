@@ -503,7 +503,8 @@ static int op_close(struct exchange *exchange)
 {
     if (exchange->served->kind == PEL_SERVED_STREAM && exchange->served->conn != NULL)
         return EISCONN; /* the end of its channel will do */
-    /* Whether it was the last copy the kernel knows best: another may be on its way in a message or an exec. */
+    /* Whether it was the last copy the kernel knows best: another may be on its way in a message or an exec.
+     */
     char byte;
     if (recv(exchange->served->channel, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) != 0)
         return EBUSY;

@@ -155,6 +155,8 @@ static void take_notes(struct pel_serve *serve)
         uint32_t bits = __atomic_exchange_n(&served->noted, 0, __ATOMIC_ACQ_REL);
         if (bits & PEL_NOTE_NEW)
             pel_served_new_conn(served);
+        if (bits & PEL_NOTE_FULL)
+            pel_served_look_again(served);
         if (bits & PEL_NOTE_ENDED)
             pel_served_free(served);
     }
@@ -211,7 +213,6 @@ static void *run(void *arg)
 {
     struct pel_serve *serve = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
-    pthread_setname_np(pthread_self(), PEL_SERVE_THREAD);
     while (!__atomic_load_n(&serve->is_stopping, __ATOMIC_ACQUIRE)) {
         bool has_silent = serve->num_silent > 0;
         int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, has_silent ? SWEEP_MS : -1);
@@ -254,6 +255,8 @@ static enum pel_err start_thread(struct pel_serve *serve, struct pel_error *rete
     int error = pthread_create(&serve->thread, NULL, run, serve);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     serve->has_thread = error == 0;
+    if (error == 0) /* before anybody can look for it by that name */
+        pthread_setname_np(serve->thread, PEL_SERVE_THREAD);
     return error == 0 ? PEL_OK : pel_error_set(reterr, PEL_E_IO, "attach: no thread: %s", strerror(error));
 }
 

@@ -178,6 +178,24 @@ static void all_from(int arg)
     peer_says(CONN, 1);
 }
 
+static void accepted_and_closed(int flags)
+{
+    /* A server that answers at once and closes, before or after it was asked. */
+    uint16_t port;
+    char text[8];
+    int door = listener(AF_INET, &port);
+    peer_connect(CONN, AF_INET, port);
+    int fd = say_fd("accept", accept(door, NULL, NULL));
+    if (flags != 0) {
+        peer_later(1);
+        peer_send(CONN, "ask");
+        say_bytes("read", read(fd, text, sizeof(text)), text);
+    }
+    say_rc("write", write(fd, "answer", 6));
+    say_rc("close", close(fd));
+    peer_says(CONN, 100);
+}
+
 static void connecting(int arg)
 {
     struct address to = black_hole(AF_INET);
@@ -241,6 +259,8 @@ static const struct conf_case cases[] = {
     {"close.range", descriptor_range, 0},
     {"close.range.cloexec", descriptor_range_cloexec, 0},
     {"close.loop", all_from, 0},
+    {"close.accepted.answer", accepted_and_closed, 0},
+    {"close.accepted.asked", accepted_and_closed, 1},
     {"close.connecting", connecting, 0},
     {"close.child-exits", exit_ends, OUT4},
     {"close.child-killed", killed_child_ends, 0},

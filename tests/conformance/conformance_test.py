@@ -6,22 +6,28 @@ The kernel's run is between two network namespaces, over a veth pair; the stack'
 nothing but loopback, `pel stack` and its tap port in another, and the peer on the kernel's side of the tap. differences.txt
 has what is known to differ: the words that the stack gives, and why. An entry that no longer differs is a failure.
 
-Usage: conformance_test.py BUILD_DIR [GLOB]     GLOB: only cases of such names
+With --tls both ends are under a stack, each with a daemon of its own, joined by memory, and policy says TLS for every
+connection; differences-tls.txt has what differs beside.
+
+Usage: conformance_test.py BUILD_DIR [--tls] [GLOB]     GLOB: only cases of such names
 """
 import fnmatch
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "interop"))
-from lab import Lab, Reporter, expect  # noqa: E402
+from lab import GROUP, Lab, Reporter, expect, inbound, outbound  # noqa: E402
 
 SELF, SELF6, PEER, PEER6 = "10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1"
 ADDRESSES = ("--self", SELF, "--self6", SELF6, "--peer", PEER, "--peer6", PEER6)
+HOLE = "10.77.0.199"
 RUN_SECONDS = 400
+TLS_POLICY = GROUP + inbound("IN", "1-65535", "root/web") + outbound("OUT", "1-65535", "root/trusting")
 
 
 def is_sanitized(build):
@@ -100,17 +106,35 @@ class ConformanceLab(Lab):
         self.address(self.peer_ns, "pel0", PEER, PEER6)
         return daemon, (self.app("pel"), "run", "--attach", attach, "--")
 
-    def start_peer(self, name):
+    def start_tls_stack(self, name, role, address, address6):
+        """A daemon with TLS for all; the words that run a program under it."""
+        attach = self.path(f"{name}-attach.sock")
+        config = self.config(name, TLS_POLICY, device=f"net_memif0,role={role},id=0,socket={self.path('memif')}",
+                             addresses=(f"{address}/24", f"{address6}/64"),
+                             more=f"attach:\n  socket: \"{attach}\"\nstop:\n  drain_s: 2\n")
+        daemon = self.start(self.app("pel"), "stack", "--config", config, log=f"{name}-stack.log")
+        self.wait_for("pel stack", lambda: daemon.poll() is not None or os.path.exists(attach), 30)
+        expect(daemon.poll() is None, f"pel stack did not start:\n{self.log_of(daemon)}")
+        return daemon, (self.app("pel"), "run", "--attach", attach, "--")
+
+    def make_rings(self):
+        self.make_ca("ca")
+        self.make_cert("web", "ca", *(word for ip in (SELF, SELF6, PEER, PEER6) for word in ("--ip", ip)))
+        trust = self.ring("trusting") + "/trust"
+        os.makedirs(trust, mode=0o700)
+        shutil.copy(self.ring("ca") + "/ca.crt", trust)
+
+    def start_peer(self, name, before=(), more=()):
         control = self.path(f"{name}.control")
-        peer = self.start_in(self.peer_ns, self.program, "peer", "--listen", control, "--peer", PEER, "--peer6", PEER6,
-                             log=f"{name}-peer.log")
+        peer = self.start_in(self.peer_ns, *before, self.program, "peer", "--listen", control, "--peer", PEER,
+                             "--peer6", PEER6, *more, log=f"{name}-peer.log")
         self.wait_for("the peer", lambda: os.path.exists(control))
         return peer, control
 
-    def outcomes(self, name, control, before=(), only="*"):
+    def outcomes(self, name, control, before=(), only="*", more=()):
         """Runs all cases; {case: words}, in their order."""
         process = self.start(*before, self.program, "run", *ADDRESSES, "--control", control, "--only", only,
-                             log=f"{name}.log")
+                             *more, log=f"{name}.log")
         try:
             process.wait(RUN_SECONDS)
         except subprocess.TimeoutExpired:
@@ -139,7 +163,7 @@ def judge(name, kernel, stack, known):
     if known is None:
         expect(kernel == stack, f"kernel: {kernel}\nstack:  {stack}")
         return
-    expect(kernel != stack, f"it is in differences.txt and no longer differs: {kernel}")
+    expect(kernel != stack, f"it has an entry and no longer differs: {kernel}")
     expect(known["stack"] == stack, f"kernel: {kernel}\nknown:  {known['stack']}\nstack:  {stack}")
 
 
@@ -162,26 +186,46 @@ def run_stack(lab, only):
     return found, None if alive and status == 0 else f"pel stack: status {status}\n{lab.log_of(daemon)[-2000:]}"
 
 
-def compare(lab, reporter, only):
-    known = read_differences(os.path.join(HERE, "differences.txt"))
+def run_tls(lab, only):
+    lab.make_rings()
+    daemon, before = lab.start_tls_stack("self", "server", SELF, SELF6)
+    other, peer_before = lab.start_tls_stack("peer", "client", PEER, PEER6)
+    peer, control = lab.start_peer("tls", before=peer_before, more=("--eager",))
+    found = lab.outcomes("tls", control, before=before, only=only, more=("--hole", HOLE))
+    clear = lab.stat("clear_bytes_out", "self") + lab.stat("clear_bytes_out", "peer")
+    lab.stop(peer)
+    complaints = [f"{clear} bytes left in clear"] if clear > 0 else []
+    for process in (daemon, other):
+        alive = process.poll() is None
+        if lab.stop(process) != 0 or not alive:
+            complaints.append(f"pel stack: status {process.returncode}\n{lab.log_of(process)[-2000:]}")
+    return found, "\n".join(complaints) or None
+
+
+def compare(lab, reporter, only, is_tls):
+    tables = ("differences.txt", "differences-tls.txt") if is_tls else ("differences.txt",)
+    known = {}
+    for table in tables:
+        known.update(read_differences(os.path.join(HERE, table)))
     listed = lab.list_cases(only)
     begun = time.monotonic()
     kernel = run_kernel(lab, only)
     print(f"# the kernel's run: {time.monotonic() - begun:.0f} s", flush=True)
     begun = time.monotonic()
-    stack, complaint = run_stack(lab, only)
+    stack, complaint = (run_tls if is_tls else run_stack)(lab, only)
     print(f"# the stack's run: {time.monotonic() - begun:.0f} s", flush=True)
     for name in listed:
         reporter.case(name, lambda name=name: judge(name, kernel.get(name), stack.get(name), known.get(name)))
     reporter.case("pel stack was well all the time", lambda: expect(complaint is None, complaint))
     unknown = [name for name in known if only == "*" and name not in listed]
-    reporter.case("differences.txt names cases only", lambda: expect(not unknown, f"no such cases: {unknown}"))
+    reporter.case(f"{tables[-1]} names cases only", lambda: expect(not unknown, f"no such cases: {unknown}"))
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(f"usage: {sys.argv[0]} BUILD_DIR [GLOB]")
-    build, only = sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else "*"
+    words = [word for word in sys.argv[1:] if word != "--tls"]
+    if len(words) not in (1, 2):
+        sys.exit(f"usage: {sys.argv[0]} BUILD_DIR [--tls] [GLOB]")
+    build, only = words[0], words[1] if len(words) == 2 else "*"
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
         print("1..0 # SKIP needs root and /dev/net/tun")
         return 0
@@ -195,7 +239,7 @@ def main():
         return 0
     reporter = Reporter()
     with ConformanceLab(build) as lab:
-        compare(lab, reporter, only)
+        compare(lab, reporter, only, "--tls" in sys.argv)
     return reporter.end()
 
 

@@ -287,10 +287,13 @@ static void exclusive_listeners(int arg)
             add(set, door, EPOLLIN | EPOLLEXCLUSIVE, 1);
             if (epoll_wait(set, &event, 1, 500) != 1)
                 _exit(2);
-            _exit(accept(door, NULL, NULL) >= 0 ? 0 : 3);
+            char byte;
+            int fd = accept(door, NULL, NULL);
+            _exit(fd >= 0 && read(fd, &byte, 1) == 0 ? 0 : 3);
         }
     pause_ms(60);
     peer_connect(CONN, AF_INET, port);
+    peer_close(CONN);
     for (int i = 0; i < 2; i++) {
         must("waitpid", waitpid(children[i], &status, 0));
         accepted += WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -187,8 +187,10 @@ static void in_order(int arg)
     uint16_t port;
     int door = listener(AF_INET, &port);
     static const char *const texts[] = {"one", "two", "three"};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         peer_connect(CONN + i, AF_INET, port);
+    for (int i = 0; i < 3; i++) {
+        peer_later(1);
         peer_send(CONN + i, texts[i]);
     }
     for (int i = 0; i < 3; i++) {
@@ -203,12 +205,14 @@ static void peer_gone_before(int is_reset)
     uint16_t port;
     int door = listener(AF_INET, &port);
     peer_connect(CONN, AF_INET, port);
+    peer_later(1);
     peer_send(CONN, "hello");
+    peer_later(1);
     if (is_reset)
         peer_reset(CONN);
     else
         peer_close(CONN);
-    pause_ms(30);
+    pause_ms(40);
     char text[8];
     int fd = say_fd("accept", accept(door, NULL, NULL));
     struct address from = {.len = sizeof(from.sa)};

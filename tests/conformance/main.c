@@ -26,8 +26,8 @@ static const struct conf_group *const groups[] = {
 };
 
 struct options {
-    const char *self[2], *peer[2], *control, *only, *one;
-    bool list;
+    const char *self[2], *peer[2], *control, *only, *one, *hole;
+    bool list, eager;
 };
 
 static char **arguments;
@@ -35,8 +35,8 @@ static char **arguments;
 static int usage(void)
 {
     fputs("usage: conformance run --self IPv4 --self6 IPv6 --peer IPv4 --peer6 IPv6 --control PATH\n"
-          "                       [--only GLOB] [--list]\n"
-          "       conformance peer --listen PATH --peer IPv4 --peer6 IPv6\n",
+          "                       [--only GLOB] [--list] [--hole IPv4]\n"
+          "       conformance peer --listen PATH --peer IPv4 --peer6 IPv6 [--eager]\n",
           stderr);
     return 2;
 }
@@ -49,12 +49,12 @@ static bool parse(int num, char **words, struct options *ret_options)
     } table[] = {
         {"--self", &o->self[0]},  {"--self6", &o->self[1]},   {"--peer", &o->peer[0]},
         {"--peer6", &o->peer[1]}, {"--control", &o->control}, {"--listen", &o->control},
-        {"--only", &o->only},     {"--case", &o->one},
+        {"--only", &o->only},     {"--case", &o->one},        {"--hole", &o->hole},
     };
     for (int i = 0; i < num; i++) {
         size_t row = 0;
-        if (strcmp(words[i], "--list") == 0) {
-            o->list = true;
+        if (strcmp(words[i], "--list") == 0 || strcmp(words[i], "--eager") == 0) {
+            *(words[i][2] == 'l' ? &o->list : &o->eager) = true;
             continue;
         }
         while (row < sizeof(table) / sizeof(table[0]) && strcmp(words[i], table[row].word) != 0)
@@ -117,6 +117,7 @@ static int run_one(const struct options *options)
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
         for (size_t i = 0; i < groups[g]->num_cases; i++)
             if (strcmp(groups[g]->cases[i].name, options->one) == 0) {
+                peer_hole_ip = options->hole;
                 peer_attach(options->control, options->self, options->peer);
                 errno = 0;
                 groups[g]->cases[i].run(groups[g]->cases[i].arg);
@@ -164,6 +165,8 @@ static void start_one(const char *name, const struct options *o, int outcome)
                      (char *)o->peer[1],
                      (char *)"--control",
                      (char *)o->control,
+                     (char *)(o->hole != NULL ? "--hole" : NULL),
+                     (char *)o->hole,
                      NULL};
     execv("/proc/self/exe", words);
     _exit(127);
@@ -221,7 +224,7 @@ int main(int num, char **words)
     if (num < 2 || !parse(num - 2, words + 2, &options))
         return usage();
     if (strcmp(words[1], "peer") == 0)
-        return peer_serve(options.control, options.peer);
+        return peer_serve(options.control, options.peer, options.eager);
     if (!options.list && (options.self[0] == NULL || options.self[1] == NULL))
         return usage();
     if (strcmp(words[1], "case") == 0)

@@ -2,6 +2,7 @@
 /* The peer's process: one child for each case that calls, whose end closes whatever the case left open. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,11 +16,19 @@
 #include "tests/conformance/case.h"
 #include "tests/conformance/peer.h"
 
-enum { PEER_PATIENCE_MS = 3000 };
+enum { PEER_PATIENCE_MS = 3000, PEER_CONNECT_MS = 30, PEER_QUEUE = 64 };
 
+/* An eager peer accepts at once, and does not wait for its own connections: where a policy says TLS, a
+ * connection is open when both programs have come near it, which the case may mean to do later. */
 struct peer {
     const char *const *ips;
+    bool is_eager;
     int fds[PEER_SLOTS];
+    bool is_door[PEER_SLOTS], is_connecting[PEER_SLOTS];
+    struct {
+        int door, fd;
+    } queue[PEER_QUEUE];
+    int num_queued;
     int64_t sent[PEER_SLOTS], received[PEER_SLOTS]; /* bytes of the pattern */
 };
 
@@ -32,6 +41,8 @@ static int64_t put(struct peer *peer, const struct peer_request *request, int fd
 {
     if (fd >= 0)
         peer->fds[request->slot] = fd;
+    peer->is_door[request->slot] = peer->is_eager && request->op == PEER_LISTEN && request->num > 0;
+    peer->is_connecting[request->slot] = false;
     peer->sent[request->slot] = peer->received[request->slot] = 0;
     return fd < 0 ? -1 : 0;
 }
@@ -56,14 +67,85 @@ static int64_t do_listen(struct peer *peer, const struct peer_request *request, 
     return put(peer, request, fd);
 }
 
+/* Takes a connection that waits at a listener; to look at it is to open it. */
+static void accept_eagerly(struct peer *peer, int door)
+{
+    int fd = accept4(peer->fds[door], NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0 || peer->num_queued == PEER_QUEUE)
+        return;
+    await_for(fd, POLLIN, 0);
+    peer->queue[peer->num_queued].door = door;
+    peer->queue[peer->num_queued++].fd = fd;
+}
+
+/* The next order, accepting meanwhile. */
+static bool next_order(struct peer *peer, int control, struct peer_request *ret_request)
+{
+    for (;;) {
+        struct pollfd pollers[PEER_SLOTS + 1];
+        for (int i = 0; i < PEER_SLOTS; i++)
+            pollers[i] = (struct pollfd){.fd = peer->is_door[i] ? peer->fds[i] : -1, .events = POLLIN};
+        pollers[PEER_SLOTS] = (struct pollfd){.fd = control, .events = POLLIN};
+        if (poll(pollers, PEER_SLOTS + 1, -1) < 0)
+            return false;
+        for (int i = 0; i < PEER_SLOTS; i++)
+            if (pollers[i].revents != 0)
+                accept_eagerly(peer, i);
+        if (pollers[PEER_SLOTS].revents != 0)
+            return recv(control, ret_request, sizeof(*ret_request), 0) == (ssize_t)sizeof(*ret_request);
+    }
+}
+
 static int64_t do_accept(struct peer *peer, const struct peer_request *request)
 {
+    for (int i = 0; i < peer->num_queued; i++)
+        if (peer->queue[i].door == request->other) {
+            int fd = peer->queue[i].fd;
+            memmove(&peer->queue[i], &peer->queue[i + 1],
+                    sizeof(peer->queue[0]) * (size_t)(--peer->num_queued - i));
+            return put(peer, request, fd);
+        }
     struct pollfd poller = {.fd = peer->fds[request->other], .events = POLLIN};
     if (poll(&poller, 1, PEER_PATIENCE_MS) != 1) {
         errno = ETIMEDOUT;
         return -1;
     }
-    return put(peer, request, accept4(poller.fd, NULL, NULL, SOCK_CLOEXEC));
+    int fd = accept4(poller.fd, NULL, NULL, SOCK_CLOEXEC);
+    await_for(fd, POLLIN, 0);
+    return put(peer, request, fd);
+}
+
+/* Waits for the end of a connect that was left to go on. */
+static void end_connect(struct peer *peer, int slot)
+{
+    if (!peer->is_connecting[slot])
+        return;
+    peer->is_connecting[slot] = false;
+    await_for(peer->fds[slot], POLLOUT, PEER_PATIENCE_MS);
+    fcntl(peer->fds[slot], F_SETFL, 0);
+}
+
+static int64_t connect_eagerly(struct peer *peer, const struct peer_request *request, int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    struct address remote = address_of(request->ip, request->port);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    int rc = connect(fd, SA(remote));
+    if (rc != 0 && errno == EINPROGRESS) {
+        await_for(fd, POLLOUT, PEER_CONNECT_MS);
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    } else if (rc != 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    int64_t done = put(peer, request, fd);
+    peer->is_connecting[request->slot] = true;
+    return done;
 }
 
 static int64_t do_connect(struct peer *peer, const struct peer_request *request)
@@ -72,7 +154,10 @@ static int64_t do_connect(struct peer *peer, const struct peer_request *request)
     set_timeout(fd, SO_SNDTIMEO, PEER_PATIENCE_MS);
     struct address local = local_address(peer, request->family, 0);
     struct address remote = address_of(request->ip, request->port);
-    if (bind(fd, SA(local)) != 0 || connect(fd, SA(remote)) != 0) {
+    bool is_bound = bind(fd, SA(local)) == 0;
+    if (is_bound && peer->is_eager)
+        return connect_eagerly(peer, request, fd);
+    if (!is_bound || connect(fd, SA(remote)) != 0) {
         int error = errno == EINPROGRESS ? ETIMEDOUT : errno;
         close(fd);
         errno = error;
@@ -174,6 +259,7 @@ static int64_t do_close(struct peer *peer, const struct peer_request *request, b
     if (reset)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
     peer->fds[request->slot] = -1;
+    peer->is_door[request->slot] = false;
     return close(fd);
 }
 
@@ -185,6 +271,7 @@ static int64_t do_await(const struct peer *peer, const struct peer_request *requ
 
 static int64_t do_order(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
 {
+    end_connect(peer, request->slot);
     int fd = peer->fds[request->slot];
     int num = (int)request->num;
     struct address to = address_of(request->ip[0] != '\0' ? request->ip : peer->ips[0], request->port);
@@ -210,14 +297,15 @@ static int64_t do_order(struct peer *peer, const struct peer_request *request, s
 }
 
 /* One case: orders until it hangs up. */
-static void serve_case(int control, const char *const ips[2])
+static void serve_case(int control, const char *const ips[2], bool is_eager)
 {
     static struct peer peer;
     struct peer_request request;
     peer.ips = ips;
+    peer.is_eager = is_eager;
     for (int i = 0; i < PEER_SLOTS; i++)
         peer.fds[i] = -1;
-    while (recv(control, &request, sizeof(request), 0) == (ssize_t)sizeof(request)) {
+    while (next_order(&peer, control, &request)) {
         struct peer_reply reply = {.rc = 0};
         if (request.later_ms > 0) {
             pause_ms(request.later_ms);
@@ -231,7 +319,7 @@ static void serve_case(int control, const char *const ips[2])
     }
 }
 
-int peer_serve(const char *path, const char *const ips[2])
+int peer_serve(const char *path, const char *const ips[2], bool is_eager)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -248,7 +336,7 @@ int peer_serve(const char *path, const char *const ips[2])
             return 1;
         if (fork() == 0) {
             close(door);
-            serve_case(control, ips);
+            serve_case(control, ips, is_eager);
             _exit(0);
         }
         close(control);

@@ -57,8 +57,9 @@ static inline uint8_t peer_pattern(int64_t offset)
     return (uint8_t)(offset * 31 + (offset >> 8));
 }
 
-/* peer_serve listens on a Unix socket at `path` for cases until it is killed; returns an exit status. */
-int peer_serve(const char *path, const char *const ips[2]);
+/* peer_serve listens on a Unix socket at `path` for cases until it is killed; returns an exit status. An
+ * eager peer accepts by itself, before it is told to. */
+int peer_serve(const char *path, const char *const ips[2], bool is_eager);
 
 /* ---- What a case asks for (peer_client.c); every failure of the peer gives up the case ---- */
 
@@ -103,5 +104,8 @@ void peer_has(int slot, int64_t num);
 void peer_attach(const char *path, const char *const self_ips[2], const char *const peer_ips[2]);
 const char *self_ip(int family);
 const char *peer_ip(int family);
+
+/* An address that nobody has, where a listener with a full queue would not do; NULL: it will. */
+extern const char *peer_hole_ip;
 
 #endif

@@ -9,6 +9,7 @@
 static int control_fd = -1;
 static int next_later_ms;
 static const char *self_ips[2], *peer_ips[2];
+const char *peer_hole_ip;
 
 const char *self_ip(int family)
 {

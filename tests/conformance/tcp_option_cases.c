@@ -148,6 +148,7 @@ static void defer_accept(int arg)
     int door = listener(AF_INET, &port);
     set_option("set", door, TCP_DEFER_ACCEPT, 1);
     peer_connect(CONN, AF_INET, port);
+    peer_later(1);
     peer_send(CONN, "first");
     char text[8];
     int fd = say_fd("accept", accept(door, NULL, NULL));
