@@ -177,10 +177,12 @@ static void send_errors(int arg)
     say_rc("family", sendto(fd, "x", 1, 0, SA(to)));
     to = address_of_peer(AF_INET, 0);
     say_rc("port-zero", sendto(fd, "x", 1, 0, SA(to)));
-    to = address_of("192.0.2.77", 9);
-    say_rc("no-route", sendto(fd, "x", 1, 0, SA(to)));
-    to = address_of("255.255.255.255", 9);
-    say_rc("broadcast", sendto(fd, "x", 1, 0, SA(to)));
+}
+
+static void send_nowhere(int is_broadcast)
+{
+    struct address to = address_of(is_broadcast ? "255.255.255.255" : "192.0.2.77", 9);
+    say_rc("sendto", sendto(udp_socket(AF_INET), "x", 1, 0, SA(to)));
 }
 
 static void receive_errors(int arg)
@@ -325,6 +327,8 @@ static const struct conf_case cases[] = {
     {"udp.connected.elsewhere", connected_elsewhere, 0},
     {"udp.disconnected", disconnected, 0},
     {"udp.send.errors", send_errors, 0},
+    {"udp.send.no-route", send_nowhere, 0},
+    {"udp.send.broadcast", send_nowhere, 1},
     {"udp.receive.errors", receive_errors, 0},
     {"udp.size.1472", sizes, 1472},
     {"udp.size.4000", sizes, 4000},
