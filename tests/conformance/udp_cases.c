@@ -203,6 +203,20 @@ static void send_without_route(int arg)
     }
 }
 
+static void send_to_all(int arg)
+{
+    char ip[64];
+    int fd = udp_socket(AF_INET), one = 1;
+    snprintf(ip, sizeof(ip), "%s", peer_ip(AF_INET));
+    char *last = strrchr(ip, '.');
+    snprintf(last, sizeof(ip) - (size_t)(last - ip), ".255");
+    struct address to = address_of(ip, 9);
+    say_rc("forbidden", sendto(fd, "x", 1, 0, SA(to)));
+    say_rc("connect", connect(fd, SA(to)));
+    must("setsockopt", setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)));
+    say_rc("allowed", sendto(fd, "x", 1, 0, SA(to)));
+}
+
 static void receive_errors(int arg)
 {
     int fd = udp_socket(AF_INET);
@@ -346,6 +360,7 @@ static const struct conf_case cases[] = {
     {"udp.disconnected", disconnected, 0},
     {"udp.send.errors", send_errors, 0},
     {"udp.send.no-route", send_without_route, 0},
+    {"udp.send.to-all", send_to_all, 0},
     {"udp.receive.errors", receive_errors, 0},
     {"udp.size.1472", sizes, 1472},
     {"udp.size.4000", sizes, 4000},
