@@ -12,6 +12,7 @@
 #include "apps/preload/adopt.h"
 #include "apps/preload/decide.h"
 #include "apps/preload/env.h"
+#include "apps/preload/options.h"
 #include "apps/preload/real.h"
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
@@ -69,6 +70,7 @@ static int install(struct pel_file *listener, const struct pel_accepted *accepte
         return -ENOMEM;
     pel_file_point(file, listener->app, accepted->slot, accepted->serial);
     pel_shared_of(file)->remote = accepted->remote;
+    pel_options_inherit(file, listener);
     pel_shared_set(file, PEL_SHARED_ACCEPTED | PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD |
                              PEL_SHARED_BOUND | (flags & SOCK_NONBLOCK ? PEL_SHARED_NONBLOCK : 0));
     if (pel_file_install(fd, file) == 0)

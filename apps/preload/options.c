@@ -371,6 +371,29 @@ void pel_options_carry_over(int fd, struct pel_file *file)
         pel_shared_set(file, PEL_SHARED_NONBLOCK);
 }
 
+void pel_options_of_listener(const struct pel_file *listener, int fd)
+{
+    int64_t time_us = pel_shared_of(listener)->recv_timeout_us;
+    struct timeval time = {.tv_sec = time_us / 1000000, .tv_usec = time_us % 1000000};
+    if (time_us > 0)
+        pel_raw(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&time, sizeof time, 0);
+}
+
+void pel_options_inherit(struct pel_file *file, const struct pel_file *listener)
+{
+    struct pel_shared *to = pel_shared_of(file);
+    const struct pel_shared *from = pel_shared_of(listener);
+    to->recv_timeout_us = from->recv_timeout_us;
+    to->send_timeout_us = from->send_timeout_us;
+    to->sndbuf_len = from->sndbuf_len;
+    to->rcvbuf_len = from->rcvbuf_len;
+    to->recv_low_water = from->recv_low_water;
+    to->user_timeout_ms = from->user_timeout_ms;
+    to->mark = from->mark;
+    to->priority = from->priority;
+    to->tos = from->tos;
+}
+
 /* ---- the calls ---- */
 
 static bool is_kernels(const struct pel_file *file)
