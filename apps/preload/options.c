@@ -95,6 +95,8 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_BUSY_POLL, VALUE_IGNORED},
     {SOL_SOCKET, SO_TIMESTAMP, VALUE_IGNORED},
     {SOL_SOCKET, SO_INCOMING_CPU, VALUE_IGNORED},
+    {SOL_SOCKET, SO_TIMESTAMPNS, VALUE_IGNORED},
+    {SOL_SOCKET, SO_RXQ_OVFL, VALUE_IGNORED},
     {IPPROTO_TCP, TCP_NODELAY, VALUE_BOOL8, SLOT(is_nodelay), .is_tcp = true},
     {IPPROTO_TCP, TCP_KEEPIDLE, VALUE_UINT32, SLOT(keep_idle_s), 1, 32767, .is_tcp = true},
     {IPPROTO_TCP, TCP_KEEPINTVL, VALUE_UINT32, SLOT(keep_interval_s), 1, 32767, .is_tcp = true},
@@ -113,11 +115,15 @@ static const struct option options[] = {
     {IPPROTO_IP, IP_TTL, VALUE_IGNORED, .fixed = 64},
     {IPPROTO_IP, IP_MTU_DISCOVER, VALUE_IGNORED, .fixed = IP_PMTUDISC_WANT},
     {IPPROTO_IP, IP_RECVERR, VALUE_IGNORED},
+    {IPPROTO_IP, IP_RECVTOS, VALUE_IGNORED},
+    {IPPROTO_IP, IP_RECVTTL, VALUE_IGNORED},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, VALUE_IGNORED},
     {IPPROTO_IPV6, IPV6_V6ONLY, VALUE_BOOL8, SLOT(is_v6only), .is_v6 = true},
     {IPPROTO_IPV6, IPV6_TCLASS, VALUE_UINT32, SHARED(tos), -1, 255, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, VALUE_IGNORED, .fixed = 64, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_RECVERR, VALUE_IGNORED, .is_v6 = true},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, VALUE_IGNORED, .is_v6 = true},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, VALUE_IGNORED, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, VALUE_IGNORED, .fixed = IPV6_PMTUDISC_WANT, .is_v6 = true},
 };
 
@@ -199,10 +205,22 @@ static bool is_named(const struct pel_file *file)
            (pel_shared_flags(file) & (PEL_SHARED_BOUND | PEL_SHARED_CONNECTING));
 }
 
+static const char congestion_control[] = "newreno";
+
+/* There is one, and the kernel's other name for it. */
+static int set_congestion(const void *value, unsigned value_len)
+{
+    char name[16] = "";
+    memcpy(name, value, value_len < sizeof name - 1 ? value_len : sizeof name - 1);
+    return strcmp(name, congestion_control) == 0 || strcmp(name, "reno") == 0 ? 0 : ENOENT;
+}
+
 int pel_options_set(struct pel_file *file, int fd, int level, int name, const void *value, unsigned value_len)
 {
     const struct option *option = find_option(file, level, name);
     int error = 0;
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION && file->slot->type == SOCK_STREAM)
+        return value == NULL ? EFAULT : set_congestion(value, value_len);
     if (option == NULL || option->kind == VALUE_READ)
         return ENOPROTOOPT;
     if (value == NULL)
@@ -289,8 +307,6 @@ static int get_info(struct pel_file *file, struct tcp_info *ret)
     ret->tcpi_unacked = info.mss != 0 ? info.unacked_len / info.mss : 0;
     return 0;
 }
-
-static const char congestion_control[] = "newreno";
 
 int pel_options_get(struct pel_file *file, int level, int name, void *ret_value, unsigned *value_len)
 {
