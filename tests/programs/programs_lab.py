@@ -3,8 +3,8 @@
 that speak TLS. Names resolve through the namespace's own hosts file.
 
 The stack is 10.7.0.1 and fd07::1 (stack.example), the kernel's end of the tap 10.7.0.2 and fd07::2 (server.example).
-PEL_PROGRAMS_ENGINES=N gives the daemon so many engines. With PEL_PROGRAMS_ON_KERNEL=1 there is no stack and no TLS towards it: the programs run as they are, over the loopback
-interface, which tells a mistake of a test from one of the stack."""
+PEL_PROGRAMS_ENGINES=N gives the daemon so many engines. With PEL_PROGRAMS_ON_KERNEL=1 there is no stack and no TLS towards it:
+the programs run as they are, over the loopback interface, which tells a mistake of a test from one of the stack."""
 import contextlib
 import ctypes
 import json
