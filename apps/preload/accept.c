@@ -42,15 +42,30 @@ union control {
     uint8_t bytes[CMSG_SPACE(sizeof(int))];
 };
 
+static void put_listener(void *listener)
+{
+    pel_file_put(listener);
+}
+
+/* A thread that is cancelled here gives up its caller's reference. */
+static ssize_t receive_waiting(struct pel_file *listener, int fd, struct msghdr *message, int flags)
+{
+    ssize_t len;
+    pthread_cleanup_push(put_listener, listener);
+    len = pel_real()->recvmsg(fd, message, flags);
+    pthread_cleanup_pop(0);
+    return len;
+}
+
 /* Takes a message from the channel; 0, or a negative errno; -ECONNRESET: the daemon is no more. */
-static int take_message(int fd, int flags, struct pel_accepted *ret, int *ret_fd)
+static int take_message(struct pel_file *listener, int fd, int flags, struct pel_accepted *ret, int *ret_fd)
 {
     union control control;
     struct iovec iov = {.iov_base = ret, .iov_len = sizeof *ret};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t len = flags & MSG_DONTWAIT ? pel_raw(SYS_recvmsg, fd, (long)&message, flags, 0, 0, 0)
-                                       : pel_real()->recvmsg(fd, &message, flags);
+                                       : receive_waiting(listener, fd, &message, flags);
     if (len < 0)
         return flags & MSG_DONTWAIT ? (int)len : -errno;
     if (len == 0)
@@ -90,7 +105,7 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
             return -EINVAL;
         if (!has_free_number(fd))
             return -EMFILE;
-        int error = take_message(fd, message_flags, ret, &accepted_fd);
+        int error = take_message(listener, fd, message_flags, ret, &accepted_fd);
         if (error == -ECONNRESET && !(pel_shared_flags(listener) & PEL_SHARED_RD_SHUT)) {
             error = pel_listen_again(listener, slot);
             if (error == 0 || (error == -EAGAIN && !is_nonblock))
