@@ -193,6 +193,21 @@ static void note_wake(void *arg)
     ++*(uint32_t *)arg;
 }
 
+PEL_TEST(steer, who_has_no_queue_of_the_port_is_woken)
+{
+    struct pel_sim_wire_config config = {.exact_buffers = true};
+    struct bench bench = {0};
+    PEL_REQUIRE(test_wire_open(&bench.wire, &config));
+    bench.wire.b->any_thread_alloc = true;
+    PEL_REQUIRE(pel_steer_open(bench.wire.b, NUM, pel_rss_symmetric_key, &bench.b) == PEL_OK);
+    PEL_EXPECT_EQ(pel_port_rx_wait_fd(bench.b, 0), PEL_RX_WAIT_LOOK); /* as the wire's */
+    PEL_EXPECT_EQ(pel_port_rx_wait_fd(bench.b, 1), PEL_RX_WAIT_LOOK);
+    pel_steer_on_frame(bench.b, 1, note_wake, &bench.num_woken[1]);
+    PEL_EXPECT_EQ(pel_port_rx_wait_fd(bench.b, 1), PEL_RX_WAIT_WOKEN);
+    PEL_EXPECT_EQ(pel_port_rx_wait_fd(bench.b, 2), PEL_RX_WAIT_LOOK);
+    bench_close(&bench);
+}
+
 PEL_TEST(steer, answers_are_for_everyone_and_questions_for_the_first)
 {
     struct pel_sim_wire_config config = {.seed = 7, .num_queues = NUM, .exact_buffers = true};

@@ -12,6 +12,7 @@
 #include "apps/preload/adopt.h"
 #include "apps/preload/decide.h"
 #include "apps/preload/env.h"
+#include "apps/preload/options.h"
 #include "apps/preload/real.h"
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
@@ -42,17 +43,32 @@ union control {
     uint8_t bytes[CMSG_SPACE(sizeof(int))];
 };
 
+static void put_listener(void *arg)
+{
+    pel_file_put(arg);
+}
+
+/* Waits in the kernel; a thread that is cancelled there gives the call's reference back. */
+static ssize_t wait_message(struct pel_file *listener, int fd, struct msghdr *message, int flags)
+{
+    ssize_t len;
+    pthread_cleanup_push(put_listener, listener);
+    len = pel_real()->recvmsg(fd, message, flags);
+    pthread_cleanup_pop(0);
+    return len < 0 ? -errno : len;
+}
+
 /* Takes a message from the channel; 0, or a negative errno; -ECONNRESET: the daemon is no more. */
-static int take_message(int fd, int flags, struct pel_accepted *ret, int *ret_fd)
+static int take_message(struct pel_file *listener, int fd, int flags, struct pel_accepted *ret, int *ret_fd)
 {
     union control control;
     struct iovec iov = {.iov_base = ret, .iov_len = sizeof *ret};
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t len = flags & MSG_DONTWAIT ? pel_raw(SYS_recvmsg, fd, (long)&message, flags, 0, 0, 0)
-                                       : pel_real()->recvmsg(fd, &message, flags);
+                                       : wait_message(listener, fd, &message, flags);
     if (len < 0)
-        return flags & MSG_DONTWAIT ? (int)len : -errno;
+        return (int)len;
     if (len == 0)
         return -ECONNRESET;
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
@@ -69,6 +85,7 @@ static int install(struct pel_file *listener, const struct pel_accepted *accepte
         return -ENOMEM;
     pel_file_point(file, listener->app, accepted->slot, accepted->serial);
     pel_shared_of(file)->remote = accepted->remote;
+    pel_options_inherit(file, listener);
     pel_shared_set(file, PEL_SHARED_ACCEPTED | PEL_SHARED_CONNECTING | PEL_SHARED_CONNECT_TOLD |
                              PEL_SHARED_BOUND | (flags & SOCK_NONBLOCK ? PEL_SHARED_NONBLOCK : 0));
     if (pel_file_install(fd, file) == 0)
@@ -90,7 +107,7 @@ static int next(struct pel_file *listener, int fd, int flags, struct pel_accepte
             return -EINVAL;
         if (!has_free_number(fd))
             return -EMFILE;
-        int error = take_message(fd, message_flags, ret, &accepted_fd);
+        int error = take_message(listener, fd, message_flags, ret, &accepted_fd);
         if (error == -ECONNRESET && !(pel_shared_flags(listener) & PEL_SHARED_RD_SHUT)) {
             error = pel_listen_again(listener, slot);
             if (error == 0 || (error == -EAGAIN && !is_nonblock))

@@ -12,6 +12,7 @@
 #include "apps/preload/decide.h"
 #include "apps/preload/env.h"
 #include "apps/preload/names.h"
+#include "apps/preload/options.h"
 #include "apps/preload/real.h"
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
@@ -347,6 +348,7 @@ static int listen_stream(struct pel_file *file, int fd, int backlog)
     int error = is_shut ? pel_listen_anew(file) : ask(file, &request);
     if (error == 0) {
         pel_shared_of(file)->backlog = request.value;
+        pel_options_of_listener(file, fd);
         pel_shared_set(file, PEL_SHARED_BOUND);
         pel_shared_clear(file, PEL_SHARED_RD_SHUT);
         __atomic_store_n(&file->kind, PEL_FILE_LISTENER, __ATOMIC_SEQ_CST);

@@ -13,6 +13,7 @@
 #include "apps/preload/adopt.h"
 #include "apps/preload/env.h"
 #include "apps/preload/table.h"
+#include "apps/preload/way.h"
 #include "ipc/raw.h"
 
 #define MAX_APPS        64
@@ -170,22 +171,14 @@ static struct pel_app *map_app(int *fds, size_t num_fds)
 
 static int dial(void)
 {
-    int fd = (int)pel_raw(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
+    int fd = pel_way_connect();
     if (fd < 0)
         return -fd;
-    const struct pel_env *env = pel_env();
-    long error;
-    do {
-        error = pel_raw(SYS_connect, fd, (long)&env->attach, sizeof env->attach, 0, 0, 0);
-    } while (error == -EINTR);
-    if (error < 0) {
-        pel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
-        return (int)-error;
-    }
     struct ucred peer = {.pid = 0};
     socklen_t len = sizeof peer;
     pel_raw(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&len, 0);
     daemon_pid = (uint32_t)peer.pid;
+    pel_way_keep();
     conn = pel_daemon_hide(fd);
     memset(joined, 0, sizeof joined);
     return 0;

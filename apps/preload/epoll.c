@@ -139,7 +139,7 @@ static int wait_on(int epoll_fd, struct epoll_event *ret_events, int max_events,
         return file != NULL ? -EINVAL
                             : pel_set_wait_plain(epoll_fd, ret_events, max_events, timeout_ns, mask);
     }
-    int result = pel_set_wait(file->epoll, epoll_fd, ret_events, max_events, timeout_ns, mask);
+    int result = pel_set_wait(file, epoll_fd, ret_events, max_events, timeout_ns, mask);
     pel_file_put(file);
     return result;
 }

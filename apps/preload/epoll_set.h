@@ -147,9 +147,10 @@ void pel_set_ring(struct pel_epoll *set);
  */
 void pel_set_show(struct pel_epoll *set);
 
-/* pel_set_wait waits as epoll_pwait2 does, on the set at the program's number `epoll_fd`: a number of events,
- * or a negative errno. `timeout_ns` negative: for ever. Without the lock. */
-int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_events, int max_events,
+/* pel_set_wait waits as epoll_pwait2 does, on the set `file`, of which the caller has a reference, at the
+ * program's number `epoll_fd`: a number of events, or a negative errno. `timeout_ns` negative: for ever.
+ * Without the lock. A point of cancellation while it sleeps: the reference is given up then. */
+int pel_set_wait(struct pel_file *file, int epoll_fd, struct epoll_event *ret_events, int max_events,
                  int64_t timeout_ns, const void *mask);
 
 /* pel_set_wait_plain waits for what is the kernel's alone, also on an instance that is not ours. */

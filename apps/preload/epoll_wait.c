@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "apps/preload/epoll_set.h"
 #include "apps/preload/real.h"
@@ -19,6 +20,7 @@
 #endif
 
 struct wait {
+    struct pel_file *file; /* the caller has a reference */
     struct pel_epoll *set;
     struct epoll_event *events; /* the program's */
     int max_events;
@@ -129,16 +131,33 @@ static bool spin(const struct wait *wait)
     return is_worth;
 }
 
-/* epoll_pwait2, or where the kernel is older its sister, whose milliseconds are rounded up. */
-static long kernel_wait(int kernel, struct epoll_event *events, int max_events,
-                        const struct timespec *timeout, const void *mask)
+/* The thread is cancelled while it sleeps: who else sleeps may have to do with what woke it. */
+static void undo_wait(void *arg)
 {
-    long result = pel_raw(SYS_epoll_pwait2, kernel, (long)events, max_events, (long)timeout, (long)mask, 8);
+    const struct wait *wait = arg;
+    pel_set_lock(wait->set);
+    wait->set->num_sleepers--;
+    pel_set_rise(wait->set);
+    pel_set_settle(wait->set);
+    pel_set_unlock(wait->set);
+    pel_file_put(wait->file);
+}
+
+/* epoll_pwait2, or where the kernel is older its sister, whose milliseconds are rounded up. */
+static long kernel_wait(const struct wait *wait, int kernel, const struct timespec *timeout)
+{
+    struct pel_sleep sleep = {
+        .number = SYS_epoll_pwait2,
+        .args = {kernel, (long)wait->events, wait->max_events, (long)timeout},
+        .mask_at = 4,
+    };
+    long result = pel_sleep(&sleep, wait->mask, &wait->interrupts);
     if (result != -ENOSYS)
         return result;
     int64_t ms = timeout == NULL ? -1 : timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
-    return pel_raw(SYS_epoll_pwait, kernel, (long)events, max_events, ms > INT32_MAX ? INT32_MAX : ms,
-                   (long)mask, 8);
+    sleep.number = SYS_epoll_pwait;
+    sleep.args[3] = ms > INT32_MAX ? INT32_MAX : ms;
+    return pel_sleep(&sleep, wait->mask, &wait->interrupts);
 }
 
 /* Sleeps, unless something is ready. A number of events, all that there are now, or a negative errno. */
@@ -146,7 +165,6 @@ static int sleep_once(const struct wait *wait)
 {
     struct pel_epoll *set = wait->set;
     struct timespec left;
-    uint64_t before;
     long num_events = 0;
     set->num_sleepers++;
     pel_set_settle_nested(set);
@@ -155,13 +173,7 @@ static int sleep_once(const struct wait *wait)
     if (!pel_set_has_ready(set)) {
         int64_t most_ns = set->num_unwatched > 0 ? PEL_NAP_NS : PEL_NEVER;
         pel_set_unlock(set);
-        num_events = -EINTR;
-        if (pel_sleep_begin(&wait->interrupts, &before)) {
-            num_events = kernel_wait(set->kernel, wait->events, wait->max_events,
-                                     pel_timeout_left(&left, wait->deadline_ns, most_ns),
-                                     wait->mask != NULL ? wait->mask : &before);
-            pel_sleep_end(before);
-        }
+        num_events = kernel_wait(wait, set->kernel, pel_timeout_left(&left, wait->deadline_ns, most_ns));
         pel_set_lock(set);
     }
     set->num_sleepers--;
@@ -179,25 +191,16 @@ static bool is_over(const struct wait *wait)
     return wait->deadline_ns != PEL_NEVER && pel_now_ns() >= wait->deadline_ns;
 }
 
-static int wait_mixed(struct pel_epoll *set, struct epoll_event *ret_events, int max_events,
-                      int64_t timeout_ns, const void *mask)
+static int wait_mixed(struct wait *wait)
 {
-    struct wait wait = {
-        .set = set,
-        .events = ret_events,
-        .max_events = max_events,
-        .timeout_ns = timeout_ns,
-        .mask = mask,
-        .interrupts = pel_interrupts_begin(false),
-    };
+    struct pel_epoll *set = wait->set;
     pel_set_lock(set);
-    int num_events = look(&wait, timeout_ns != 0);
-    if (num_events == 0 && timeout_ns != 0) {
-        wait.deadline_ns = pel_deadline_ns(timeout_ns);
-        if (spin(&wait))
-            num_events = look(&wait, false);
-        while (num_events == 0 && !is_over(&wait))
-            num_events = sleep_once(&wait);
+    int num_events = look(wait, wait->timeout_ns != 0);
+    if (num_events == 0 && wait->timeout_ns != 0) {
+        if (spin(wait))
+            num_events = look(wait, false);
+        while (num_events == 0 && !is_over(wait))
+            num_events = sleep_once(wait);
     }
     pel_set_settle(set);
     pel_set_unlock(set);
@@ -208,30 +211,52 @@ static int wait_mixed(struct pel_epoll *set, struct epoll_event *ret_events, int
 int pel_set_wait_plain(int epoll_fd, struct epoll_event *ret_events, int max_events, int64_t timeout_ns,
                        const void *mask)
 {
-    struct timespec left;
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000;
     if (ms <= INT32_MAX && (timeout_ns < 0 || timeout_ns % 1000000 == 0)) {
         int result = pel_real()->epoll_pwait(epoll_fd, ret_events, max_events, (int)ms, mask);
         return result < 0 ? -errno : result;
     }
-    left = (struct timespec){.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    return (int)kernel_wait(epoll_fd, ret_events, max_events, &left, mask);
+    struct timespec left = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    long result =
+        pel_raw(SYS_epoll_pwait2, epoll_fd, (long)ret_events, max_events, (long)&left, (long)mask, 8);
+    if (result == -ENOSYS)
+        result = pel_raw(SYS_epoll_pwait, epoll_fd, (long)ret_events, max_events, ms + 1, (long)mask, 8);
+    return (int)result;
+}
+
+static int sleep_plain(struct wait *wait, int epoll_fd)
+{
+    int num_events;
+    pthread_cleanup_push(undo_wait, wait);
+    num_events = pel_set_wait_plain(epoll_fd, wait->events, wait->max_events, wait->timeout_ns, wait->mask);
+    pthread_cleanup_pop(0);
+    return num_events;
 }
 
 /* A set that no socket of the stack has come near is the kernel's to wait for. One may come near meanwhile:
  * then there are markers to be taken out, and if nothing else was there the wait goes on. */
-int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_events, int max_events,
+int pel_set_wait(struct pel_file *file, int epoll_fd, struct epoll_event *ret_events, int max_events,
                  int64_t timeout_ns, const void *mask)
 {
-    int64_t deadline_ns = timeout_ns == 0 ? 0 : pel_deadline_ns(timeout_ns);
+    struct pel_epoll *set = file->epoll;
+    struct wait wait = {
+        .file = file,
+        .set = set,
+        .events = ret_events,
+        .max_events = max_events,
+        .timeout_ns = timeout_ns,
+        .deadline_ns = timeout_ns == 0 ? 0 : pel_deadline_ns(timeout_ns),
+        .mask = mask,
+        .interrupts = pel_interrupts_begin(false, undo_wait, &wait),
+    };
     pel_set_lock(set);
     bool is_mixed = set->num_ours > 0;
     pel_set_settle_nested(set);
     set->num_sleepers += !is_mixed;
     pel_set_unlock(set);
     if (is_mixed)
-        return wait_mixed(set, ret_events, max_events, timeout_ns, mask);
-    int num_events = pel_set_wait_plain(epoll_fd, ret_events, max_events, timeout_ns, mask);
+        return wait_mixed(&wait);
+    int num_events = sleep_plain(&wait, epoll_fd);
     pel_set_lock(set);
     set->num_sleepers--;
     is_mixed = set->kernel >= 0;
@@ -240,9 +265,7 @@ int pel_set_wait(struct pel_epoll *set, int epoll_fd, struct epoll_event *ret_ev
     pel_set_rise(set);
     pel_set_settle(set);
     pel_set_unlock(set);
-    if (num_events != 0 || timeout_ns == 0 || !is_mixed ||
-        (deadline_ns != PEL_NEVER && pel_now_ns() >= deadline_ns))
+    if (num_events != 0 || timeout_ns == 0 || !is_mixed || is_over(&wait))
         return num_events;
-    int64_t left_ns = deadline_ns == PEL_NEVER ? -1 : deadline_ns - pel_now_ns();
-    return wait_mixed(set, ret_events, max_events, timeout_ns < 0 ? -1 : left_ns < 0 ? 0 : left_ns, mask);
+    return wait_mixed(&wait);
 }

@@ -29,14 +29,17 @@ struct pel_file *pel_io_file(int fd)
     return NULL;
 }
 
-struct pel_file *pel_io_file_to(int fd, const struct sockaddr *address, socklen_t len, int *ret_error)
+struct pel_file *pel_io_file_to(int fd, const struct sockaddr *address, socklen_t len, int flags,
+                                int *ret_error)
 {
     struct pel_file *file = pel_file_get(fd);
     *ret_error = 0;
     if (file == NULL)
         return NULL;
     enum pel_file_kind kind = pel_file_kind(file);
-    if (kind == PEL_FILE_UNDECIDED && address != NULL) {
+    if (kind == PEL_FILE_UNDECIDED && (flags & MSG_FASTOPEN)) {
+        *ret_error = EOPNOTSUPP; /* the kernel would connect */
+    } else if (kind == PEL_FILE_UNDECIDED && address != NULL) {
         int error = pel_send_decides(file, address, len);
         if (error > 0)
             *ret_error = error;
@@ -219,7 +222,7 @@ PEL_EXPORT ssize_t sendto(int fd, const void *bytes, size_t len, int flags, cons
                           socklen_t address_len)
 {
     int error;
-    struct pel_file *file = pel_io_file_to(fd, address, address_len, &error);
+    struct pel_file *file = pel_io_file_to(fd, address, address_len, flags, &error);
     if (error != 0)
         return pel_result(-error);
     if (file == NULL)

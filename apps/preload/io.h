@@ -15,7 +15,8 @@ struct pel_file *pel_io_file(int fd);
 
 /* pel_io_file_to is the same for a send to an address, which may decide an undecided socket; then an errno in
  * `ret_error` if that failed. */
-struct pel_file *pel_io_file_to(int fd, const struct sockaddr *address, socklen_t len, int *ret_error);
+struct pel_file *pel_io_file_to(int fd, const struct sockaddr *address, socklen_t len, int flags,
+                                int *ret_error);
 
 /* pel_io_recv and pel_io_send are recvmsg and sendmsg in pieces; ret_address, ret_len and ret_flags may be
  * NULL. */

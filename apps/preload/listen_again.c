@@ -6,6 +6,7 @@
 #include "apps/preload/accept.h"
 #include "apps/preload/adopt.h"
 #include "apps/preload/decide.h"
+#include "apps/preload/options.h"
 #include "apps/preload/real.h"
 #include "apps/preload/shared.h"
 #include "apps/preload/table.h"
@@ -57,6 +58,7 @@ static void move_to(struct pel_file *listener, struct pel_app *app, const struct
     shared->backlog = old->backlog;
     shared->recv_timeout_us = old->recv_timeout_us;
     pel_shared_set(listener, __atomic_load_n(&old->flags, __ATOMIC_RELAXED));
+    pel_options_of_listener(listener, channel);
     pel_decide_replace(listener, channel);
 }
 

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <time.h>
 
@@ -114,19 +116,30 @@ PEL_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned num, int flag
     return result;
 }
 
+/* What a message asks for beside its bytes; an errno, or 0. Descriptors do not travel over TCP and UDP, which
+ * the kernel does not mind either. */
+static int judge_control(const struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+         part = CMSG_NXTHDR((struct msghdr *)message, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type != SCM_RIGHTS &&
+            part->cmsg_type != SCM_CREDENTIALS)
+            return EINVAL;
+        if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_SEGMENT)
+            return EIO; /* as where no device can cut: programs go on without */
+    }
+    return 0;
+}
+
 static ssize_t transmit(struct pel_file *file, const struct msghdr *message, int flags)
 {
     if (message == NULL)
         return -EFAULT;
     if (message->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
-    /* Descriptors do not travel over TCP and UDP; the kernel does not mind either. */
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
-         part = CMSG_NXTHDR((struct msghdr *)message, part)) {
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type != SCM_RIGHTS &&
-            part->cmsg_type != SCM_CREDENTIALS)
-            return -EINVAL;
-    }
+    int error = judge_control(message);
+    if (error != 0)
+        return -error;
     return pel_io_send(file, message->msg_iov, message->msg_iovlen, flags, message->msg_name,
                        message->msg_namelen);
 }
@@ -135,8 +148,8 @@ PEL_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int error;
     struct pel_file *file = message == NULL
-                                ? pel_io_file_to(fd, NULL, 0, &error)
-                                : pel_io_file_to(fd, message->msg_name, message->msg_namelen, &error);
+                                ? pel_io_file_to(fd, NULL, 0, flags, &error)
+                                : pel_io_file_to(fd, message->msg_name, message->msg_namelen, flags, &error);
     if (error != 0)
         return pel_result(-error);
     if (file == NULL)
@@ -149,9 +162,9 @@ PEL_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 PEL_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned num, int flags)
 {
     int error = 0;
-    struct pel_file *file =
-        num > 0 ? pel_io_file_to(fd, messages[0].msg_hdr.msg_name, messages[0].msg_hdr.msg_namelen, &error)
-                : NULL;
+    struct pel_file *file = num > 0 ? pel_io_file_to(fd, messages[0].msg_hdr.msg_name,
+                                                     messages[0].msg_hdr.msg_namelen, flags, &error)
+                                    : NULL;
     if (error != 0)
         return (int)pel_result(-error);
     if (file == NULL)

@@ -95,6 +95,8 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_BUSY_POLL, VALUE_IGNORED},
     {SOL_SOCKET, SO_TIMESTAMP, VALUE_IGNORED},
     {SOL_SOCKET, SO_INCOMING_CPU, VALUE_IGNORED},
+    {SOL_SOCKET, SO_TIMESTAMPNS, VALUE_IGNORED},
+    {SOL_SOCKET, SO_RXQ_OVFL, VALUE_IGNORED},
     {IPPROTO_TCP, TCP_NODELAY, VALUE_BOOL8, SLOT(is_nodelay), .is_tcp = true},
     {IPPROTO_TCP, TCP_KEEPIDLE, VALUE_UINT32, SLOT(keep_idle_s), 1, 32767, .is_tcp = true},
     {IPPROTO_TCP, TCP_KEEPINTVL, VALUE_UINT32, SLOT(keep_interval_s), 1, 32767, .is_tcp = true},
@@ -113,11 +115,15 @@ static const struct option options[] = {
     {IPPROTO_IP, IP_TTL, VALUE_IGNORED, .fixed = 64},
     {IPPROTO_IP, IP_MTU_DISCOVER, VALUE_IGNORED, .fixed = IP_PMTUDISC_WANT},
     {IPPROTO_IP, IP_RECVERR, VALUE_IGNORED},
+    {IPPROTO_IP, IP_RECVTOS, VALUE_IGNORED},
+    {IPPROTO_IP, IP_RECVTTL, VALUE_IGNORED},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, VALUE_IGNORED},
     {IPPROTO_IPV6, IPV6_V6ONLY, VALUE_BOOL8, SLOT(is_v6only), .is_v6 = true},
     {IPPROTO_IPV6, IPV6_TCLASS, VALUE_UINT32, SHARED(tos), -1, 255, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, VALUE_IGNORED, .fixed = 64, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_RECVERR, VALUE_IGNORED, .is_v6 = true},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, VALUE_IGNORED, .is_v6 = true},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, VALUE_IGNORED, .is_v6 = true},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, VALUE_IGNORED, .fixed = IPV6_PMTUDISC_WANT, .is_v6 = true},
 };
 
@@ -199,10 +205,22 @@ static bool is_named(const struct pel_file *file)
            (pel_shared_flags(file) & (PEL_SHARED_BOUND | PEL_SHARED_CONNECTING));
 }
 
+static const char congestion_control[] = "newreno";
+
+/* There is one, and the kernel's other name for it. */
+static int set_congestion(const void *value, unsigned value_len)
+{
+    char name[16] = "";
+    memcpy(name, value, value_len < sizeof name - 1 ? value_len : sizeof name - 1);
+    return strcmp(name, congestion_control) == 0 || strcmp(name, "reno") == 0 ? 0 : ENOENT;
+}
+
 int pel_options_set(struct pel_file *file, int fd, int level, int name, const void *value, unsigned value_len)
 {
     const struct option *option = find_option(file, level, name);
     int error = 0;
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION && file->slot->type == SOCK_STREAM)
+        return value == NULL ? EFAULT : set_congestion(value, value_len);
     if (option == NULL || option->kind == VALUE_READ)
         return ENOPROTOOPT;
     if (value == NULL)
@@ -290,8 +308,6 @@ static int get_info(struct pel_file *file, struct tcp_info *ret)
     return 0;
 }
 
-static const char congestion_control[] = "newreno";
-
 int pel_options_get(struct pel_file *file, int level, int name, void *ret_value, unsigned *value_len)
 {
     union any_value value = {.number = 0};
@@ -369,6 +385,29 @@ void pel_options_carry_over(int fd, struct pel_file *file)
     long flags = pel_raw(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
     if (flags > 0 && (flags & O_NONBLOCK))
         pel_shared_set(file, PEL_SHARED_NONBLOCK);
+}
+
+void pel_options_of_listener(const struct pel_file *listener, int fd)
+{
+    int64_t time_us = pel_shared_of(listener)->recv_timeout_us;
+    struct timeval time = {.tv_sec = time_us / 1000000, .tv_usec = time_us % 1000000};
+    if (time_us > 0)
+        pel_raw(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&time, sizeof time, 0);
+}
+
+void pel_options_inherit(struct pel_file *file, const struct pel_file *listener)
+{
+    struct pel_shared *to = pel_shared_of(file);
+    const struct pel_shared *from = pel_shared_of(listener);
+    to->recv_timeout_us = from->recv_timeout_us;
+    to->send_timeout_us = from->send_timeout_us;
+    to->sndbuf_len = from->sndbuf_len;
+    to->rcvbuf_len = from->rcvbuf_len;
+    to->recv_low_water = from->recv_low_water;
+    to->user_timeout_ms = from->user_timeout_ms;
+    to->mark = from->mark;
+    to->priority = from->priority;
+    to->tos = from->tos;
 }
 
 /* ---- the calls ---- */

@@ -30,10 +30,44 @@ struct poll {
     nfds_t num_fds;
     nfds_t num_kernels; /* rows that the kernel looks at */
     bool is_unwatched;  /* one of ours has no waker, or no place for it */
+    void *block;        /* from malloc, of rows and kernel, when they are many */
     const void *mask;
     int64_t timeout_ns, deadline_ns;
     struct pel_interrupts interrupts;
 };
+
+static void put_files(const struct poll *poll)
+{
+    for (nfds_t i = 0; i < poll->num_fds; i++) {
+        if (poll->rows[i].file != NULL)
+            pel_file_put(poll->rows[i].file);
+    }
+}
+
+static void unwatch_all(const struct poll *poll)
+{
+    for (nfds_t i = 0; i < poll->num_fds; i++) {
+        if (poll->rows[i].wake != NULL)
+            pel_wake_unwatch(poll->rows[i].wake, poll->rows[i].file->slot);
+    }
+}
+
+static void rise_all(const struct poll *poll)
+{
+    for (nfds_t i = 0; i < poll->num_fds; i++) {
+        if (poll->rows[i].has_channel)
+            pel_wake_rise(poll->rows[i].wake);
+    }
+}
+
+static void undo_poll(void *arg)
+{
+    const struct poll *poll = arg;
+    rise_all(poll);
+    unwatch_all(poll);
+    put_files(poll);
+    free(poll->block);
+}
 
 static bool is_stack_kind(uint32_t kind)
 {
@@ -158,14 +192,6 @@ static void watch_all(struct poll *poll)
     }
 }
 
-static void unwatch_all(struct poll *poll)
-{
-    for (nfds_t i = 0; i < poll->num_fds; i++) {
-        if (poll->rows[i].wake != NULL)
-            pel_wake_unwatch(poll->rows[i].wake, poll->rows[i].file->slot);
-    }
-}
-
 static bool has_signals(const struct poll *poll)
 {
     bool has = false;
@@ -219,10 +245,7 @@ static long sleep_once(struct poll *poll)
     } else {
         result = look_at_kernels(poll);
     }
-    for (nfds_t i = 0; i < poll->num_fds; i++) {
-        if (poll->rows[i].has_channel)
-            pel_wake_rise(poll->rows[i].wake);
-    }
+    rise_all(poll);
     return result >= 0 || num_ours > 0 ? num_ours + (result > 0 ? result : 0) : result;
 }
 
@@ -250,10 +273,7 @@ static long poll_rows(struct poll *poll)
         poll->deadline_ns = pel_deadline_ns(poll->timeout_ns);
         num_ready = wait_ready(poll);
     }
-    for (nfds_t i = 0; i < poll->num_fds; i++) {
-        if (poll->rows[i].file != NULL)
-            pel_file_put(poll->rows[i].file);
-    }
+    put_files(poll);
     return num_ready;
 }
 
@@ -270,18 +290,17 @@ long pel_poll_wait(struct pollfd *fds, nfds_t num_fds, int64_t timeout_ns, const
         .num_fds = num_fds,
         .timeout_ns = timeout_ns,
         .mask = mask,
-        .interrupts = pel_interrupts_begin(false),
+        .interrupts = pel_interrupts_begin(false, undo_poll, &poll),
     };
-    void *block = NULL;
     if (num_fds > NUM_ON_STACK) {
-        block = malloc(num_fds * (sizeof poll.kernel[0] + sizeof poll.rows[0]));
-        if (block == NULL)
+        poll.block = malloc(num_fds * (sizeof poll.kernel[0] + sizeof poll.rows[0]));
+        if (poll.block == NULL)
             return -ENOMEM;
-        poll.rows = block;
+        poll.rows = poll.block;
         poll.kernel = (struct pollfd *)(poll.rows + num_fds);
     }
     long result = poll_rows(&poll);
-    free(block);
+    free(poll.block);
     return result;
 }
 

@@ -85,6 +85,7 @@
     X(int, posix_spawnp,                                                                                     \
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
        char *const *))                                                                                       \
+    X(int, chroot, (const char *))                                                                           \
     X(int, system, (const char *))                                                                           \
     X(FILE *, popen, (const char *, const char *))                                                           \
     X(int, vdprintf, (int, const char *, va_list))                                                           \

@@ -149,14 +149,15 @@ PEL_TEST(signals, handlers_are_counted_and_may_leave_by_a_jump)
 {
     struct sigaction action = {.sa_handler = count};
     clear();
-    struct pel_interrupts all = pel_interrupts_begin(false), final = pel_interrupts_begin(true);
+    struct pel_interrupts all = pel_interrupts_begin(false, NULL, NULL),
+                          final = pel_interrupts_begin(true, NULL, NULL);
     signal(SIGUSR1, count);
     raise(SIGUSR1);
     PEL_EXPECT(pel_interrupts_any(&all) && !pel_interrupts_any(&final));
     sigaction(SIGUSR1, &action, NULL);
     raise(SIGUSR1);
     PEL_EXPECT(pel_interrupts_any(&final));
-    all = pel_interrupts_begin(false);
+    all = pel_interrupts_begin(false, NULL, NULL);
     signal(SIGUSR1, jump_out);
     if (sigsetjmp(jump, 1) == 0)
         raise(SIGUSR1);
@@ -204,6 +205,15 @@ struct victim {
     pthread_t thread;
 };
 
+/* With a reference of its own, as read() has. */
+static int wait_as_read(struct victim *victim, bool never_restart)
+{
+    struct pel_file *file = pel_file_get(victim->fd);
+    int result = pel_wait_for(file, POLLIN, -1, never_restart);
+    pel_file_put(file);
+    return result;
+}
+
 static int wait_by(struct victim *victim)
 {
     struct pollfd row = {.fd = victim->fd, .events = POLLIN};
@@ -215,8 +225,8 @@ static int wait_by(struct victim *victim)
     FD_SET(victim->fd, &set);
     errno = 0;
     switch (victim->call) {
-    case WAIT_FOR: return pel_wait_for(victim->file, POLLIN, -1, false);
-    case WAIT_FOR_FINAL: return pel_wait_for(victim->file, POLLIN, -1, true);
+    case WAIT_FOR: return wait_as_read(victim, false);
+    case WAIT_FOR_FINAL: return wait_as_read(victim, true);
     case POLL: return poll(&row, 1, -1) < 0 ? -errno : row.revents;
     case PPOLL: return ppoll(&row, 1, NULL, &none) < 0 ? -errno : row.revents;
     case SELECT: return select(victim->fd + 1, &set, NULL, NULL, NULL) < 0 ? -errno : 1;
@@ -360,4 +370,33 @@ PEL_TEST(signals, a_blocked_signal_disturbs_no_wait)
     }
     PEL_EXPECT_EQ(num_calls, 0);
     clear();
+}
+
+/* A thread that is cancelled while it waits leaves nothing behind: no watcher, no waker, no reference. */
+PEL_TEST(cancellation, each_wait_can_be_cancelled)
+{
+    struct pel_app *app = pel_fake_start(8);
+    for (int call = 0; call < NUM_CALLS; call++) {
+        for (int round = 0; round < 50; round++) {
+            struct victim victim = {.call = (enum call)call, .is_sleepy = round % 2};
+            void *result = NULL;
+            start(&victim, app);
+            uint32_t num_hidden = pel_fake_num_hidden();
+            struct pel_file *set_file = pel_file_get(victim.set);
+            pthread_cancel(victim.thread);
+            pthread_join(victim.thread, &result);
+            PEL_EXPECT(result == PTHREAD_CANCELED);
+            PEL_EXPECT(pel_fake_num_hidden() <= num_hidden);
+            for (int i = 0; i < PEL_WATCHERS; i++) /* the set's own alone */
+                PEL_EXPECT(victim.file->slot->watchers[i] <= 1);
+            PEL_EXPECT_EQ(victim.file->refs, 1);
+            PEL_EXPECT_EQ(set_file->refs, 2);
+            pel_file_put(set_file);
+            pel_fake_close(victim.set);
+            pel_fake_close(victim.fd);
+            if (pel_test_has_failed())
+                return;
+        }
+    }
+    PEL_EXPECT_EQ(pel_fake_num_wakers(app), 0);
 }

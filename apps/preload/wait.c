@@ -9,9 +9,22 @@
 struct waiting {
     struct pel_file *file;
     uint32_t events;
+    struct pel_wake *wake; /* while it watches the socket */
     struct pel_interrupts interrupts;
     int64_t deadline_ns;
 };
+
+/* The thread is cancelled: its wake watches no more, and the caller of pel_wait_for has no more use for the
+ * file. */
+static void undo_wait(void *arg)
+{
+    const struct waiting *waiting = arg;
+    if (waiting->wake != NULL) {
+        pel_wake_rise(waiting->wake);
+        pel_wake_unwatch(waiting->wake, waiting->file->slot);
+    }
+    pel_file_put(waiting->file);
+}
 
 static bool is_ready(const struct waiting *waiting)
 {
@@ -37,7 +50,7 @@ static bool spin(const struct waiting *waiting)
 
 /* Sleeps until the socket's next change, or not at all when it is ready; a negative errno of ppoll. Without a
  * waker, or a place among the socket's watchers, sleeps for a nap. */
-static long sleep_once(const struct waiting *waiting)
+static long sleep_once(struct waiting *waiting)
 {
     struct pel_wake *wake =
         waiting->file->kind == PEL_FILE_LISTENER ? NULL : pel_thread_wake(waiting->file->app);
@@ -47,6 +60,7 @@ static long sleep_once(const struct waiting *waiting)
                               &waiting->interrupts);
     struct pollfd channel = {.fd = wake->channel, .events = POLLIN};
     long result = 0;
+    waiting->wake = wake;
     pel_wake_forget_signals(wake);
     pel_wake_fall_asleep(wake);
     if (!is_ready(waiting) && pel_signal_set_is_empty(&wake->waker->ready))
@@ -55,6 +69,7 @@ static long sleep_once(const struct waiting *waiting)
     if (!pel_wake_rise(wake) || result > 0)
         pel_wake_drain(wake); /* at its end the socket is ready */
     pel_wake_unwatch(wake, waiting->file->slot);
+    waiting->wake = NULL;
     return result;
 }
 
@@ -63,7 +78,7 @@ int pel_wait_for(struct pel_file *file, uint32_t events, int64_t timeout_us, boo
     struct waiting waiting = {
         .file = file,
         .events = events,
-        .interrupts = pel_interrupts_begin(!never_restart),
+        .interrupts = pel_interrupts_begin(!never_restart, undo_wait, &waiting),
     };
     if (is_ready(&waiting))
         return 0;

@@ -26,7 +26,8 @@
 /* pel_wait_for waits until one of `events` (POLLIN, POLLOUT; POLLERR and POLLHUP always count) is ready on
  * the socket, at most `timeout_us` (-1: for ever). 0: ready; -ETIMEDOUT; -EINTR: a signal handler without
  * SA_RESTART ran (with it the wait goes on, as for read(2); `never_restart`: as for calls that are never
- * restarted). The daemon's death is ready. Any thread. */
+ * restarted). The daemon's death is ready. A point of cancellation while it sleeps: the
+ * caller's reference to the file is given up then. Any thread. */
 int pel_wait_for(struct pel_file *file, uint32_t events, int64_t timeout_us, bool never_restart);
 
 /* pel_wait_forked makes the waiting threads' own wakers new in a forked child, and prepares the sets that

@@ -13,16 +13,23 @@
 #include "apps/preload/env.h"
 #include "apps/preload/table.h"
 #include "apps/preload/wait.h"
+#include "ipc/raw.h"
 
 #define NUM_APPS    256
 #define NUM_SOCKETS 16384
 #define NUM_NUMBERS 65536
 #define RING_LEN    4096u
 
+/* Not the C library's, which is a point of cancellation. */
+static void shut(int fd)
+{
+    pel_raw(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
 static struct pel_file *table[NUM_NUMBERS];
 static int wake_ends[PEL_SEGMENT_WAKERS]; /* the daemon's ends of the wake channels */
 static int listener_ends[NUM_NUMBERS];    /* and of listeners' channels, by number */
-static uint32_t next_slot, num_hidden;
+static uint32_t next_slot, num_hidden, num_hidden_before;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct pel_app *pel_fake_start(uint32_t num_wakers)
@@ -39,6 +46,7 @@ struct pel_app *pel_fake_start(uint32_t num_wakers)
     app->base = mmap(NULL, app->header.len, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     next_slot = 0;
+    num_hidden_before = num_hidden; /* threads keep what they had of earlier ones */
     for (uint32_t i = 0; i < PEL_SEGMENT_WAKERS; i++)
         wake_ends[i] = -1;
     return app;
@@ -132,12 +140,12 @@ int pel_daemon_hide(int fd)
 void pel_daemon_unhide(int fd)
 {
     __atomic_fetch_sub(&num_hidden, 1, __ATOMIC_RELAXED);
-    close(fd);
+    shut(fd);
 }
 
 uint32_t pel_fake_num_hidden(void)
 {
-    return num_hidden;
+    return num_hidden - num_hidden_before;
 }
 
 int pel_daemon_ask(struct pel_app *app, struct pel_ipc_request *request, struct pel_ipc_reply *ret_reply,
@@ -151,7 +159,7 @@ int pel_daemon_ask(struct pel_app *app, struct pel_ipc_request *request, struct 
         return errno;
     pthread_mutex_lock(&lock);
     if (wake_ends[request->value] >= 0)
-        close(wake_ends[request->value]);
+        shut(wake_ends[request->value]);
     wake_ends[request->value] = ends[0];
     pthread_mutex_unlock(&lock);
     ret_fds[0] = pel_daemon_hide(ends[1]);
@@ -169,12 +177,12 @@ void pel_fake_die(struct pel_app *app)
     (void)app;
     for (uint32_t i = 0; i < PEL_SEGMENT_WAKERS; i++) {
         if (wake_ends[i] >= 0)
-            close(wake_ends[i]);
+            shut(wake_ends[i]);
         wake_ends[i] = -1;
     }
     for (uint32_t i = 0; i < NUM_NUMBERS; i++) {
         if (listener_ends[i] > 0)
-            close(listener_ends[i]);
+            shut(listener_ends[i]);
         listener_ends[i] = 0;
     }
 }
@@ -207,7 +215,7 @@ static struct pel_file *make_socket(struct pel_app *app, uint32_t kind, int *ret
     if (kind == PEL_FILE_LISTENER)
         listener_ends[ends[0]] = ends[1];
     else
-        close(ends[1]); /* the kernel would say POLLHUP, if it were asked */
+        shut(ends[1]); /* the kernel would say POLLHUP, if it were asked */
     *ret_fd = ends[0];
     return file;
 }
@@ -238,8 +246,8 @@ void pel_fake_decide(struct pel_file *file, struct pel_app *app, int fd)
     point(file, app);
     __atomic_store_n(&file->kind, PEL_FILE_STREAM, __ATOMIC_RELEASE);
     dup3(ends[0], fd, O_CLOEXEC);
-    close(ends[0]);
-    close(ends[1]);
+    shut(ends[0]);
+    shut(ends[1]);
     pel_epoll_decided(file, fd);
 }
 
@@ -257,7 +265,7 @@ void pel_fake_close(int fd)
     __atomic_store_n(&table[fd], NULL, __ATOMIC_RELEASE);
     if (file != NULL && __atomic_sub_fetch(&file->num_fds, 1, __ATOMIC_SEQ_CST) == 0)
         pel_epoll_forget(file);
-    close(fd);
+    shut(fd);
     if (file != NULL)
         pel_file_put(file);
 }
@@ -292,7 +300,7 @@ void pel_fake_signal(struct pel_file *file)
             __atomic_exchange_n(&waker->is_asleep, 0, __ATOMIC_SEQ_CST) != 1)
             continue;
         pthread_mutex_lock(&lock);
-        send(wake_ends[watcher - 1], "w", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        pel_raw(SYS_sendto, wake_ends[watcher - 1], (long)"w", 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
         pthread_mutex_unlock(&lock);
     }
 }

@@ -330,11 +330,13 @@ int64_t pel_timeout_ns(const struct timespec *timeout)
 
 /* --- signals and sleep --- */
 
-struct pel_interrupts pel_interrupts_begin(bool is_final_only)
+struct pel_interrupts pel_interrupts_begin(bool is_final_only, void (*undo)(void *arg), void *undo_arg)
 {
     return (struct pel_interrupts){
         .num_before = is_final_only ? pel_thread.num_final_handlers : pel_thread.num_handlers,
         .is_final_only = is_final_only,
+        .undo = undo,
+        .undo_arg = undo_arg,
     };
 }
 
@@ -344,34 +346,61 @@ bool pel_interrupts_any(const struct pel_interrupts *interrupts)
            interrupts->num_before;
 }
 
-bool pel_sleep_begin(const struct pel_interrupts *interrupts, uint64_t *ret_mask)
+static void set_mask(uint64_t mask, uint64_t *ret_before)
 {
-    uint64_t all = ~0ull, before = 0;
-    pel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, SIGNALS_LEN, 0, 0);
-    if (pel_interrupts_any(interrupts)) {
-        pel_sleep_end(before);
-        return false;
-    }
-    *ret_mask = before;
-    return true;
+    pel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)ret_before, SIGNALS_LEN, 0, 0);
 }
 
-void pel_sleep_end(uint64_t mask)
+struct cancelled {
+    uint64_t mask;
+    const struct pel_interrupts *interrupts;
+};
+
+static void be_cancelled(void *arg)
 {
-    pel_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, SIGNALS_LEN, 0, 0);
+    const struct cancelled *cancelled = arg;
+    set_mask(cancelled->mask, NULL);
+    cancelled->interrupts->undo(cancelled->interrupts->undo_arg);
+}
+
+/* As the C library makes its own calls points of cancellation. */
+static long call(const struct pel_sleep *sleep, struct cancelled *cancelled)
+{
+    const long *args = sleep->args;
+    long result;
+    int type;
+    pthread_cleanup_push(be_cancelled, cancelled);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+    result = pel_raw(sleep->number, args[0], args[1], args[2], args[3], args[4], args[5]);
+    pthread_setcanceltype(type, NULL);
+    pthread_cleanup_pop(0);
+    return result;
+}
+
+long pel_sleep(struct pel_sleep *sleep, const void *mask, const struct pel_interrupts *interrupts)
+{
+    struct cancelled cancelled = {.interrupts = interrupts};
+    long result = -EINTR;
+    set_mask(~0ull, &cancelled.mask);
+    if (!pel_interrupts_any(interrupts)) {
+        sleep->args[sleep->mask_at] = mask != NULL ? (long)mask : (long)&cancelled.mask;
+        sleep->args[sleep->mask_at + 1] = SIGNALS_LEN;
+        result = call(sleep, &cancelled);
+    }
+    set_mask(cancelled.mask, NULL);
+    return result;
 }
 
 long pel_sleep_poll(struct pollfd *fds, nfds_t num_fds, const struct timespec *timeout, const void *mask,
                     const struct pel_interrupts *interrupts)
 {
-    uint64_t before;
     struct timespec left; /* the kernel writes what is left of it */
     if (timeout != NULL)
         left = *timeout;
-    if (!pel_sleep_begin(interrupts, &before))
-        return -EINTR;
-    long result = pel_raw(SYS_ppoll, (long)fds, (long)num_fds, timeout != NULL ? (long)&left : 0,
-                          mask != NULL ? (long)mask : (long)&before, SIGNALS_LEN, 0);
-    pel_sleep_end(before);
-    return result;
+    struct pel_sleep sleep = {
+        .number = SYS_ppoll,
+        .args = {(long)fds, (long)num_fds, timeout != NULL ? (long)&left : 0},
+        .mask_at = 3,
+    };
+    return pel_sleep(&sleep, mask, interrupts);
 }

@@ -105,18 +105,26 @@ int64_t pel_timeout_ns(const struct timespec *timeout);
 struct pel_interrupts {
     uint32_t num_before;
     bool is_final_only; /* handlers with SA_RESTART do not count */
+    /* When the thread is cancelled while it sleeps: gives up what the wait and its caller hold. Not NULL. */
+    void (*undo)(void *arg);
+    void *undo_arg;
 };
 
-struct pel_interrupts pel_interrupts_begin(bool is_final_only);
+struct pel_interrupts pel_interrupts_begin(bool is_final_only, void (*undo)(void *arg), void *undo_arg);
 bool pel_interrupts_any(const struct pel_interrupts *interrupts);
 
-/* pel_sleep_begin blocks all signals and tells whether the wait may sleep: no handler has run since it began.
- * Then the sleep is a system call that sets *ret_mask, or the mask that the program gave, and
- * pel_sleep_end(mask) follows. False: the mask is as before. */
-bool pel_sleep_begin(const struct pel_interrupts *interrupts, uint64_t *ret_mask);
-void pel_sleep_end(uint64_t mask);
+/* A system call that sleeps; the argument at `mask_at` is the set of signals, which pel_sleep fills in. */
+struct pel_sleep {
+    long number, args[6];
+    int mask_at;
+};
 
-/* pel_sleep_poll sleeps in ppoll: its result or a negative errno, -EINTR too when a handler ran before. */
+/* pel_sleep makes the call with the signal mask `mask`, or the thread's own when that is NULL: its result or
+ * a negative errno; -EINTR too when a handler has run since the wait began, which is looked at with all
+ * signals blocked. A point of cancellation: `undo` runs then, and pel_sleep does not return. */
+long pel_sleep(struct pel_sleep *sleep, const void *mask, const struct pel_interrupts *interrupts);
+
+/* pel_sleep_poll is pel_sleep in ppoll. */
 long pel_sleep_poll(struct pollfd *fds, nfds_t num_fds, const struct timespec *timeout, const void *mask,
                     const struct pel_interrupts *interrupts);
 

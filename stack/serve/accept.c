@@ -15,11 +15,6 @@
 #include "stack/engine.h"
 #include "stack/serve/parts.h"
 
-/* With a full backlog the kernel goes on to let connections wait, half open, until the program accepts or
- * their patience ends. Ours wait complete, so many beyond the backlog of each listener; what comes then is
- * reset. */
-#define OVERFLOW 1024
-
 /* One engine's part. E. */
 struct port_engine {
     struct pel_serve_port *port;
@@ -64,7 +59,7 @@ static struct pel_served *next_member(struct port_engine *here)
         struct pel_served *listener = port->members[here->turn++ % port->num_members];
         uint32_t backlog = __atomic_load_n(&listener->backlog, __ATOMIC_ACQUIRE);
         uint32_t num_pending = __atomic_load_n(&listener->num_pending, __ATOMIC_ACQUIRE);
-        if (num_pending + num_unaccepted(listener) < backlog + OVERFLOW)
+        if (num_pending + num_unaccepted(listener) < backlog + listener->app->serve->overflow)
             return listener;
         say_full(listener);
     }

@@ -158,6 +158,7 @@ struct pel_serve {
     size_t num_silent;      /* clients that have not attached yet */
     struct pel_list *names; /* 65536 rows of pel_serve_name by port */
     uint16_t next_port;
+    uint32_t overflow;              /* constant: how many wait beyond a listener's backlog */
     size_t turn;                    /* whose turn a connect is */
     struct pel_serve_report report; /* atomic each */
     struct pel_counters counters;   /* S */

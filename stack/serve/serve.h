@@ -34,6 +34,10 @@ struct pel_serve_config {
     const struct pel_config *config; /* its `attach` section; borrowed */
     struct pel_engine *const *engines;
     size_t num_engines;
+    /* With a full backlog the kernel goes on to let connections wait, half open, until the program accepts or
+     * their patience ends. Ours wait complete, so many beyond the backlog of each listener; what comes then
+     * is reset. 0: 8192. */
+    uint32_t overflow;
     void (*log)(void *arg, const char *line); /* from the service thread */
     void *arg;
 };

@@ -36,7 +36,7 @@ static enum pel_err start_serve(struct pel_serve **ret_serve, struct pel_error *
     for (; pel_pair_engine_at(pair, 0, (int)num) != NULL; num++)
         engines[num] = pel_pair_engine_at(pair, 0, (int)num);
     const struct pel_serve_config serve_config = {
-        .config = &config, .engines = engines, .num_engines = num, .log = on_log};
+        .config = &config, .engines = engines, .num_engines = num, .overflow = 1024, .log = on_log};
     return pel_serve_start(&serve_config, ret_serve, reterr);
 }
 

@@ -23,6 +23,7 @@
 #define HELLO_TIMEOUT_US 10000000u
 #define SWEEP_MS         1000
 #define EVENTS_AT_ONCE   128
+#define OVERFLOW         8192
 /* Connections of one user: one of each process. */
 #define CLIENTS_PER_USER 8192
 
@@ -289,6 +290,7 @@ enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_s
     pel_list_init(&serve->users);
     pel_list_init(&serve->sockets);
     serve->num_engines = config->num_engines;
+    serve->overflow = config->overflow != 0 ? config->overflow : OVERFLOW;
     for (uint32_t i = 0; i < config->num_engines; i++) {
         serve->engines[i] = (struct pel_serve_engine){
             .serve = serve, .engine = config->engines[i], .index = i, .bells_fd = -1};

@@ -21,7 +21,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "interop"))
-from lab import GROUP, Lab, Reporter, expect, inbound, outbound  # noqa: E402
+from lab import GROUP, Lab, Reporter, Skip, expect, inbound, outbound  # noqa: E402
 
 SELF, SELF6, PEER, PEER6 = "10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1"
 ADDRESSES = ("--self", SELF, "--self6", SELF6, "--peer", PEER, "--peer6", PEER6)
@@ -36,7 +36,7 @@ def is_sanitized(build):
 
 
 def read_differences(path):
-    """{case: (words, reason)}; a case's line is followed by its words and its reason, indented."""
+    """{case: its words and reason, or why it is not judged}; indented below the case."""
     found, name = {}, None
     with open(path) as text:
         for number, line in enumerate(text, 1):
@@ -46,13 +46,13 @@ def read_differences(path):
             if not line.startswith(" "):
                 name = line
                 expect(name not in found, f"{path}:{number}: {name} is there twice")
-                found[name] = {"stack": None, "because": None}
+                found[name] = {"stack": None, "because": None, "skip": None}
                 continue
             key, _, value = line.strip().partition(": ")
             expect(name is not None and key in found[name] and value.strip(), f"{path}:{number}: not understood: {line}")
-            found[name][key] = f"{found[name][key]} {value}" if key == "because" and found[name][key] else value
+            found[name][key] = f"{found[name][key]} {value}" if found[name][key] else value
     for name, entry in found.items():
-        expect(entry["stack"] and entry["because"], f"{path}: {name} lacks its words or its reason")
+        expect(entry["skip"] or (entry["stack"] and entry["because"]), f"{path}: {name} lacks its words or its reason")
     return found
 
 
@@ -158,6 +158,8 @@ class ConformanceLab(Lab):
 
 
 def judge(name, kernel, stack, known):
+    if known is not None and known["skip"]:
+        raise Skip(known["skip"])
     expect(kernel is not None, "the kernel's run did not get to it")
     expect(stack is not None, "the stack's run did not get to it")
     if known is None:

@@ -250,7 +250,9 @@ static void to_no_neighbour(int arg)
     snprintf(text, sizeof(text), "%s", peer_ip(AF_INET));
     char *end = strrchr(text, '.');
     snprintf(end, sizeof(text) - (size_t)(end - text), ".199");
-    connect_to("connect", tcp_socket(AF_INET), address_of(text, 4000));
+    int fd = tcp_socket(AF_INET);
+    set_timeout(fd, SO_SNDTIMEO, 5000);
+    connect_to("connect", fd, address_of(text, 4000));
 }
 
 static void to_port_zero(int arg)

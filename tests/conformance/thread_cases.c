@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/select.h>
 
 #include "tests/conformance/case.h"
 #include "tests/conformance/peer.h"
@@ -351,6 +352,70 @@ static void errno_is_a_threads_own(int arg)
     end("other", &other);
 }
 
+static void *do_epoll_on(void *arg)
+{
+    struct call *call = arg;
+    struct epoll_event event = {.events = EPOLLIN};
+    call->set = epoll_create1(0);
+    epoll_ctl(call->set, EPOLL_CTL_ADD, call->fd, &event);
+    call->rc = epoll_wait(call->set, &event, 1, -1);
+    return NULL;
+}
+
+static void *do_select(void *arg)
+{
+    struct call *call = arg;
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(call->fd, &set);
+    call->rc = select(call->fd + 1, &set, NULL, NULL, NULL);
+    return NULL;
+}
+
+/* A thread is cancelled in a call on the socket, which stays as it was, and ends with its close. */
+static void cancelled(void *(*work)(void *))
+{
+    struct call call;
+    void *result;
+    int fd = pair(OUT4);
+    start(&call, work, fd);
+    pause_ms(30);
+    pthread_cancel(call.thread);
+    pthread_join(call.thread, &result);
+    say("cancelled=%d", result == PTHREAD_CANCELED);
+    peer_send(CONN, "still");
+    char text[16];
+    say_bytes("read", read(fd, text, sizeof(text)), text);
+    say_rc("write", write(fd, "here", 4));
+    if (call.set > 0)
+        close(call.set);
+    say_rc("close", close(fd));
+    peer_says(CONN, 100);
+}
+
+static void cancelled_in(int which)
+{
+    void *(*const works[])(void *) = {do_read, do_poll, do_epoll_on, do_select};
+    cancelled(works[which]);
+}
+
+static void cancelled_in_accept(int arg)
+{
+    uint16_t port;
+    struct call call;
+    void *result;
+    int fd = listener(AF_INET, &port);
+    start(&call, do_accept, fd);
+    pause_ms(30);
+    pthread_cancel(call.thread);
+    pthread_join(call.thread, &result);
+    say("cancelled=%d", result == PTHREAD_CANCELED);
+    peer_connects(CONN, AF_INET, port);
+    say_fd("accept", accept(fd, NULL, NULL));
+    say_rc("close", close(fd));
+    peer_connects(CONN2, AF_INET, port);
+}
+
 static const struct conf_case cases[] = {
     {"thread.both-directions", both_directions, OUT4},
     {"thread.both-directions.accepted", both_directions, IN4},
@@ -371,6 +436,11 @@ static const struct conf_case cases[] = {
     {"thread.make-and-close", make_and_close, 0},
     {"thread.connects", connects_at_once, 0},
     {"thread.errno", errno_is_a_threads_own, 0},
+    {"thread.cancel.read", cancelled_in, 0},
+    {"thread.cancel.poll", cancelled_in, 1},
+    {"thread.cancel.epoll", cancelled_in, 2},
+    {"thread.cancel.select", cancelled_in, 3},
+    {"thread.cancel.accept", cancelled_in_accept, 0},
 };
 
 CONF_GROUP(thread_cases, cases);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams. */
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "tests/conformance/case.h"
 #include "tests/conformance/peer.h"
@@ -177,10 +180,41 @@ static void send_errors(int arg)
     say_rc("family", sendto(fd, "x", 1, 0, SA(to)));
     to = address_of_peer(AF_INET, 0);
     say_rc("port-zero", sendto(fd, "x", 1, 0, SA(to)));
-    to = address_of("192.0.2.77", 9);
-    say_rc("no-route", sendto(fd, "x", 1, 0, SA(to)));
-    to = address_of("255.255.255.255", 9);
-    say_rc("broadcast", sendto(fd, "x", 1, 0, SA(to)));
+}
+
+/* That there is no way is told by the call itself or, when that could not know it yet, as the socket's error.
+ */
+static void send_without_route(int arg)
+{
+    static const char *const hosts[] = {"192.0.2.77", "255.255.255.255"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        int fd = udp_socket(AF_INET), error = 0;
+        socklen_t len = sizeof error;
+        struct address to = address_of(hosts[i], 9);
+        if (sendto(fd, "x", 1, 0, SA(to)) < 0) {
+            error = errno;
+        } else {
+            struct pollfd pollfd = {.fd = fd};
+            poll(&pollfd, 1, 2000);
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        }
+        say("%s=%s", i == 0 ? "no-route" : "broadcast", error == ENETUNREACH ? "ENETUNREACH" : "other");
+        close(fd);
+    }
+}
+
+static void send_to_all(int arg)
+{
+    char ip[64];
+    int fd = udp_socket(AF_INET), one = 1;
+    snprintf(ip, sizeof(ip), "%s", peer_ip(AF_INET));
+    char *last = strrchr(ip, '.');
+    snprintf(last, sizeof(ip) - (size_t)(last - ip), ".255");
+    struct address to = address_of(ip, 9);
+    say_rc("forbidden", sendto(fd, "x", 1, 0, SA(to)));
+    say_rc("connect", connect(fd, SA(to)));
+    must("setsockopt", setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)));
+    say_rc("allowed", sendto(fd, "x", 1, 0, SA(to)));
 }
 
 static void receive_errors(int arg)
@@ -325,6 +359,8 @@ static const struct conf_case cases[] = {
     {"udp.connected.elsewhere", connected_elsewhere, 0},
     {"udp.disconnected", disconnected, 0},
     {"udp.send.errors", send_errors, 0},
+    {"udp.send.no-route", send_without_route, 0},
+    {"udp.send.to-all", send_to_all, 0},
     {"udp.receive.errors", receive_errors, 0},
     {"udp.size.1472", sizes, 1472},
     {"udp.size.4000", sizes, 4000},
