@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "stack/conn.h"
 #include "stack/engine.h"
 #include "stack/serve/parts.h"
 #include "stack/socket_errno.h"
@@ -261,8 +262,28 @@ void pel_served_stream_kick(struct pel_served *served)
     progress(served);
 }
 
+/* What the program wrote before it closed leaves before the reset that its unread bytes ask for: an answer
+ * given early, to a request that nobody wants to read to its end. */
+static void send_rest(struct pel_served *served)
+{
+    uint32_t used_len = 0, head = __atomic_load_n(&served->slot->tx_head, __ATOMIC_ACQUIRE);
+    if (served->is_open && pel_ring_used(&served->tx, head, served->tx_tail, &used_len) && used_len > 0)
+        send_ring(served, used_len);
+    pel_conn_flush_all(served->home->engine);
+}
+
+/* The end of the channel may be heard of before the last ring at the door: a mapping that was asked for. */
+static void map_late(struct pel_served *served)
+{
+    if (served->slot == NULL || served->conn == NULL || served->is_open || !served->is_accepted)
+        return;
+    if (__atomic_fetch_and(&served->slot->asked, ~PEL_SLOT_ASK_MAP, __ATOMIC_ACQ_REL) & PEL_SLOT_ASK_MAP)
+        map(served);
+}
+
 void pel_served_stream_over(struct pel_served *served)
 {
+    map_late(served);
     served->is_close_asked = true;
     served->num_run++;
     if (served->conn == NULL) {
@@ -282,7 +303,9 @@ void pel_served_stream_over(struct pel_served *served)
         pel_count_err(&served->home->engine->counters, PEL_E_PROGRAM_GONE);
         abort_conn(served, PEL_E_PROGRAM_GONE);
     } else if (is_unread) {
-        abort_conn(served, PEL_E_CONN_ABORTED);
+        send_rest(served);
+        if (served->conn != NULL)
+            abort_conn(served, PEL_E_CONN_ABORTED);
     } else {
         progress(served);
     }
