@@ -29,7 +29,7 @@ static void shut(int fd)
 static struct pel_file *table[NUM_NUMBERS];
 static int wake_ends[PEL_SEGMENT_WAKERS]; /* the daemon's ends of the wake channels */
 static int listener_ends[NUM_NUMBERS];    /* and of listeners' channels, by number */
-static uint32_t next_slot, num_hidden;
+static uint32_t next_slot, num_hidden, num_hidden_before;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct pel_app *pel_fake_start(uint32_t num_wakers)
@@ -46,6 +46,7 @@ struct pel_app *pel_fake_start(uint32_t num_wakers)
     app->base = mmap(NULL, app->header.len, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     next_slot = 0;
+    num_hidden_before = num_hidden; /* threads keep what they had of earlier ones */
     for (uint32_t i = 0; i < PEL_SEGMENT_WAKERS; i++)
         wake_ends[i] = -1;
     return app;
@@ -144,7 +145,7 @@ void pel_daemon_unhide(int fd)
 
 uint32_t pel_fake_num_hidden(void)
 {
-    return num_hidden;
+    return num_hidden - num_hidden_before;
 }
 
 int pel_daemon_ask(struct pel_app *app, struct pel_ipc_request *request, struct pel_ipc_reply *ret_reply,

@@ -36,8 +36,8 @@ void pel_fake_signal(struct pel_file *file);
 /* pel_fake_die ends the daemon: all channels end. */
 void pel_fake_die(struct pel_app *app);
 
-/* How many wakers have an owner; how many descriptors the library has hidden; system calls are counted by
- * tests themselves. */
+/* How many wakers have an owner; how many descriptors the library has hidden since pel_fake_start, less
+ * than none when a thread has let go of what it had of an earlier one. */
 uint32_t pel_fake_num_wakers(const struct pel_app *app);
 uint32_t pel_fake_num_hidden(void);
 

@@ -221,25 +221,32 @@ static void over_two_forks(int arg)
 
 static void parent_is_killed(int arg)
 {
-    /* The child goes on with the connection that its killed parent made. */
+    /* The child goes on with the connection that its killed parent made, and ends well. */
     struct address to = address_of_peer(AF_INET, peer_listen(LISTENER, AF_INET));
-    int pipes[2];
-    must("pipe", pipe(pipes));
+    int begin[2], stop[2];
+    must("pipe", pipe(begin));
+    must("pipe", pipe(stop));
     pid_t parent = fork();
     if (parent == 0) {
         int fd = tcp_socket(AF_INET);
         must("connect", connect(fd, SA(to)));
         if (fork() == 0) {
-            close(pipes[1]);
-            read(pipes[0], text, 1);
-            _exit(write(fd, "orphan", 6) == 6 ? 0 : 1);
+            close(begin[1]);
+            close(stop[1]);
+            read(begin[0], text, 1);
+            if (write(fd, "orphan", 6) != 6)
+                _exit(1);
+            read(stop[0], text, 1);
+            _exit(0);
         }
         raise(SIGKILL);
     }
     end_child("parent", parent);
     peer_accept(CONN, LISTENER);
-    close(pipes[1]);
-    peer_says(CONN, 100);
+    close(begin[1]);
+    peer_says(CONN, 6);
+    close(stop[1]);
+    peer_says(CONN, 1);
 }
 
 static void both_write(int arg)
