@@ -14,6 +14,13 @@
 
 /* ---- ends ---- */
 
+/* Nothing of it is on the engine any more, as far as the tasks that have run know. */
+static void note_ended(struct pel_served *served)
+{
+    __atomic_store_n(&served->ended_at, served->num_run, __ATOMIC_RELEASE);
+    pel_served_note(served, PEL_NOTE_ENDED);
+}
+
 /* The connection is with us no more. A program that has been told may still read what is in the ring. */
 static void detach(struct pel_served *served, enum pel_err err)
 {
@@ -29,7 +36,7 @@ static void detach(struct pel_served *served, enum pel_err err)
         pel_served_set_state(served, PEL_SLOT_GONE);
     }
     if (served->is_close_asked)
-        pel_served_note(served, PEL_NOTE_ENDED);
+        note_ended(served);
 }
 
 static void abort_conn(struct pel_served *served, enum pel_err err)
@@ -278,8 +285,9 @@ void pel_served_stream_over(struct pel_served *served)
 {
     map_late(served);
     served->is_close_asked = true;
+    served->num_run++;
     if (served->conn == NULL) {
-        pel_served_note(served, PEL_NOTE_ENDED);
+        note_ended(served);
         return;
     }
     /* Unread bytes: the peer must not believe that they were taken (RFC 1122, 4.2.2.13). */

@@ -13,7 +13,7 @@ from programs_lab import (GROUP, KERNEL, KERNEL_NAME, ON_KERNEL, Skip, expect, i
 from puppet import Puppet, start_echo, undisturbed
 
 PORTS = {"steady": 9100, "victim": 9101, "polled": 9102, "echo": 9200, "sink": 9201}
-NUM_SHORT_LIVED = int(os.environ.get("PEL_PROGRAMS_SHORT_LIVED", "300"))
+NUM_SHORT_LIVED = int(os.environ.get("PEL_PROGRAMS_SHORT_LIVED", "2000"))
 MAX_SOCKETS = 256
 POLICY = GROUP + "".join((
     inbound("STEADY", PORTS["steady"], "root/web"),
@@ -226,17 +226,24 @@ def short_lived(faults):
         xargs = ("xargs", "-P", "4", "-n", "1")
         for command in ((*xargs, *lab.under_stack(once, *target)), lab.under_stack(*xargs, once, *target)):
             numbers = "".join(f"{i}\n" for i in range(number // 2)).encode()
-            result = lab.run(*command, input=numbers, check=False, timeout=280)
+            result = lab.run(*command, input=numbers, check=False, timeout=900)
             expect(result.returncode == 0, f"xargs: {result.returncode}: {result.text[-1500:]}")
         return (time.monotonic() - begun) / number
     with faults.undisturbed():
         go(100)
-        before = faults.lab.figures()
+        sizes = [lab.figures()]
         each = go(NUM_SHORT_LIVED)
-    after = faults.at_rest()
-    print(f"# {NUM_SHORT_LIVED} processes, {each * 1000:.1f} ms each; {before} before, {after} after", flush=True)
-    expect(after["fds"] <= before["fds"], "descriptors were left behind")
-    expect(after["rss_kb"] - before["rss_kb"] < 2048 + NUM_SHORT_LIVED * 0.2, "memory was left behind")
+    sizes.append(faults.at_rest())
+    # What waits out its time (TIME-WAIT) takes memory that is used again: with many it is the next round that tells.
+    for _ in range(2):
+        if sizes[-1]["rss_kb"] - sizes[-2]["rss_kb"] < 2048:
+            break
+        lab.wait_for("TIME-WAIT to be over", lambda: lab.control("stats", "stack")["time_wait"] == 0, 200)
+        go(NUM_SHORT_LIVED)
+        sizes.append(faults.at_rest())
+    print(f"# {NUM_SHORT_LIVED} processes, {each * 1000:.1f} ms each; {sizes}", flush=True)
+    expect(sizes[-1]["fds"] <= sizes[0]["fds"], "descriptors were left behind")
+    expect(sizes[-1]["rss_kb"] - sizes[-2]["rss_kb"] < 2048, "memory was left behind, again and again")
 
 
 # ---- one that takes all it can get ----
