@@ -93,7 +93,7 @@ static int ask(const char *ip, const char *port, double seconds)
         fail("bench_ping: connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     uint64_t begin_ns = now_ns(), end_ns = begin_ns + WARM_UP_NS + (uint64_t)(seconds * 1e9);
-    while (now_ns() < end_ns && num < MAX_SAMPLES) {
+    while ((now_ns() < end_ns || num == 0) && num < MAX_SAMPLES) {
         uint64_t sent_ns = now_ns();
         if (write(fd, bytes, PING_LEN) != PING_LEN || !read_all(fd, bytes))
             fail("bench_ping: the connection ended");
@@ -101,8 +101,6 @@ static int ask(const char *ip, const char *port, double seconds)
             samples_ns[num++] = (uint32_t)(now_ns() - sent_ns);
     }
     close(fd);
-    if (num == 0)
-        fail("bench_ping: no answer in time");
     qsort(samples_ns, num, sizeof *samples_ns, by_size);
     printf("{\"round_trips\": %u, \"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f}\n", num,
            samples_ns[num / 2] / 1e3, samples_ns[(uint64_t)num * 99 / 100] / 1e3,

@@ -359,7 +359,9 @@ PEL_TEST(epoll_fork, a_child_may_use_the_set_that_it_inherited_and_the_parent_ke
     add(set, fd, EPOLLIN, 7);
     PEL_EXPECT_EQ(epoll_wait(set, &event, 1, 1), 0);
     pel_fake_receive(file, 1);
+    pel_epoll_fork_begins();
     pid_t pid = fork();
+    pel_epoll_fork_ends(pid == 0);
     if (pid == 0)
         _exit(use_in_child(app, set, file, fd));
     PEL_EXPECT_EQ(waitpid(pid, &status, 0), pid);
@@ -380,7 +382,9 @@ PEL_TEST(epoll_fork, a_child_that_closes_all_disturbs_nobody)
     int fd, status, set = epoll_create1(0);
     struct pel_file *file = pel_fake_socket(app, &fd);
     add(set, fd, EPOLLIN, 7);
+    pel_epoll_fork_begins();
     pid_t pid = fork();
+    pel_epoll_fork_ends(pid == 0);
     if (pid == 0) {
         pel_wait_forked();
         pel_fake_close(fd);
@@ -398,6 +402,53 @@ PEL_TEST(epoll_fork, a_child_that_closes_all_disturbs_nobody)
     pel_fake_close(fd);
     pel_fake_close(set);
     PEL_EXPECT_EQ(pel_fake_num_wakers(app), 0);
+}
+
+static void *change_always(void *arg)
+{
+    struct server *server = arg;
+    int fd = (int)server->requests[0]->serial;
+    struct epoll_event event = {.events = EPOLLOUT}, got[4];
+    while (!__atomic_load_n(&server->num_answered, __ATOMIC_RELAXED)) {
+        epoll_ctl(server->set, EPOLL_CTL_ADD, fd, &event);
+        epoll_wait(server->set, got, 4, 0);
+        epoll_ctl(server->set, EPOLL_CTL_DEL, fd, NULL);
+    }
+    return NULL;
+}
+
+/* While another thread changes the set, children are forked, which close and use what they inherit. */
+PEL_TEST(epoll_fork, children_have_whole_copies_whatever_other_threads_do)
+{
+    struct pel_app *app = pel_fake_start(64);
+    int fds[2], status;
+    struct pel_file *files[2] = {pel_fake_socket(app, &fds[0]), pel_fake_socket(app, &fds[1])};
+    struct server server = {.set = epoll_create1(0), .requests = files};
+    struct epoll_event event;
+    pthread_t thread;
+    files[0]->serial = (uint32_t)fds[0];
+    add(server.set, fds[1], EPOLLOUT, 7);
+    PEL_REQUIRE(pthread_create(&thread, NULL, change_always, &server) == 0);
+    for (int i = 0; i < 200; i++) {
+        pel_epoll_fork_begins();
+        pid_t pid = fork();
+        pel_epoll_fork_ends(pid == 0);
+        if (pid == 0) {
+            pel_wait_forked();
+            bool is_right = epoll_wait(server.set, &event, 1, 1000) == 1;
+            pel_fake_close(fds[0]);
+            pel_fake_close(server.set);
+            pel_fake_close(fds[1]);
+            _exit(is_right ? 0 : 1);
+        }
+        PEL_EXPECT_EQ(waitpid(pid, &status, 0), pid);
+        PEL_EXPECT_EQ(status, 0);
+    }
+    __atomic_store_n(&server.num_answered, 1, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    pel_fake_close(fds[0]);
+    pel_fake_close(fds[1]);
+    pel_fake_close(server.set);
 }
 
 static int64_t measure(int set, struct pel_file *file, int num_rounds)

@@ -12,10 +12,13 @@
 #include "apps/preload/wait.h"
 #include "ipc/raw.h"
 
-#define NO_APP UINT32_MAX
+#define NO_APP         UINT32_MAX
+#define NUM_LOCK_LOOKS 2000
+#define NUM_FORK_TRIES 1000 /* of a millisecond each, and none is needed nearly always */
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pel_epoll *all_sets;
+static __thread bool are_all_locked __attribute__((tls_model("initial-exec"))); /* for the thread's fork */
 
 static long kernel_ctl(const struct pel_epoll *set, int operation, int fd, uint32_t events, uint64_t data)
 {
@@ -63,12 +66,59 @@ void pel_set_unref(struct pel_epoll *set)
     free(set);
 }
 
-/* Other threads of the parent may have held the locks; here they do not exist. */
-void pel_epoll_forked(void)
+static bool lock_soon(pthread_mutex_t *lock)
 {
-    pthread_mutex_init(&all_lock, NULL);
-    for (struct pel_epoll *set = all_sets; set != NULL; set = set->next)
-        pthread_mutex_init(&set->lock, NULL);
+    for (int i = 0; i < NUM_LOCK_LOOKS; i++) {
+        if (pthread_mutex_trylock(lock) == 0)
+            return true;
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
+/* All locks, of whatever sets lock after which: whoever finds one taken for long lets go of the others. */
+static bool lock_all(void)
+{
+    struct pel_epoll *set = all_sets;
+    while (set != NULL && lock_soon(&set->lock))
+        set = set->next;
+    for (struct pel_epoll *locked = all_sets; set != NULL && locked != set; locked = locked->next)
+        pthread_mutex_unlock(&locked->lock);
+    return set == NULL;
+}
+
+/* A handler that forks may have interrupted who has a lock: it is not waited for without end. */
+void pel_epoll_fork_begins(void)
+{
+    struct timespec pause = {.tv_nsec = PEL_NAP_NS};
+    bool is_locked = false;
+    for (int i = 0; i < NUM_FORK_TRIES && !is_locked; i++) {
+        if (i > 0)
+            pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+        if (pthread_mutex_trylock(&all_lock) != 0)
+            continue;
+        is_locked = lock_all();
+        if (is_locked)
+            are_all_locked = true;
+        else
+            pthread_mutex_unlock(&all_lock);
+    }
+}
+
+void pel_epoll_fork_ends(bool is_child)
+{
+    for (struct pel_epoll *set = all_sets; set != NULL && (is_child || are_all_locked); set = set->next) {
+        if (is_child)
+            pthread_mutex_init(&set->lock, NULL);
+        else
+            pthread_mutex_unlock(&set->lock);
+    }
+    bool was_locked = are_all_locked;
+    are_all_locked = false;
+    if (is_child)
+        pthread_mutex_init(&all_lock, NULL);
+    else if (was_locked)
+        pthread_mutex_unlock(&all_lock);
 }
 
 int pel_set_mix(struct pel_epoll *set, int epoll_fd)

@@ -19,6 +19,7 @@
 
 static void before_fork(void)
 {
+    pel_epoll_fork_begins();
     pel_daemon_fork_begins();
     pel_table_lock();
 }
@@ -27,6 +28,7 @@ static void after_fork_in_parent(void)
 {
     pel_table_unlock();
     pel_daemon_fork_ends(false);
+    pel_epoll_fork_ends(false);
 }
 
 static void after_fork_in_child(void)
@@ -40,6 +42,7 @@ static void after_fork_in_child(void)
     pel_stdio_forked();
     pel_daemon_fork_ends(true);
     pel_close_count_child();
+    pel_epoll_fork_ends(true);
     pel_wait_forked();
 }
 

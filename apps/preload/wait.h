@@ -30,11 +30,15 @@
  * caller's reference to the file is given up then. Any thread. */
 int pel_wait_for(struct pel_file *file, uint32_t events, int64_t timeout_us, bool never_restart);
 
-/* pel_wait_forked makes the waiting threads' own wakers new in a forked child, and prepares the sets that
- * came along: each gets wakers of its own at its first use. Called in the child, before anything else of
- * this. */
+/* pel_epoll_fork_begins waits until no thread changes a set, before a fork and before any other lock is taken
+ * for it; pel_epoll_fork_ends lets them go on, after it, in the parent and in the child. So the child's
+ * copies are whole. */
+void pel_epoll_fork_begins(void);
+void pel_epoll_fork_ends(bool is_child);
+
+/* pel_wait_forked makes the waiting threads' own wakers new in a forked child; sets that came along get
+ * wakers of their own at their first use. Called in the child, before anything else of this. */
 void pel_wait_forked(void);
-void pel_epoll_forked(void); /* its parts of that */
 void pel_signals_forked(void);
 
 /* pel_epoll_forget takes a file that this process has closed (its last number: num_fds is 0 already) out of

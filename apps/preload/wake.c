@@ -284,7 +284,6 @@ void pel_wait_forked(void)
         thread_channels[i] = 0;
     }
     memset(pel_thread.wakes, 0, sizeof pel_thread.wakes);
-    pel_epoll_forked();
     pel_signals_forked();
 }
 

@@ -349,9 +349,11 @@ void pel_served_send_waiting(struct pel_served *listener)
 {
     while (!pel_list_is_empty(&listener->waiting_accepts)) {
         struct pel_served *child = PEL_PART_OF(listener->waiting_accepts.next, struct pel_served, waiting);
-        if (!send_one(listener, child))
-            return;
         pel_list_remove(&child->waiting);
+        if (!send_one(listener, child)) {
+            pel_list_append(listener->waiting_accepts.next, &child->waiting); /* first again */
+            return;
+        }
         finish_pending(listener);
     }
 }

@@ -289,6 +289,28 @@ static void end_stream(struct pel_engine *engine, struct pel_task *task)
     pel_served_stream_over(PEL_PART_OF(task, struct pel_served, over));
 }
 
+static void give_up_stream(struct pel_engine *engine, struct pel_task *task)
+{
+    struct pel_served *served = PEL_PART_OF(task, struct pel_served, give_up);
+    (void)engine;
+    served->is_abort = true;
+    pel_served_stream_over(served);
+}
+
+static void post(struct pel_served *served, struct pel_task *task,
+                 void (*run)(struct pel_engine *, struct pel_task *))
+{
+    task->run = run;
+    served->num_posted++;
+    pel_engine_post(served->app->serve->engines[served->home->index].engine, task);
+}
+
+void pel_served_give_up(struct pel_served *served)
+{
+    if (served->num_posted == 1)
+        post(served, &served->give_up, give_up_stream);
+}
+
 void pel_served_over(struct pel_served *served)
 {
     struct pel_serve *serve = served->app->serve;
@@ -308,7 +330,8 @@ void pel_served_over(struct pel_served *served)
         pel_served_free(served);
     } else {
         served->is_abort = num_holders != 0;
-        served->over.run = end_stream;
-        pel_engine_post(serve->engines[served->home->index].engine, &served->over);
+        served->over_us = pel_clock_now_us(&serve->clock);
+        pel_list_append(&serve->closing, &served->waiting);
+        post(served, &served->over, end_stream);
     }
 }

@@ -106,9 +106,14 @@ struct pel_served {
     int theirs; /* the program's end of its channel, until it has been sent */
 
     /* To the engine: close or abort, once. */
-    struct pel_task over;
-    bool is_abort; /* S sets it before it posts */
-    bool is_over;  /* S: posted */
+    struct pel_task over, give_up;
+    bool is_abort;       /* S sets it before it posts */
+    bool is_over;        /* S: `over` is posted */
+    uint32_t num_posted; /* S: of the two tasks */
+    uint32_t num_run;    /* E */
+    uint32_t
+        ended_at;     /* atomic: num_run when the engine let go; fewer than were posted: another is to come */
+    uint64_t over_us; /* S: when */
 
     /* To the service. */
     struct pel_served *next_note;
@@ -154,12 +159,15 @@ struct pel_serve {
     struct pel_served *notes; /* atomic: a stack that engines push onto */
     uint32_t num_served;      /* atomic: sockets that exist, with those that have no slot yet */
     struct pel_list apps, clients, users, sockets;
+    struct pel_list closing; /* of pel_served.waiting: over, and what was written not delivered yet */
     uint32_t next_app;
     size_t num_silent;      /* clients that have not attached yet */
     struct pel_list *names; /* 65536 rows of pel_serve_name by port */
     uint16_t next_port;
-    uint32_t overflow;              /* constant: how many wait beyond a listener's backlog */
-    size_t turn;                    /* whose turn a connect is */
+    uint32_t overflow; /* constant: how many wait beyond a listener's backlog */
+    uint64_t
+        patience_us; /* constant: how long what a program wrote before it closed may take to be delivered */
+    size_t turn;     /* whose turn a connect is */
     struct pel_serve_report report; /* atomic each */
     struct pel_counters counters;   /* S */
     size_t num_engines;
@@ -190,6 +198,9 @@ PEL_MUST_USE enum pel_err pel_served_place(struct pel_served *served, int *ret_c
 
 /* pel_served_over ends it: its channel has ended, or it could never be used. */
 void pel_served_over(struct pel_served *served);
+
+/* pel_served_give_up resets one that is over and goes on to deliver what was written. */
+void pel_served_give_up(struct pel_served *served);
 
 /* pel_served_free gives back slot, name and memory, once no engine can be looking at it: a program may ring
  * for any of its sockets at any time. pel_served_free_all does so for a list, linked by next_note, at the
@@ -235,7 +246,7 @@ void pel_served_stream_connect(struct pel_engine *engine, void *arg);
 /* pel_served_stream_accept takes an inbound connection; the home's thread. */
 void pel_served_stream_accept(struct pel_served *served, struct pel_conn *conn);
 
-/* pel_served_stream_over is the task that ends it. */
+/* pel_served_stream_over is what either task does that ends it. */
 void pel_served_stream_over(struct pel_served *served);
 
 /* pel_served_give_slot tells the engine's side the slot of an accepted connection. S. */

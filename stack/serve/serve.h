@@ -38,6 +38,9 @@ struct pel_serve_config {
      * their patience ends. Ours wait complete, so many beyond the backlog of each listener; what comes then
      * is reset. 0: 8192. */
     uint32_t overflow;
+    /* How long what a program wrote before it closed may take to be delivered; then its connection is reset.
+     * 0: 60000. */
+    uint32_t patience_ms;
     void (*log)(void *arg, const char *line); /* from the service thread */
     void *arg;
 };

@@ -35,8 +35,12 @@ static enum pel_err start_serve(struct pel_serve **ret_serve, struct pel_error *
     size_t num = 0;
     for (; pel_pair_engine_at(pair, 0, (int)num) != NULL; num++)
         engines[num] = pel_pair_engine_at(pair, 0, (int)num);
-    const struct pel_serve_config serve_config = {
-        .config = &config, .engines = engines, .num_engines = num, .overflow = 1024, .log = on_log};
+    const struct pel_serve_config serve_config = {.config = &config,
+                                                  .engines = engines,
+                                                  .num_engines = num,
+                                                  .overflow = 1024,
+                                                  .patience_ms = 300,
+                                                  .log = on_log};
     return pel_serve_start(&serve_config, ret_serve, reterr);
 }
 
@@ -504,6 +508,52 @@ PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
     test_socket_close(&again);
     test_socket_close(&ends.client);
     test_program_detach(&program);
+    stop();
+}
+
+static bool fill(struct test_socket *socket)
+{
+    static const char bytes[16384];
+    for (int i = 0; i < 200; i++) { /* until neither ring nor window takes more */
+        uint32_t room_len = socket->tx.len - (socket->slot->tx_head - socket->slot->tx_tail);
+        if (room_len > 0 && !test_socket_write(socket, bytes, room_len))
+            return false;
+        usleep(room_len > 0 ? 200 : 1000);
+    }
+    return socket->slot->tx_head - socket->slot->tx_tail > 0;
+}
+
+/* What a program leaves behind is delivered, but not for ever to a peer that takes nothing. */
+PEL_TEST(serve, a_peer_that_takes_nothing_keeps_nothing)
+{
+    struct test_program program;
+    struct ends ends, second;
+    start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(fill(&ends.client));
+    test_socket_close(&ends.client);
+    for (int i = 0; i < 5000 && report().num_sockets > 2; i++)
+        usleep(1000);
+    PEL_EXPECT_EQ(report().num_sockets, 2);
+    char byte;
+    while (test_socket_read(&ends.server, &byte, 1)) {
+    }
+    PEL_EXPECT_EQ(ends.server.slot->state & (PEL_SLOT_GONE | PEL_SLOT_EOF), PEL_SLOT_GONE);
+    PEL_EXPECT_EQ(ends.server.slot->gone_errno, ECONNRESET);
+    test_socket_close(&ends.server);
+    test_socket_close(&ends.listener);
+    /* And not at all when the service ends. */
+    PEL_EXPECT(open_ends_at(&program, PORT + 1, &second));
+    PEL_EXPECT(fill(&second.client));
+    test_socket_close(&second.client);
+    usleep(20000);
+    pel_serve_stop(serve);
+    PEL_EXPECT_EQ(num_conns(), 0);
+    close_ends(&second);
+    test_program_detach(&program);
+    struct pel_error error = {.text = ""};
+    PEL_EXPECT_EQ(start_serve(&serve, &error), PEL_OK);
     stop();
 }
 

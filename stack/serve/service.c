@@ -23,6 +23,7 @@
 #define HELLO_TIMEOUT_US 10000000u
 #define SWEEP_MS         1000
 #define EVENTS_AT_ONCE   128
+#define PATIENCE_MS      60000u
 #define OVERFLOW         8192
 /* Connections of one user: one of each process. */
 #define CLIENTS_PER_USER 8192
@@ -128,12 +129,27 @@ static void serve_client(struct pel_serve *serve, struct pel_serve_client *clien
 
 static void sweep_silent(struct pel_serve *serve)
 {
+    if (serve->num_silent == 0)
+        return;
     uint64_t now_us = pel_clock_now_us(&serve->clock);
     for (struct pel_list *link = serve->clients.next, *next; link != &serve->clients; link = next) {
         struct pel_serve_client *client = PEL_PART_OF(link, struct pel_serve_client, link);
         next = link->next;
         if (client->num_apps == 0 && now_us - client->connected_us > HELLO_TIMEOUT_US)
             drop_client(serve, client);
+    }
+}
+
+/* A peer that takes nothing must not keep for ever what a program has left behind. */
+static void sweep_closing(struct pel_serve *serve)
+{
+    uint64_t now_us = pel_clock_now_us(&serve->clock);
+    while (!pel_list_is_empty(&serve->closing)) {
+        struct pel_served *served = PEL_PART_OF(serve->closing.next, struct pel_served, waiting);
+        if (now_us - served->over_us <= serve->patience_us)
+            return;
+        pel_list_remove(&served->waiting);
+        pel_served_give_up(served);
     }
 }
 
@@ -158,7 +174,8 @@ static void take_notes(struct pel_serve *serve)
             pel_served_new_conn(served);
         if (bits & PEL_NOTE_FULL)
             pel_served_look_again(served);
-        if (bits & PEL_NOTE_ENDED) {
+        if ((bits & PEL_NOTE_ENDED) &&
+            __atomic_load_n(&served->ended_at, __ATOMIC_ACQUIRE) == served->num_posted) {
             served->next_note = ended;
             ended = served;
         }
@@ -218,11 +235,11 @@ static void *run(void *arg)
     struct pel_serve *serve = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
     while (!__atomic_load_n(&serve->is_stopping, __ATOMIC_ACQUIRE)) {
-        bool has_silent = serve->num_silent > 0;
-        int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, has_silent ? SWEEP_MS : -1);
+        bool must_sweep = serve->num_silent > 0 || !pel_list_is_empty(&serve->closing);
+        int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, must_sweep ? SWEEP_MS : -1);
         handle(serve, events, num > 0 ? num : 0);
-        if (has_silent)
-            sweep_silent(serve);
+        sweep_silent(serve);
+        sweep_closing(serve);
     }
     return NULL;
 }
@@ -292,7 +309,9 @@ enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_s
     pel_list_init(&serve->clients);
     pel_list_init(&serve->users);
     pel_list_init(&serve->sockets);
+    pel_list_init(&serve->closing);
     serve->num_engines = config->num_engines;
+    serve->patience_us = (config->patience_ms != 0 ? config->patience_ms : PATIENCE_MS) * 1000ull;
     serve->overflow = config->overflow != 0 ? config->overflow : OVERFLOW;
     for (uint32_t i = 0; i < config->num_engines; i++) {
         serve->engines[i] = (struct pel_serve_engine){
@@ -334,6 +353,11 @@ static void end_sockets(struct pel_serve *serve)
         if (served->slot != NULL)
             __atomic_store_n(&served->slot->num_holders, 1, __ATOMIC_RELEASE); /* reset, do not linger */
         pel_served_over(served);
+    }
+    while (!pel_list_is_empty(&serve->closing)) { /* also those that were over before, and lingered */
+        struct pel_served *served = PEL_PART_OF(serve->closing.next, struct pel_served, waiting);
+        pel_list_remove(&served->waiting);
+        pel_served_give_up(served);
     }
 }
 

@@ -7,11 +7,19 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "stack/conn.h"
 #include "stack/engine.h"
 #include "stack/serve/parts.h"
 #include "stack/socket_errno.h"
 
 /* ---- ends ---- */
+
+/* Nothing of it is on the engine any more, as far as the tasks that have run know. */
+static void note_ended(struct pel_served *served)
+{
+    __atomic_store_n(&served->ended_at, served->num_run, __ATOMIC_RELEASE);
+    pel_served_note(served, PEL_NOTE_ENDED);
+}
 
 /* The connection is with us no more. A program that has been told may still read what is in the ring. */
 static void detach(struct pel_served *served, enum pel_err err)
@@ -28,7 +36,7 @@ static void detach(struct pel_served *served, enum pel_err err)
         pel_served_set_state(served, PEL_SLOT_GONE);
     }
     if (served->is_close_asked)
-        pel_served_note(served, PEL_NOTE_ENDED);
+        note_ended(served);
 }
 
 static void abort_conn(struct pel_served *served, enum pel_err err)
@@ -254,11 +262,32 @@ void pel_served_stream_kick(struct pel_served *served)
     progress(served);
 }
 
+/* What the program wrote before it closed leaves before the reset that its unread bytes ask for: an answer
+ * given early, to a request that nobody wants to read to its end. */
+static void send_rest(struct pel_served *served)
+{
+    uint32_t used_len = 0, head = __atomic_load_n(&served->slot->tx_head, __ATOMIC_ACQUIRE);
+    if (served->is_open && pel_ring_used(&served->tx, head, served->tx_tail, &used_len) && used_len > 0)
+        send_ring(served, used_len);
+    pel_conn_flush_all(served->home->engine);
+}
+
+/* The end of the channel may be heard of before the last ring at the door: a mapping that was asked for. */
+static void map_late(struct pel_served *served)
+{
+    if (served->slot == NULL || served->conn == NULL || served->is_open || !served->is_accepted)
+        return;
+    if (__atomic_fetch_and(&served->slot->asked, ~PEL_SLOT_ASK_MAP, __ATOMIC_ACQ_REL) & PEL_SLOT_ASK_MAP)
+        map(served);
+}
+
 void pel_served_stream_over(struct pel_served *served)
 {
+    map_late(served);
     served->is_close_asked = true;
+    served->num_run++;
     if (served->conn == NULL) {
-        pel_served_note(served, PEL_NOTE_ENDED);
+        note_ended(served);
         return;
     }
     /* Unread bytes: the peer must not believe that they were taken (RFC 1122, 4.2.2.13). */
@@ -274,7 +303,9 @@ void pel_served_stream_over(struct pel_served *served)
         pel_count_err(&served->home->engine->counters, PEL_E_PROGRAM_GONE);
         abort_conn(served, PEL_E_PROGRAM_GONE);
     } else if (is_unread) {
-        abort_conn(served, PEL_E_CONN_ABORTED);
+        send_rest(served);
+        if (served->conn != NULL)
+            abort_conn(served, PEL_E_CONN_ABORTED);
     } else {
         progress(served);
     }

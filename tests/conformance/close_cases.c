@@ -22,6 +22,18 @@ static void unread_resets(int kind)
     peer_says(CONN, 1);
 }
 
+static void answered_unread(int kind)
+{
+    /* An answer given before the question was read: it comes before the reset. */
+    int fd = pair(kind);
+    peer_send(CONN, "unread");
+    await_bytes(fd, 6);
+    say_rc("write", write(fd, "answer", 6));
+    say_rc("close", close(fd));
+    peer_says(CONN, 6);
+    peer_says(CONN, 1);
+}
+
 static void partly_read_resets(int arg)
 {
     char text[4];
@@ -243,6 +255,8 @@ static const struct conf_case cases[] = {
     {"close.peer-sees", peer_sees_end, OUT4},
     {"close.peer-sees.accepted", peer_sees_end, IN4},
     {"close.unread", unread_resets, OUT4},
+    {"close.unread.answered", answered_unread, OUT4},
+    {"close.unread.answered.accepted", answered_unread, IN4},
     {"close.unread.accepted", unread_resets, IN4},
     {"close.unread.partly", partly_read_resets, 0},
     {"close.unread.sent", unread_with_bytes_sent, 0},
