@@ -236,7 +236,13 @@ enum pel_err pel_served_place(struct pel_served *served, int *ret_channel)
     return PEL_OK;
 }
 
-void pel_served_free(struct pel_served *served)
+static void pass(struct pel_engine *engine, void *arg)
+{
+    (void)engine;
+    (void)arg;
+}
+
+static void release(struct pel_served *served)
 {
     struct pel_serve_app *app = served->app;
     pel_serve_name_release(&served->name);
@@ -244,13 +250,37 @@ void pel_served_free(struct pel_served *served)
     free(served->dgram);
     if (served->slot != NULL) {
         pel_list_remove(&served->link);
-        __atomic_store_n(&app->sockets[served->number], NULL, __ATOMIC_RELEASE);
         app->free_slots[app->num_free++] = served->number;
         app->user->num_sockets--;
         __atomic_fetch_sub(&app->serve->report.num_sockets, 1, __ATOMIC_RELAXED);
     }
     pel_served_discard(served);
     pel_serve_app_unref(app);
+}
+
+void pel_served_free_all(struct pel_serve *serve, struct pel_served *first)
+{
+    bool is_known = false;
+    for (struct pel_served *served = first; served != NULL; served = served->next_note) {
+        if (served->slot == NULL)
+            continue;
+        __atomic_store_n(&served->app->sockets[served->number], NULL, __ATOMIC_SEQ_CST);
+        is_known = true;
+    }
+    /* A doorbell may have brought an engine to one of them just before. When it has come by its mailbox it is
+     * with none. */
+    for (size_t i = 0; is_known && i < serve->num_engines; i++)
+        pel_engine_call(serve->engines[i].engine, pass, NULL);
+    for (struct pel_served *served = first, *next; served != NULL; served = next) {
+        next = served->next_note;
+        release(served);
+    }
+}
+
+void pel_served_free(struct pel_served *served)
+{
+    served->next_note = NULL;
+    pel_served_free_all(served->app->serve, served);
 }
 
 static void end_stream(struct pel_engine *engine, struct pel_task *task)

@@ -202,8 +202,11 @@ void pel_served_over(struct pel_served *served);
 /* pel_served_give_up resets one that is over and goes on to deliver what was written. */
 void pel_served_give_up(struct pel_served *served);
 
-/* pel_served_free gives back slot, name and memory; no engine knows it any more. */
+/* pel_served_free gives back slot, name and memory, once no engine can be looking at it: a program may ring
+ * for any of its sockets at any time. pel_served_free_all does so for a list, linked by next_note, at the
+ * price of one. Of each, no engine has anything to note any more. */
 void pel_served_free(struct pel_served *served);
+void pel_served_free_all(struct pel_serve *serve, struct pel_served *first);
 
 /* ---- duty.c: on the engine's thread, or as said. ---- */
 

@@ -161,7 +161,7 @@ static void take_notes(struct pel_serve *serve)
     if (read(serve->note_fd, &count, sizeof count) < 0 && errno != EAGAIN)
         abort(); /* an eventfd of our own */
     struct pel_served *served = __atomic_exchange_n(&serve->notes, NULL, __ATOMIC_ACQUIRE), *next,
-                      *first = NULL;
+                      *first = NULL, *ended = NULL;
     for (; served != NULL; served = next) { /* in the order in which they were left */
         next = served->next_note;
         served->next_note = first;
@@ -175,9 +175,12 @@ static void take_notes(struct pel_serve *serve)
         if (bits & PEL_NOTE_FULL)
             pel_served_look_again(served);
         if ((bits & PEL_NOTE_ENDED) &&
-            __atomic_load_n(&served->ended_at, __ATOMIC_ACQUIRE) == served->num_posted)
-            pel_served_free(served);
+            __atomic_load_n(&served->ended_at, __ATOMIC_ACQUIRE) == served->num_posted) {
+            served->next_note = ended;
+            ended = served;
+        }
     }
+    pel_served_free_all(serve, ended);
 }
 
 /* Nobody writes to a channel but code that takes it for the socket itself: system calls of a program's own,
