@@ -242,7 +242,7 @@ static void pass(struct pel_engine *engine, void *arg)
     (void)arg;
 }
 
-static void give_up(struct pel_served *served)
+static void release(struct pel_served *served)
 {
     struct pel_serve_app *app = served->app;
     pel_serve_name_release(&served->name);
@@ -273,7 +273,7 @@ void pel_served_free_all(struct pel_serve *serve, struct pel_served *first)
         pel_engine_call(serve->engines[i].engine, pass, NULL);
     for (struct pel_served *served = first, *next; served != NULL; served = next) {
         next = served->next_note;
-        give_up(served);
+        release(served);
     }
 }
 

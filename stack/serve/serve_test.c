@@ -14,150 +14,17 @@
 #include "stack/engine.h"
 #include "stack/serve/serve.h"
 #include "stack/serve/test_program.h"
+#include "stack/serve/test_service.h"
 #include "tests/harness/harness.h"
 
-#define PORT 7100
-
-static struct pel_pair *pair;
-static struct pel_serve *serve;
-static struct pel_config config;
-static char path[64];
-
-static void on_log(void *arg, const char *line)
-{
-    (void)arg;
-    fprintf(stderr, "# %s\n", line);
-}
-
-static enum pel_err start_serve(struct pel_serve **ret_serve, struct pel_error *reterr)
-{
-    struct pel_engine *engines[PEL_PAIR_ENGINES_MAX];
-    size_t num = 0;
-    for (; pel_pair_engine_at(pair, 0, (int)num) != NULL; num++)
-        engines[num] = pel_pair_engine_at(pair, 0, (int)num);
-    const struct pel_serve_config serve_config = {.config = &config,
-                                                  .engines = engines,
-                                                  .num_engines = num,
-                                                  .overflow = 1024,
-                                                  .patience_ms = 300,
-                                                  .log = on_log};
-    return pel_serve_start(&serve_config, ret_serve, reterr);
-}
-
-static void start(int num_engines, uint32_t max_sockets)
-{
-    struct pel_pair_options options = {.cores = {-1, -1},
-                                       .num_engines = num_engines,
-                                       .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
-                                       .mtu = 9000,
-                                       .window_len = 1u << 16};
-    struct pel_error error = {.text = ""};
-    snprintf(path, sizeof path, "/tmp/pel-serve-test-%d.sock", (int)getpid());
-    config = (struct pel_config){0};
-    config.attach.socket = path;
-    config.attach.mode = 0600;
-    config.attach.max_sockets = max_sockets;
-    config.attach.max_sockets_per_user = max_sockets * 2;
-    config.attach.max_applications = 3;
-    config.attach.buffer_len = 16384;
-    config.port.mtu = 9000;
-    if (pel_pair_start(&options, &pair, &error) != PEL_OK || start_serve(&serve, &error) != PEL_OK)
-        pel_test_fail(__FILE__, __LINE__, "%s", error.text);
-}
-
-static void count_conns(struct pel_engine *engine, void *arg)
-{
-    *(size_t *)arg += engine->num_conns;
-}
-
-static size_t num_conns(void)
-{
-    size_t num = 0;
-    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
-        pel_engine_call(pel_pair_engine_at(pair, 0, i), count_conns, &num);
-    return num;
-}
-
-static struct pel_serve_report report(void)
-{
-    struct pel_serve_report now;
-    struct pel_counters counters = {0};
-    pel_serve_get_report(serve, &now, &counters);
-    return now;
-}
-
-static void add_err(struct pel_engine *engine, void *arg)
-{
-    uint64_t *args = arg;
-    args[1] += engine->counters.err[args[0]];
-}
-
-static uint64_t num_errs(enum pel_err err)
-{
-    uint64_t args[2] = {err, 0};
-    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
-        pel_engine_call(pel_pair_engine_at(pair, 0, i), add_err, args);
-    return args[1];
-}
-
-/* All that programs had comes back: waited for, since ends are noticed by other threads. */
-static void expect_nothing_left(void)
-{
-    for (int i = 0; i < 5000 && (report().num_sockets > 0 || report().num_applications > 0 ||
-                                 report().num_clients > 0 || num_conns() > 0);
-         i++)
-        usleep(1000);
-    PEL_EXPECT_EQ(report().num_sockets, 0);
-    PEL_EXPECT_EQ(report().num_applications, 0);
-    PEL_EXPECT_EQ(report().num_clients, 0);
-    PEL_EXPECT_EQ(num_conns(), 0);
-}
-
-static void stop(void)
-{
-    expect_nothing_left();
-    pel_serve_stop(serve);
-    PEL_EXPECT_EQ(access(path, F_OK), -1);
-    pel_pair_stop(pair);
-}
-
-struct ends {
-    struct test_socket listener, client, server;
-};
-
-static bool open_ends_at(struct test_program *program, uint16_t port, struct ends *ends)
-{
-    if (test_socket_open(program, SOCK_STREAM, port, &ends->listener) != 0 ||
-        test_socket_ask(&ends->listener, PEL_IPC_LISTEN, 8, 0) != 0 ||
-        test_socket_open(program, SOCK_STREAM, -1, &ends->client) != 0 ||
-        test_socket_ask(&ends->client, PEL_IPC_CONNECT, 0, port) != 0)
-        return false;
-    if (!test_socket_accept(&ends->listener, &ends->server))
-        return false;
-    test_socket_ask_for(&ends->server, PEL_SLOT_ASK_MAP);
-    return test_socket_wait(&ends->client, PEL_SLOT_OPEN) && test_socket_wait(&ends->server, PEL_SLOT_OPEN);
-}
-
-static bool open_ends(struct test_program *program, struct ends *ends)
-{
-    return open_ends_at(program, PORT, ends);
-}
-
-static void close_ends(struct ends *ends)
-{
-    test_socket_close(&ends->client);
-    test_socket_close(&ends->server);
-    test_socket_close(&ends->listener);
-}
-
-PEL_TEST(serve, bytes_go_both_ways)
+PEL_TEST(service, bytes_go_both_ways)
 {
     struct test_program program;
     struct ends ends;
     char bytes[6];
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     PEL_EXPECT_EQ(ends.server.slot->local.in.sin_port, htons(PORT));
     PEL_EXPECT_EQ(ends.server.slot->remote.in.sin_port, ends.client.slot->local.in.sin_port);
     PEL_EXPECT(test_socket_write(&ends.client, "hello", 6));
@@ -181,7 +48,7 @@ PEL_TEST(serve, bytes_go_both_ways)
     test_socket_close(&ends.client);
     test_socket_close(&ends.listener);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 #define BULK_LEN (3u << 20)
@@ -197,14 +64,14 @@ static void *write_bulk(void *arg)
 }
 
 /* Rings of 16 KB go round often, are full often, and no wake is lost. */
-PEL_TEST(serve, much_passes_through_small_rings)
+PEL_TEST(service, much_passes_through_small_rings)
 {
     struct test_program writer, reader;
     struct ends ends;
     pthread_t thread;
     void *is_written = NULL;
     uint8_t *bytes = calloc(1, BULK_LEN);
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&writer, path));
     PEL_EXPECT(test_program_attach(&reader, path));
     PEL_EXPECT_EQ(test_socket_open(&reader, SOCK_STREAM, PORT, &ends.listener), 0);
@@ -221,18 +88,18 @@ PEL_TEST(serve, much_passes_through_small_rings)
     for (uint32_t i = 0; i < BULK_LEN; i++)
         num_wrong += bytes[i] != (uint8_t)(i * 2654435761u >> 24);
     PEL_EXPECT_EQ(num_wrong, 0);
-    close_ends(&ends);
+    ends_close(&ends);
     test_program_detach(&writer);
     test_program_detach(&reader);
     free(bytes);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, a_refused_connection_says_so_and_may_try_again)
+PEL_TEST(service, a_refused_connection_says_so_and_may_try_again)
 {
     struct test_program program;
     struct test_socket socket, listener;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &socket), 0);
     PEL_EXPECT_EQ(test_socket_ask(&socket, PEL_IPC_CONNECT, 0, PORT), 0);
@@ -247,17 +114,17 @@ PEL_TEST(serve, a_refused_connection_says_so_and_may_try_again)
     test_socket_close(&socket);
     test_socket_close(&listener); /* with a connection that nobody has accepted */
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, a_program_that_dies_resets_its_peers)
+PEL_TEST(service, a_program_that_dies_resets_its_peers)
 {
     struct test_program program, victim;
     struct ends ends;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT(test_program_attach(&victim, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     struct test_socket client;
     PEL_EXPECT_EQ(test_socket_open(&victim, SOCK_STREAM, -1, &client), 0);
     PEL_EXPECT_EQ(test_socket_ask(&client, PEL_IPC_CONNECT, 0, PORT), 0);
@@ -270,23 +137,23 @@ PEL_TEST(serve, a_program_that_dies_resets_its_peers)
     test_program_detach(&victim);
     PEL_EXPECT(test_socket_wait(&server, PEL_SLOT_GONE));
     PEL_EXPECT_EQ(server.slot->gone_errno, ECONNRESET);
-    PEL_EXPECT_EQ(num_errs(PEL_E_PROGRAM_GONE), 1);
+    PEL_EXPECT_EQ(service_num_errs(PEL_E_PROGRAM_GONE), 1);
     char byte;
     PEL_EXPECT(test_socket_write(&ends.client, "x", 1)); /* the others are undisturbed */
     PEL_EXPECT(test_socket_read(&ends.server, &byte, 1));
     test_socket_close(&server);
-    close_ends(&ends);
+    ends_close(&ends);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, indices_that_cannot_be_reset_the_one_socket)
+PEL_TEST(service, indices_that_cannot_be_reset_the_one_socket)
 {
     struct test_program program;
     struct ends ends, others;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &others.client), 0);
     PEL_EXPECT_EQ(test_socket_ask(&others.client, PEL_IPC_CONNECT, 0, PORT), 0);
     PEL_EXPECT(test_socket_accept(&ends.listener, &others.server));
@@ -297,16 +164,16 @@ PEL_TEST(serve, indices_that_cannot_be_reset_the_one_socket)
     test_socket_ring(&ends.client);
     PEL_EXPECT(test_socket_wait(&ends.client, PEL_SLOT_GONE));
     PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_GONE));
-    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 1);
+    PEL_EXPECT_EQ(service_num_errs(PEL_E_RING_CORRUPT), 1);
     others.server.slot->rx_tail = 5; /* more taken than ever came */
     PEL_EXPECT(test_socket_write(&others.client, "x", 1));
     PEL_EXPECT(test_socket_wait(&others.server, PEL_SLOT_GONE));
-    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 2);
-    close_ends(&ends);
+    PEL_EXPECT_EQ(service_num_errs(PEL_E_RING_CORRUPT), 2);
+    ends_close(&ends);
     test_socket_close(&others.client);
     test_socket_close(&others.server);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 /* A request of random fields, some of them such that they mean something. */
@@ -340,11 +207,11 @@ static void ask_noise(struct test_program *program, unsigned *seed)
             program->kept[program->num_kept++] = fds[i];
 }
 
-PEL_TEST(serve, requests_of_noise_are_answered)
+PEL_TEST(service, requests_of_noise_are_answered)
 {
     unsigned seed = (unsigned)getpid() * 7;
     printf("seed %u\n", seed);
-    start(2, 64);
+    service_start(2, 64);
     struct test_program program = {0};
     struct pel_ipc_request hello = {.op = PEL_IPC_HELLO};
     program.fd = test_program_connect(path);
@@ -359,23 +226,23 @@ PEL_TEST(serve, requests_of_noise_are_answered)
     close(program.fd);
     struct ends ends;
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
-    close_ends(&ends);
+    PEL_EXPECT(ends_open(&program, &ends));
+    ends_close(&ends);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 /* Whatever stands in the segment, the daemon goes on, and others are served. */
-PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
+PEL_TEST(service, a_segment_of_noise_harms_its_program_alone)
 {
     struct test_program program, other;
     struct ends ends, good;
     unsigned seed = (unsigned)getpid();
     printf("seed %u\n", seed);
-    start(2, 64);
+    service_start(2, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT(test_program_attach(&other, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     struct pel_segment_header header = *program.header;
     uint32_t engine = ends.client.slot->engine;
     for (int round = 0; round < 300; round++) {
@@ -402,40 +269,40 @@ PEL_TEST(serve, a_segment_of_noise_harms_its_program_alone)
     ends.client.slot->engine = engine;
     ends.client.slot->tx_head = 0x80000000u; /* whatever the noise did, this cannot be */
     test_socket_ring(&ends.client);
-    for (int i = 0; i < 2000 && num_errs(PEL_E_RING_CORRUPT) == 0 && num_conns() > 0; i++)
+    for (int i = 0; i < 2000 && service_num_errs(PEL_E_RING_CORRUPT) == 0 && service_num_conns() > 0; i++)
         usleep(1000);
     /* Its connections are reset: for indices that cannot be, or since the noise asked for it. */
-    PEL_EXPECT(num_errs(PEL_E_RING_CORRUPT) > 0 || num_conns() == 0);
+    PEL_EXPECT(service_num_errs(PEL_E_RING_CORRUPT) > 0 || service_num_conns() == 0);
     test_socket_close(&ends.listener);
-    PEL_EXPECT(report().num_sockets >= 2);
+    PEL_EXPECT(service_report().num_sockets >= 2);
     struct pel_segment_header *mine = other.header;
     PEL_EXPECT_EQ(mine->num_sockets, 64);
-    for (int i = 0; i < 2000 && report().num_sockets > 2; i++)
+    for (int i = 0; i < 2000 && service_report().num_sockets > 2; i++)
         usleep(1000);
-    PEL_EXPECT(open_ends_at(&other, PORT + 1, &good));
+    PEL_EXPECT(ends_open_at(&other, PORT + 1, &good));
     char byte;
     PEL_EXPECT(test_socket_write(&good.client, "x", 1));
     PEL_EXPECT(test_socket_read(&good.server, &byte, 1));
-    close_ends(&good);
+    ends_close(&good);
     close(ends.client.channel);
     close(ends.server.channel);
     test_program_detach(&program);
     test_program_detach(&other);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, quotas_hold)
+PEL_TEST(service, quotas_hold)
 {
     struct test_program program, second, third;
     struct test_socket sockets[64], one_more;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     for (int i = 0; i < 64; i++)
         PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &sockets[i]), 0);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &one_more), ENFILE);
     PEL_EXPECT_HAS(program.reply.text, "attach.max_sockets");
     test_socket_close(&sockets[10]);
-    for (int i = 0; i < 2000 && report().num_sockets == 64; i++)
+    for (int i = 0; i < 2000 && service_report().num_sockets == 64; i++)
         usleep(1000);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &sockets[10]), 0);
     PEL_EXPECT_EQ(sockets[10].serial, 2);
@@ -451,14 +318,14 @@ PEL_TEST(serve, quotas_hold)
     test_program_detach(&program);
     test_program_detach(&second);
     test_program_detach(&third);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, names_are_given_once)
+PEL_TEST(service, names_are_given_once)
 {
     struct test_program program;
     struct test_socket first, second, chosen;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &first), 0);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &second), EADDRINUSE);
@@ -467,25 +334,25 @@ PEL_TEST(serve, names_are_given_once)
     PEL_EXPECT(ntohs(chosen.slot->local.in.sin_port) >= 32768);
     PEL_EXPECT_EQ(test_socket_ask(&chosen, PEL_IPC_BIND, 0, PORT), EINVAL);
     test_socket_close(&first);
-    for (int i = 0; i < 2000 && report().num_sockets > 2; i++)
+    for (int i = 0; i < 2000 && service_report().num_sockets > 2; i++)
         usleep(1000);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &first), 0);
     test_socket_close(&first);
     test_socket_close(&second);
     test_socket_close(&chosen);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 /* What a program relies on that closes and goes on at once. */
-PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
+PEL_TEST(service, a_close_that_is_asked_for_is_done_when_it_is_answered)
 {
     struct test_program program;
     struct ends ends;
     struct test_socket again;
-    start(2, 64);
+    service_start(2, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_CLOSE, 0, 0), EISCONN);
     PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_UNLISTEN, 0, 0), EINVAL);
     PEL_EXPECT_EQ(test_socket_ask(&ends.listener, PEL_IPC_UNLISTEN, 0, 0), 0);
@@ -502,13 +369,13 @@ PEL_TEST(serve, a_close_that_is_asked_for_is_done_when_it_is_answered)
     PEL_EXPECT(error == 0 || error == EBADF);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), EADDRINUSE); /* the connection's */
     test_socket_close(&ends.server);
-    for (int i = 0; i < 2000 && report().num_sockets > 1; i++)
+    for (int i = 0; i < 2000 && service_report().num_sockets > 1; i++)
         usleep(1000);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &again), 0);
     test_socket_close(&again);
     test_socket_close(&ends.client);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 static bool fill(struct test_socket *socket)
@@ -524,18 +391,18 @@ static bool fill(struct test_socket *socket)
 }
 
 /* What a program leaves behind is delivered, but not for ever to a peer that takes nothing. */
-PEL_TEST(serve, a_peer_that_takes_nothing_keeps_nothing)
+PEL_TEST(service, a_peer_that_takes_nothing_keeps_nothing)
 {
     struct test_program program;
     struct ends ends, second;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     PEL_EXPECT(fill(&ends.client));
     test_socket_close(&ends.client);
-    for (int i = 0; i < 5000 && report().num_sockets > 2; i++)
+    for (int i = 0; i < 5000 && service_report().num_sockets > 2; i++)
         usleep(1000);
-    PEL_EXPECT_EQ(report().num_sockets, 2);
+    PEL_EXPECT_EQ(service_report().num_sockets, 2);
     char byte;
     while (test_socket_read(&ends.server, &byte, 1)) {
     }
@@ -544,44 +411,44 @@ PEL_TEST(serve, a_peer_that_takes_nothing_keeps_nothing)
     test_socket_close(&ends.server);
     test_socket_close(&ends.listener);
     /* And not at all when the service ends. */
-    PEL_EXPECT(open_ends_at(&program, PORT + 1, &second));
+    PEL_EXPECT(ends_open_at(&program, PORT + 1, &second));
     PEL_EXPECT(fill(&second.client));
     test_socket_close(&second.client);
     usleep(20000);
-    pel_serve_stop(serve);
-    PEL_EXPECT_EQ(num_conns(), 0);
-    close_ends(&second);
+    pel_serve_stop(service);
+    PEL_EXPECT_EQ(service_num_conns(), 0);
+    ends_close(&second);
     test_program_detach(&program);
     struct pel_error error = {.text = ""};
-    PEL_EXPECT_EQ(start_serve(&serve, &error), PEL_OK);
-    stop();
+    PEL_EXPECT_EQ(service_start_another(&service, &error), PEL_OK);
+    service_stop();
 }
 
-PEL_TEST(serve, bytes_past_the_library_reset_the_socket)
+PEL_TEST(service, bytes_past_the_library_reset_the_socket)
 {
     struct test_program program;
     struct ends ends;
     struct pel_serve_report now;
     struct pel_counters counters = {0};
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     PEL_EXPECT_EQ(write(ends.client.channel, "secret", 6), 6);
     PEL_EXPECT(test_socket_wait(&ends.server, PEL_SLOT_GONE));
     PEL_EXPECT_EQ(ends.server.slot->gone_errno, ECONNRESET);
     PEL_EXPECT_EQ(ends.server.slot->rx_head, 0);
-    pel_serve_get_report(serve, &now, &counters);
+    pel_serve_get_report(service, &now, &counters);
     PEL_EXPECT_EQ(counters.err[PEL_E_PROGRAM_BYPASS], 1);
-    close_ends(&ends);
+    ends_close(&ends);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, closing_without_a_look_is_an_end_and_no_reset)
+PEL_TEST(service, closing_without_a_look_is_an_end_and_no_reset)
 {
     struct test_program program;
     struct test_socket listener, client, server;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
     PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 8, 0), 0);
@@ -596,14 +463,14 @@ PEL_TEST(serve, closing_without_a_look_is_an_end_and_no_reset)
     test_socket_close(&client);
     test_socket_close(&listener);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, requests_that_make_no_sense_are_refused)
+PEL_TEST(service, requests_that_make_no_sense_are_refused)
 {
     struct test_program program, other;
     struct test_socket socket;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT(test_program_attach(&other, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &socket), 0);
@@ -634,14 +501,14 @@ PEL_TEST(serve, requests_that_make_no_sense_are_refused)
     test_socket_close(&socket);
     test_program_detach(&program);
     test_program_detach(&other);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, who_holds_a_channel_may_use_its_socket)
+PEL_TEST(service, who_holds_a_channel_may_use_its_socket)
 {
     struct test_program program, heir;
     struct test_socket socket;
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT(test_program_attach(&heir, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &socket), 0);
@@ -664,14 +531,14 @@ PEL_TEST(serve, who_holds_a_channel_may_use_its_socket)
     test_socket_close(&socket);
     test_program_detach(&heir);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
-PEL_TEST(serve, many_connections_on_several_engines)
+PEL_TEST(service, many_connections_on_several_engines)
 {
     struct test_program program;
     struct test_socket listener, clients[40], servers[40];
-    start(3, 128);
+    service_start(3, 128);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
     PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 64, 0), 0);
@@ -704,18 +571,18 @@ PEL_TEST(serve, many_connections_on_several_engines)
     }
     test_socket_close(&listener);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 /* Linux keeps connections waiting that its backlog has no room for, and so do we, up to a bound. */
-PEL_TEST(serve, a_full_backlog_waits_and_then_refuses)
+PEL_TEST(service, a_full_backlog_waits_and_then_refuses)
 {
     enum { NUM = 1100 };
     static struct test_socket clients[NUM];
     struct test_program program;
     struct test_socket listener, server;
     uint32_t num_gone = 0, num_accepted = 0;
-    start(1, 4096);
+    service_start(1, 4096);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, PORT, &listener), 0);
     PEL_EXPECT_EQ(test_socket_ask(&listener, PEL_IPC_LISTEN, 4, 0), 0);
@@ -750,7 +617,7 @@ PEL_TEST(serve, a_full_backlog_waits_and_then_refuses)
         test_socket_close(&clients[i]);
     test_socket_close(&listener);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 static bool send_to(struct test_socket *socket, uint16_t port, const char *text)
@@ -766,13 +633,13 @@ static bool send_to(struct test_socket *socket, uint16_t port, const char *text)
     return true;
 }
 
-PEL_TEST(serve, datagrams_keep_their_bounds_and_senders)
+PEL_TEST(service, datagrams_keep_their_bounds_and_senders)
 {
     struct test_program program;
     struct test_socket a, b;
     struct pel_datagram_header header;
     char bytes[16] = "";
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT, &a), 0);
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT + 1, &b), 0);
@@ -792,43 +659,43 @@ PEL_TEST(serve, datagrams_keep_their_bounds_and_senders)
     pel_ring_copy_in(&a.tx, a.slot->tx_head, &header, sizeof header);
     __atomic_store_n(&a.slot->tx_head, a.slot->tx_head + 32, __ATOMIC_RELEASE);
     test_socket_ring(&a);
-    for (int i = 0; i < 2000 && num_errs(PEL_E_RING_CORRUPT) == 0; i++)
+    for (int i = 0; i < 2000 && service_num_errs(PEL_E_RING_CORRUPT) == 0; i++)
         usleep(1000);
-    PEL_EXPECT_EQ(num_errs(PEL_E_RING_CORRUPT), 1);
+    PEL_EXPECT_EQ(service_num_errs(PEL_E_RING_CORRUPT), 1);
     PEL_EXPECT(send_to(&a, PORT + 1, "on"));
     PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
     PEL_EXPECT_EQ(header.payload_len, 2);
     test_socket_close(&a);
     test_socket_close(&b);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
 
 /* The service stops under programs that go on: their sockets are reset, their memory stays theirs. */
-PEL_TEST(serve, programs_outlive_the_service)
+PEL_TEST(service, programs_outlive_the_service)
 {
     struct test_program program;
     struct ends ends;
     struct pel_error error = {.text = ""};
-    start(1, 64);
+    service_start(1, 64);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
+    PEL_EXPECT(ends_open(&program, &ends));
     struct pel_serve *second = NULL;
-    PEL_EXPECT_ERR(start_serve(&second, &error), PEL_E_EXISTS);
+    PEL_EXPECT_ERR(service_start_another(&second, &error), PEL_E_EXISTS);
     PEL_EXPECT_HAS(error.text, "another process answers");
-    pel_serve_stop(serve);
+    pel_serve_stop(service);
     PEL_EXPECT((ends.client.slot->state & PEL_SLOT_GONE) != 0);
     PEL_EXPECT((ends.server.slot->state & PEL_SLOT_GONE) != 0);
     char byte;
     PEL_EXPECT_EQ(read(ends.client.channel, &byte, 1), 0);
     PEL_EXPECT(recv(program.wake_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0); /* a wake, or the end */
-    PEL_EXPECT_EQ(num_conns(), 0);
-    close_ends(&ends);
+    PEL_EXPECT_EQ(service_num_conns(), 0);
+    ends_close(&ends);
     test_program_detach(&program);
-    PEL_EXPECT_EQ(start_serve(&serve, &error), PEL_OK);
+    PEL_EXPECT_EQ(service_start_another(&service, &error), PEL_OK);
     PEL_EXPECT(test_program_attach(&program, path));
-    PEL_EXPECT(open_ends(&program, &ends));
-    close_ends(&ends);
+    PEL_EXPECT(ends_open(&program, &ends));
+    ends_close(&ends);
     test_program_detach(&program);
-    stop();
+    service_stop();
 }
