@@ -45,7 +45,8 @@ static bool put(struct pel_served *served, const struct pel_endpoint *from, cons
     pel_endpoint_to_sockaddr(from, served->family, &storage);
     memcpy(&header.address, &storage, sizeof header.address);
     pel_ring_copy_in(&served->rx, served->rx_head, &header, sizeof header);
-    pel_ring_copy_in(&served->rx, served->rx_head + (uint32_t)sizeof header, bytes, (uint32_t)len);
+    if (len > 0)
+        pel_ring_copy_in(&served->rx, served->rx_head + (uint32_t)sizeof header, bytes, (uint32_t)len);
     served->rx_head += record_len;
     __atomic_store_n(&served->slot->rx_head, served->rx_head, __ATOMIC_RELEASE);
     return true;

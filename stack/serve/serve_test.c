@@ -645,6 +645,7 @@ PEL_TEST(service, datagrams_keep_their_bounds_and_senders)
     PEL_EXPECT_EQ(test_socket_open(&program, SOCK_DGRAM, PORT + 1, &b), 0);
     PEL_EXPECT(send_to(&a, PORT + 1, "one"));
     PEL_EXPECT(send_to(&a, PORT + 1, "and two"));
+    PEL_EXPECT(send_to(&a, PORT + 1, ""));
     PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
     PEL_EXPECT_EQ(header.payload_len, 3);
     PEL_EXPECT_EQ(header.address.in.sin_port, htons(PORT));
@@ -654,6 +655,8 @@ PEL_TEST(service, datagrams_keep_their_bounds_and_senders)
     PEL_EXPECT_EQ(header.payload_len, 7);
     PEL_EXPECT(test_socket_read(&b, bytes, 8));
     PEL_EXPECT_MEM(bytes, "and two", 7);
+    PEL_EXPECT(test_socket_read(&b, &header, sizeof header));
+    PEL_EXPECT_EQ(header.payload_len, 0);
     header =
         (struct pel_datagram_header){.payload_len = 60000}; /* a record that is longer than what there is */
     pel_ring_copy_in(&a.tx, a.slot->tx_head, &header, sizeof header);
