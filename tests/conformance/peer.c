@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <time.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,8 +266,14 @@ static int64_t do_close(struct peer *peer, const struct peer_request *request, b
 
 static int64_t do_await(const struct peer *peer, const struct peer_request *request)
 {
-    int ms = request->other > 0 ? request->other : PEER_PATIENCE_MS;
-    return await_for(peer->fds[request->slot], (int)request->num, ms);
+    int ms = request->other > 0 ? request->other : PEER_PATIENCE_MS, fd = peer->fds[request->slot];
+    int seen = await_for(fd, (int)request->num, ms);
+    if ((seen & (POLLERR | POLLHUP)) != POLLERR)
+        return seen;
+    /* The kernel says that there is an error a moment before it says that the connection has ended. */
+    struct timespec moment = {.tv_nsec = 5000000};
+    nanosleep(&moment, NULL);
+    return await_for(fd, (int)request->num, 0);
 }
 
 static int64_t do_order(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
