@@ -21,9 +21,9 @@
 #define KEYS_CACHED 256
 
 /* An idle engine spins this many loops before it sleeps; fewer when it has a duty to programs, which want the
- * core too and wake it when they have something. */
+ * core too and wake it when they have something (bench/NOTES.md has what that brings). */
 #define SPIN_LOOPS      2000
-#define SPIN_LOOPS_DUTY 100
+#define SPIN_LOOPS_DUTY 30
 
 /* What it sleeps at most where all that can come wakes it. Deadlines are looked at, so they wait no longer.
  */
@@ -32,7 +32,7 @@
 /* And where only a look at the port tells: short while there has just been something, longer in silence. */
 static const struct {
     uint64_t silent_us, sleep_us;
-} looks[] = {{2000000, 2000}, {200000, 500}, {0, 200}};
+} looks[] = {{2000000, 2000}, {200000, 500}, {2000, 200}, {0, 40}};
 
 /* Tasks may post tasks: so often when the engine closes. One that always posts itself would keep it. */
 #define DRAIN_ROUNDS 1000

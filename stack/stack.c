@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,6 +184,7 @@ static void *run_engine(void *arg)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     struct pel_engine *engine = NULL;
     bind_thread(slot);
+    prctl(PR_SET_TIMERSLACK, 1000); /* ns: sleeps between looks at a port are short */
     slot->error.code = pel_engine_open(&slot->config, &engine, &slot->error);
     slot->engine = engine;
     if (engine != NULL && options->on_engine != NULL)
