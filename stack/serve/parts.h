@@ -70,9 +70,11 @@ struct pel_serve_engine {
 enum pel_served_kind { PEL_SERVED_STREAM, PEL_SERVED_LISTENER, PEL_SERVED_DGRAM };
 
 /* Bits of pel_served.noted. */
-#define PEL_NOTE_NEW   1u /* an accepted connection wants a slot */
-#define PEL_NOTE_FULL  4u /* a listener's backlog is full, by the program's count */
-#define PEL_NOTE_ENDED 2u /* the engine has let go of it, after it was told to close: it can be freed */
+#define PEL_NOTE_NEW  1u /* an accepted connection wants a slot */
+#define PEL_NOTE_FULL 4u /* a listener's backlog is full, by the program's count */
+#define PEL_NOTE_ENDED                                                                                       \
+    2u /* the engine has let go of it after `over`: it can be freed, unless `give_up` is posted */
+#define PEL_NOTE_GAVE_UP 8u /* the same after `give_up`, which comes last */
 
 /* One name in the table of bound ports. S. */
 struct pel_serve_name {
@@ -111,9 +113,7 @@ struct pel_served {
     bool is_over;        /* S: `over` is posted */
     uint32_t num_posted; /* S: of the two tasks */
     uint32_t num_run;    /* E */
-    uint32_t
-        ended_at;     /* atomic: num_run when the engine let go; fewer than were posted: another is to come */
-    uint64_t over_us; /* S: when */
+    uint64_t over_us;    /* S: when */
 
     /* To the service. */
     struct pel_served *next_note;

@@ -174,8 +174,7 @@ static void take_notes(struct pel_serve *serve)
             pel_served_new_conn(served);
         if (bits & PEL_NOTE_FULL)
             pel_served_look_again(served);
-        if ((bits & PEL_NOTE_ENDED) &&
-            __atomic_load_n(&served->ended_at, __ATOMIC_ACQUIRE) == served->num_posted) {
+        if ((bits & PEL_NOTE_GAVE_UP) || ((bits & PEL_NOTE_ENDED) && served->num_posted == 1)) {
             served->next_note = ended;
             ended = served;
         }

@@ -14,11 +14,11 @@
 
 /* ---- ends ---- */
 
-/* Nothing of it is on the engine any more, as far as the tasks that have run know. */
+/* Nothing of it is on the engine any more, as far as the tasks that have run know. Once for each of them at
+ * most, and nothing is noted after the last. */
 static void note_ended(struct pel_served *served)
 {
-    __atomic_store_n(&served->ended_at, served->num_run, __ATOMIC_RELEASE);
-    pel_served_note(served, PEL_NOTE_ENDED);
+    pel_served_note(served, served->num_run == 1 ? PEL_NOTE_ENDED : PEL_NOTE_GAVE_UP);
 }
 
 /* The connection is with us no more. A program that has been told may still read what is in the ring. */
