@@ -92,6 +92,11 @@ def iperf(host, port, *more):
     return ("iperf3", "-c", host, "-p", str(port), "-t", "2", "-J", "--connect-timeout", "5000", *more)
 
 
+def wait_listening(lab, server, num_tests):
+    """iperf3 -s listens anew for each test, and refuses meanwhile."""
+    lab.wait_for("iperf3", lambda: lab.log_of(server).count("Server listening") > num_tests or server.poll() is not None)
+
+
 def iperf_server_cases(lab, case):
     need("iperf3", "socat")
     server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf"]), "--forceflush", log="iperf.log")
@@ -109,9 +114,11 @@ def iperf_server_cases(lab, case):
     def udp():
         server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf_clear"]), "--forceflush",
                                  *(("-B", STACK) if ON_KERNEL else ()), log="iperf-udp.log")
-        lab.wait_for("iperf3", lambda: "Server listening" in lab.log_of(server) or server.poll() is not None)
+        wait_listening(lab, server, 0)
         expect_datagrams(lab.run(*iperf(STACK, PORTS["iperf_clear"], "-u", "-b", "20M", "-l", "1400"), timeout=40).text)
+        wait_listening(lab, server, 1)
         expect_datagrams(lab.run(*iperf(STACK, PORTS["iperf_clear"], "-u", "-b", "20M", "-l", "1400", "-R"), timeout=40).text)
+        wait_listening(lab, server, 2)
         # Not through a relay, which may swap the two connections, and iperf3 knows them by their order alone.
         expect_carried(lab.run(*iperf(STACK, PORTS["iperf_clear"], "--bidir"), timeout=40).text)
         lab.stop(server, signal.SIGKILL)
