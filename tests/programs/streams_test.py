@@ -100,10 +100,10 @@ def wait_listening(lab, server, num_tests):
 def iperf_server_cases(lab, case):
     need("iperf3", "socat")
     server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf"]), "--forceflush", log="iperf.log")
-    lab.wait_for("iperf3", lambda: "Server listening" in lab.log_of(server) or server.poll() is not None)
     relay = lab.relay_in(PORTS["iperf"], PORTS["relay"])
-    for name, more in (("4 streams up", ("-P", "4")), ("4 streams down (-R)", ("-P", "4", "-R"))):
-        def carried(more=more):
+    for num, (name, more) in enumerate((("4 streams up", ("-P", "4")), ("4 streams down (-R)", ("-P", "4", "-R")))):
+        def carried(more=more, num=num):
+            wait_listening(lab, server, num)
             expect_carried(lab.run(*iperf("127.0.0.1", PORTS["relay"], *more), timeout=40).text)
             lab.expect_rule("IPERF", direction="inbound")
         case(f"iperf3 -s under the stack: {name}", carried)
