@@ -49,6 +49,8 @@ struct pel_config {
         char *keyring_dir; /* "" when not given */
         bool no_match_refuse;
         bool start_gate_open;
+        bool watch;    /* files that change are loaded */
+        bool no_flush; /* rules that are in no file any more stay */
     } policy;
     struct {
         uint32_t count;

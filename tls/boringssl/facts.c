@@ -79,6 +79,27 @@ enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *re
     return PEL_OK;
 }
 
+enum pel_err pel_cert_dates_each(const struct pel_pem *pem, pel_cert_dates_fn *fn, void *arg,
+                                 struct pel_error *reterr)
+{
+    STACK_OF(X509) *certs = NULL;
+    enum pel_err err = PEL_OK;
+    PEL_TRY(pel_pem_certs(pem, &certs, reterr));
+    for (size_t i = 0; i < sk_X509_num(certs) && err == PEL_OK; i++) {
+        X509 *cert = sk_X509_value(certs, i);
+        struct pel_cert_dates dates = {0};
+        pel_x509_name_text(X509_get_subject_name(cert), dates.subject, sizeof dates.subject);
+        err = pel_cert_times(cert, &dates.not_before_s, &dates.not_after_s);
+        if (err == PEL_OK)
+            fn(arg, i, &dates);
+    }
+    sk_X509_pop_free(certs, X509_free);
+    ERR_clear_error();
+    if (err != PEL_OK)
+        return pel_error_set(reterr, err, "%s: a certificate's dates cannot be read", pem->path);
+    return PEL_OK;
+}
+
 enum pel_err pel_cert_check_key(const struct pel_pem *cert, const struct pel_pem *key,
                                 struct pel_error *reterr)
 {
