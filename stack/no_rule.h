@@ -10,13 +10,13 @@
 
 struct pel_stack;
 
-/* pel_no_rule_add adds an engine's rows to those of others, one row a port and direction; what does not fit is
+/* pel_no_rule_add adds an engine's rows to those of others, one row a port and direction; each has PEL_ENGINE_NO_RULE_PORTS; what does not fit is
  * the last's. The later generation's first connection stays. Any thread. */
-void pel_no_rule_add(struct pel_no_rule_port into[PEL_ENGINE_NO_RULE_PORTS],
-                     const struct pel_no_rule_port from[PEL_ENGINE_NO_RULE_PORTS]);
+void pel_no_rule_add(struct pel_no_rule_port *into,
+                     const struct pel_no_rule_port *from);
 
 /* pel_no_rule_collect adds up the rows of all engines. Not from an engine's thread. */
-void pel_no_rule_collect(struct pel_stack *stack, struct pel_no_rule_port ret_rows[PEL_ENGINE_NO_RULE_PORTS]);
+void pel_no_rule_collect(struct pel_stack *stack, struct pel_no_rule_port *ret_rows);
 
 /* pel_no_rule_command writes the command that tells which conditions failed for the row's connection; returns
  * `text`, empty when there is none to ask about. */

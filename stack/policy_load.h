@@ -56,7 +56,7 @@ struct pel_policy_live {
         enum pel_load_how how;
         char **files;
         size_t num_files;
-        char text[PEL_ERROR_TEXT_LEN];
+        char text[sizeof((struct pel_error *)NULL)->text];
         char *messages[PEL_LOAD_MESSAGES_KEPT]; /* "FILE:LINE:COLUMN: error: TEXT" */
         size_t num_messages;
     } failure;

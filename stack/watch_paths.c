@@ -203,7 +203,7 @@ void pel_watch_paths_file(struct pel_watch_paths *paths, const char *path)
 
 /* ---- keyrings ---- */
 
-static bool is_ring_file(const struct dirent *entry)
+static int is_ring_file(const struct dirent *entry)
 {
     size_t len = strlen(entry->d_name);
     const char *end = len > 4 ? entry->d_name + len - 4 : "";

@@ -14,7 +14,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"check", "[--strict] [--json] FILE...", policy_check},
-    {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"load", "[--socket PATH] [--json] [FILE...]", policy_load},
+    {"status", "[--rules] [--stale] [--certs] [--ports] [--socket PATH] [--json]", policy_status},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

@@ -18,6 +18,7 @@ enum { POLICY_FINE = 0, POLICY_FAILED = 1, POLICY_USAGE = 2 };
 /* The verbs; argv[0] is "pel policy VERB". */
 int policy_check(int argc, char **argv); /* policy_check.c */
 int policy_load(int argc, char **argv);  /* policy_load.c */
+int policy_status(int argc, char **argv); /* policy_status.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
@@ -27,8 +28,8 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);
 
-/* policy_json_names makes an array of paths, as given, or `absolute`: a path that is not there keeps its name.
- */
+/* policy_json_names makes an array of paths, as given, or `absolute`, with their links as they are: where one
+ * leads may change. */
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute);
 
 /* policy_print_json prints the object, indented, and drops the reference. */
