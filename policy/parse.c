@@ -105,6 +105,9 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     if (type == PEL_S_IP_TIME && stmt->parent != NULL)
         pel_diag_warning(&parse->diags, pos,
                          "IpTimeCondition: not yet effective: the rule is matched at any time");
+    else if (pel_schema(type)->no_effect != NULL)
+        pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
+                      pel_schema(type)->no_effect);
     else if (pel_schema(type)->not_yet)
         pel_diag_warning(&parse->diags, pos, "%s: not yet effective", pel_schema(type)->name);
     *ret_stmt = stmt;
@@ -275,8 +278,8 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
     if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
                          row->name);
-    else if (stmt->type == PEL_S_CIPHERS && not_yet)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: no effect, SSL 2.0 is never spoken", row->name);
+    else if (row->no_effect != NULL)
+        pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
     else if (not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);
     stmt->coded_suites |= stmt->type == PEL_S_CIPHERS;

@@ -22,7 +22,11 @@
 
 struct pel_policy;
 
-enum pel_severity { PEL_SEV_WARNING, PEL_SEV_ERROR };
+/* A note is about what is accepted and has no effect here; nothing makes it an error. */
+enum pel_severity { PEL_SEV_NOTE, PEL_SEV_WARNING, PEL_SEV_ERROR };
+
+/* pel_severity_name returns "note", "warning" or "error". Any thread. */
+const char *pel_severity_name(enum pel_severity severity);
 
 /* One message about a policy text. `line` and `column` count from 1; columns are bytes. */
 struct pel_policy_diag {

@@ -64,7 +64,7 @@ static void on_diag(void *arg, const struct pel_policy_diag *diag)
 {
     struct load *load = arg;
     pel_stack_log(load->stack, "%s:%u:%u: %s: %s", diag->file, diag->line, diag->column,
-                  diag->severity == PEL_SEV_ERROR ? "error" : "warning", diag->message);
+                  pel_severity_name(diag->severity), diag->message);
     if (load->diag != NULL)
         load->diag(load->diag_arg, diag);
 }
@@ -471,7 +471,7 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
 static void log_message(void *arg, const struct pel_policy_message *message)
 {
     pel_stack_log(arg, "%s:%u:%u: %s: %s", message->file, message->line, message->column,
-                  message->is_error ? "error" : "warning", message->text);
+                  pel_policy_severity_name(message->severity), message->text);
 }
 
 enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr)

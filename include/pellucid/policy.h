@@ -20,10 +20,16 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
+/* A note is about what is accepted and has no effect here, with the reason; nothing makes it an error. */
+enum pel_policy_severity { PEL_POLICY_NOTE, PEL_POLICY_WARNING, PEL_POLICY_ERROR };
+
+/* pel_policy_severity_name returns "note", "warning" or "error". Any thread. */
+const char *pel_policy_severity_name(enum pel_policy_severity severity);
+
 /* One message about a policy file. `line` and `column` count from 1; columns are bytes. The strings are valid
  * during the call only. */
 struct pel_policy_message {
-    int is_error; /* 1: error; 0: warning */
+    enum pel_policy_severity severity;
     const char *file;
     uint32_t line;
     uint32_t column;
@@ -37,6 +43,7 @@ struct pel_policy_summary {
     size_t num_rules;
     size_t num_errors; /* as reported: at most 100 and the note that there are more */
     size_t num_warnings;
+    size_t num_notes;
 };
 
 enum { PEL_POLICY_CHECK_STRICT = 1 }; /* every warning is an error */
