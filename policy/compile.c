@@ -120,14 +120,16 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
 }
 
 enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                              pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
-                              size_t *ret_num_warnings)
+                              const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
 {
     struct pel_policy *policy = calloc(1, sizeof *policy);
     if (policy == NULL)
         return PEL_E_NO_MEMORY;
     atomic_init(&policy->num_refs, 1);
     struct pel_parse parse = {.kept = &policy->arena, .sources = sources, .num_sources = num_sources};
+    if (options != NULL)
+        parse.options = *options;
     parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = sources};
     enum pel_err err = run(&parse, policy);
     if (err == PEL_OK)

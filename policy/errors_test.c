@@ -307,7 +307,7 @@ PEL_TEST(errors, two_texts_name_the_other_file)
     struct pel_policy_source sources[] = {{"a.policy", text, sizeof text - 1},
                                           {"b.policy", text, sizeof text - 1}};
     memset(&parsed, 0, sizeof parsed);
-    PEL_EXPECT_ERR(pel_policy_parse(sources, 2, pel_test_note, &parsed, &parsed.policy, NULL),
+    PEL_EXPECT_ERR(pel_policy_parse(sources, 2, NULL, pel_test_note, &parsed, &parsed.policy, NULL),
                    PEL_E_POLICY_SYNTAX);
     PEL_EXPECT_STR(parsed.said, "1:1: error: TTLSGroupAction \"G\" is defined already on a.policy:1\n");
 }

@@ -65,7 +65,8 @@ enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret
     return err;
 }
 
-enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths, pel_policy_diag_fn *diag,
+enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
+                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
                                    void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
                                    struct pel_error *reterr)
 {
@@ -80,7 +81,7 @@ enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths, p
         sources[i].text = texts[i];
     }
     if (err == PEL_OK) {
-        err = pel_policy_parse(sources, num_paths, diag, diag_arg, ret_policy, ret_num_warnings);
+        err = pel_policy_parse(sources, num_paths, options, diag, diag_arg, ret_policy, ret_num_warnings);
         if (err != PEL_OK)
             (void)pel_error_set(reterr, err, "%s", pel_err_text(err));
     }

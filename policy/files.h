@@ -20,6 +20,7 @@ PEL_MUST_USE enum pel_err pel_policy_read_file(const char *path, char **ret_text
  * Nothing is parsed when one cannot be read. `reterr` (may be NULL) says in one line what failed. Errors:
  * those of pel_policy_read_file and pel_policy_parse. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
+                                                const struct pel_policy_options *options,
                                                 pel_policy_diag_fn *diag, void *diag_arg,
                                                 struct pel_policy **ret_policy, size_t *ret_num_warnings,
                                                 struct pel_error *reterr);

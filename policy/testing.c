@@ -21,7 +21,7 @@ void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text
 {
     struct pel_policy_source source = {.file = "t.policy", .text = text, .text_len = text_len};
     memset(parsed, 0, sizeof *parsed);
-    parsed->err = pel_policy_parse(&source, 1, pel_test_note, parsed, &parsed->policy, NULL);
+    parsed->err = pel_policy_parse(&source, 1, NULL, pel_test_note, parsed, &parsed->policy, NULL);
 }
 
 void pel_test_parse(struct pel_parsed *parsed, const char *text)

@@ -46,7 +46,16 @@ struct pel_policy_summary {
     size_t num_notes;
 };
 
-enum { PEL_POLICY_CHECK_STRICT = 1 }; /* every warning is an error */
+enum {
+    PEL_POLICY_CHECK_STRICT = 1, /* every warning is an error */
+    PEL_POLICY_COMPAT_ZOS = 2,   /* defaults are the original's */
+};
+
+/* How policy files are read. Zeros are the defaults. */
+struct pel_policy_options {
+    unsigned flags;    /* PEL_POLICY_CHECK_STRICT, PEL_POLICY_COMPAT_ZOS */
+    const char *image; /* which image of a Policy Agent's main file; NULL: its first */
+};
 
 /* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL).
  * `flags` is 0 or PEL_POLICY_CHECK_STRICT. `ret_summary` (may be NULL) is also written for
