@@ -42,7 +42,7 @@ enum pel_err pel_policy_check(const char *const *paths, size_t num_paths, unsign
     struct forward forward = {.fn = fn, .arg = arg, .strict = (flags & PEL_POLICY_CHECK_STRICT) != 0};
     struct pel_policy *policy = NULL;
     enum pel_err err =
-        pel_policy_load_files(paths, num_paths, NULL, forward_message, &forward, &policy, NULL, reterr);
+        pel_policy_load_files(paths, num_paths, NULL, forward_message, &forward, &policy, NULL, NULL, reterr);
     if (err == PEL_OK && forward.summary.num_errors > 0)
         err = pel_error_set(reterr, PEL_E_POLICY_SYNTAX, "warnings are errors");
     if (err == PEL_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "policy/agent.h"
 #include "policy/lex.h"
 #include "policy/model.h"
 #include "policy/value.h"
@@ -156,6 +157,9 @@ static enum pel_err top_level_keyword(struct parser *parser, const struct pel_wo
     if (pel_schema_places(word->text, word->len, places, sizeof places) > 0)
         pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in %s",
                        pel_diag_show(word->text, word->len).text, places);
+    else if (pel_agent_is_keyword(word->text, word->len))
+        pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in an agent file, not among the policy",
+                       pel_diag_show(word->text, word->len).text);
     else
         unknown_word(parser, word, PEL_S_SKIPPED);
     parser->may_skip = true;

@@ -86,8 +86,8 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
     result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err =
-        pel_policy_load_files(files, num_files, NULL, on_diag, load, &policy, &result->num_warnings, reterr);
+    enum pel_err err = pel_policy_load_files(files, num_files, NULL, on_diag, load, &policy,
+                                             &result->num_warnings, NULL, reterr);
     if (err != PEL_OK)
         return err;
     result->num_rules = pel_policy_num_rules(policy);
