@@ -82,8 +82,8 @@ static void write_note(struct walk *walk, const struct pel_row *row, struct pel_
             pel_out_text(&walk->note, "not offered: no suite of the list is for it, or a version beside it "
                                       "is off");
     }
-    if (found.param != NULL && row->no_effect != NULL)
-        pel_out_format(&walk->note, "no effect: %s", row->no_effect);
+    if (found.param != NULL && pel_schema_no_effect(home, row) != NULL)
+        pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
     else if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
         pel_out_text(&walk->note, "not yet effective");
     if (found.param == NULL && row->type == PEL_V_CIPHERS4)
