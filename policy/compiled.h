@@ -53,12 +53,15 @@ struct pel_conditions {
     struct pel_pattern user, job;
 };
 
+struct pel_model;
+
 struct pel_policy {
     atomic_size_t num_refs;
     struct pel_arena arena;
     size_t num_rules;
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
+    struct pel_model *model;           /* what the rules were made from; policy/model.h */
 };
 
 /* pel_conditions_match tells whether the connection fulfils all conditions. Allocates nothing. Any thread. */

@@ -11,7 +11,7 @@
 struct pel_parsed {
     enum pel_err err;
     struct pel_policy *policy; /* NULL after an error */
-    size_t num_errors, num_warnings;
+    size_t num_errors, num_warnings, num_notes;
     size_t said_len;
     char said[64 << 10];
 };
