@@ -113,26 +113,36 @@ static void compile_versions(struct pel_parse *parse, struct pel_stmt *rule, con
     effective->versions = served;
 }
 
+static bool has_labels(const struct pel_stmt *stmt)
+{
+    const struct pel_param *item = stmt == NULL ? NULL : stmt->items;
+    while (item != NULL && item->row->slot != PEL_SLOT_SERVER_CERT_LABEL)
+        item = item->next;
+    return item != NULL;
+}
+
 static enum pel_err compile_labels(struct pel_parse *parse, const struct levels *levels,
                                    struct pel_effective *effective)
 {
     struct pel_stmt *from = levels->conn_adv; /* keeps the list for its next rule */
-    if (from == NULL || from->items == NULL)
+    if (!has_labels(from))
         from = levels->env_adv;
     effective->certificate_label =
         text_or_null(either(levels->conn_adv, levels->env_adv, PEL_SLOT_CERT_LABEL));
-    if (from == NULL || from->items == NULL)
+    if (!has_labels(from))
         return PEL_OK;
     size_t num = 0;
     for (const struct pel_param *item = from->items; item != NULL; item = item->next)
-        num++;
+        num += item->row->slot == PEL_SLOT_SERVER_CERT_LABEL;
     if (from->compiled == NULL) {
         const char **labels = pel_arena_alloc(parse->kept, num * sizeof *labels);
         if (labels == NULL)
             return PEL_E_NO_MEMORY;
         num = 0;
-        for (const struct pel_param *item = from->items; item != NULL; item = item->next)
-            labels[num++] = item->text;
+        for (const struct pel_param *item = from->items; item != NULL; item = item->next) {
+            if (item->row->slot == PEL_SLOT_SERVER_CERT_LABEL)
+                labels[num++] = item->text;
+        }
         from->compiled = labels;
     }
     effective->server_certificate_labels = from->compiled;

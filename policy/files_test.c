@@ -50,14 +50,15 @@ PEL_TEST(files, several_are_one_policy)
     struct pel_error error = {0};
     memset(&parsed, 0, sizeof parsed);
     PEL_EXPECT_ERR(
-        pel_policy_load_files(paths, 2, NULL, pel_test_note, &parsed, &parsed.policy, NULL, &error), PEL_OK);
+        pel_policy_load_files(paths, 2, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, &error),
+        PEL_OK);
     PEL_EXPECT_STR(parsed.said, "");
     PEL_REQUIRE(parsed.policy != NULL);
     PEL_EXPECT_EQ(pel_policy_num_rules(parsed.policy), 3);
     PEL_EXPECT_STR(pel_policy_rule(parsed.policy, 0)->name, "Admin");
     pel_test_drop(&parsed);
     PEL_EXPECT_ERR(
-        pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, &error),
+        pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, &error),
         PEL_E_POLICY_SYNTAX);
     PEL_EXPECT(parsed.policy == NULL);
 }

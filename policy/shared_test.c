@@ -21,7 +21,8 @@ static bool load(const char *name)
         return false;
     const char *const paths[] = {path};
     memset(&parsed, 0, sizeof parsed);
-    parsed.err = pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL);
+    parsed.err =
+        pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, NULL);
     return true;
 }
 

@@ -89,7 +89,7 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
         .flags = stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
     result->generation = pel_generation_number(&stack->slot);
     enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
-                                             &result->num_warnings, reterr);
+                                             &result->num_warnings, NULL, reterr);
     if (err != PEL_OK)
         return err;
     result->num_rules = pel_policy_num_rules(policy);
