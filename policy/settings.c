@@ -64,7 +64,8 @@ static void write_suites(struct walk *walk, const struct pel_stmt *ciphers)
 }
 
 /* What must be said about the value that the walk has written. */
-static void write_note(struct walk *walk, const struct pel_row *row, struct pel_found found)
+static void write_note(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
+                       struct pel_found found)
 {
     static const struct {
         enum pel_slot slot;
@@ -107,7 +108,7 @@ static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pe
     setting.is_default = found.param == NULL ||
                          (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
     setting.value = has_value ? text_of(&walk->value) : NULL;
-    write_note(walk, row, found);
+    write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
     if (!walk->value.failed && !walk->note.failed)
         walk->fn(walk->arg, &setting);
