@@ -85,8 +85,10 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     struct pel_generation *generation = NULL;
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
+    const struct pel_policy_options options = {
+        .flags = stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
     result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err = pel_policy_load_files(files, num_files, NULL, on_diag, load, &policy,
+    enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
                                              &result->num_warnings, NULL, reterr);
     if (err != PEL_OK)
         return err;
