@@ -39,7 +39,7 @@ struct yaml_tcp {
 struct yaml_policy {
     char **files;
     unsigned num_files;
-    char *keyring_dir, *no_match, *start_gate, *watch, *flush;
+    char *keyring_dir, *no_match, *start_gate, *compat, *watch, *flush;
 };
 struct yaml_engine {
     uint32_t *count;
@@ -117,13 +117,10 @@ static const cyaml_schema_field_t tcp_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t policy_fields[] = {
-    LIST(files, struct yaml_policy, num_files),
-    TEXT(keyring_dir, struct yaml_policy),
-    TEXT(no_match, struct yaml_policy),
-    TEXT(start_gate, struct yaml_policy),
-    TEXT(watch, struct yaml_policy),
-    TEXT(flush, struct yaml_policy),
-    CYAML_FIELD_END,
+    LIST(files, struct yaml_policy, num_files), TEXT(keyring_dir, struct yaml_policy),
+    TEXT(no_match, struct yaml_policy),         TEXT(start_gate, struct yaml_policy),
+    TEXT(compat, struct yaml_policy),           TEXT(watch, struct yaml_policy),
+    TEXT(flush, struct yaml_policy),            CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
     NUMBER(count, struct yaml_engine),
@@ -366,6 +363,7 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
 {
     static const char *const no_match[] = {"clear", "refuse"}, *const gate[] = {"closed", "open"};
     static const char *const watch[] = {"off", "on"}, *const flush[] = {"on", "off"};
+    static const char *const compat[] = {"pellucid", "zos"};
     struct yaml_policy none = {0};
     uint32_t word = 0;
     yaml = yaml != NULL ? yaml : &none;
@@ -385,6 +383,8 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
     check->config->policy.watch = word == 1;
     PEL_TRY(take_word(check, "policy.flush", yaml->flush, flush, 2, &word));
     check->config->policy.no_flush = word == 1;
+    PEL_TRY(take_word(check, "policy.compat", yaml->compat, compat, 2, &word));
+    check->config->policy.compat_zos = word == 1;
     return PEL_OK;
 }
 

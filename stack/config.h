@@ -51,6 +51,7 @@ struct pel_config {
         bool start_gate_open;
         bool watch;    /* files that change are loaded */
         bool no_flush; /* rules that are in no file any more stay */
+        bool compat_zos; /* what is uncoded holds as in the original */
     } policy;
     struct {
         uint32_t count;

@@ -15,9 +15,8 @@
 
 static void append_diag(void *arg, const struct pel_policy_diag *diag)
 {
-    json_t *json =
-        json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column", (json_int_t)diag->column,
-                  "severity", diag->severity == PEL_SEV_ERROR ? "error" : "warning");
+    json_t *json = json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column",
+                             (json_int_t)diag->column, "severity", pel_severity_name(diag->severity));
     json_object_set_new(json, "file", pel_json_text(diag->file));
     json_object_set_new(json, "message", pel_json_text(diag->message));
     json_array_append_new(arg, json);

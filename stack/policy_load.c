@@ -140,7 +140,7 @@ static void on_diag(void *arg, const struct pel_policy_diag *diag)
 {
     struct load *load = arg;
     pel_stack_log(load->stack, "%s:%u:%u: %s: %s", diag->file, diag->line, diag->column,
-                  diag->severity == PEL_SEV_ERROR ? "error" : "warning", diag->message);
+                  pel_severity_name(diag->severity), diag->message);
     keep_message(load, diag);
     if (load->diag != NULL)
         load->diag(load->diag_arg, diag);
@@ -170,8 +170,10 @@ static enum pel_err read_policy(struct load *load, const struct pel_generation *
     if (request->num_files == 0)
         return pel_error_set(reterr, PEL_E_ARG,
                              "no policy file was named, and the configuration names none (policy.files)");
-    PEL_TRY(pel_policy_load_files(request->files, request->num_files, on_diag, load, &policy,
-                                  &load->result.num_warnings, reterr));
+    const struct pel_policy_options options = {
+        .flags = load->stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
+    PEL_TRY(pel_policy_load_files(request->files, request->num_files, &options, on_diag, load, &policy,
+                                  &load->result.num_warnings, NULL, reterr));
     if (pel_policy_num_rules(policy) == 0 && before != NULL && pel_policy_num_rules(before->policy) > 0 &&
         !load->stack->config.policy.no_match_refuse) {
         pel_policy_unref(policy);

@@ -397,7 +397,7 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
 static void log_message(void *arg, const struct pel_policy_message *message)
 {
     pel_stack_log(arg, "%s:%u:%u: %s: %s", message->file, message->line, message->column,
-                  message->is_error ? "error" : "warning", message->text);
+                  pel_policy_severity_name(message->severity), message->text);
 }
 
 enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr)

@@ -16,6 +16,7 @@ static const struct {
     {"check", "[--strict] [--json] FILE...", policy_check},
     {"load", "[--socket PATH] [--json] [FILE...]", policy_load},
     {"status", "[--rules] [--stale] [--certs] [--ports] [--socket PATH] [--json]", policy_status},
+    {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)
