@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "policy/keep.h"
 #include "stack/control_json.h"
 #include "stack/no_rule.h"
 #include "stack/stack.h"
@@ -136,6 +137,8 @@ static json_t *rule_of(const struct pel_generation *generation, size_t i)
                              (json_int_t)binding->since, "usable", binding->problem.code == PEL_OK);
     json_object_set_new(json, "rule", pel_json_text(info.name));
     json_object_set_new(json, "file", pel_json_text(info.file));
+    if (pel_policy_is_kept(generation->policy, i))
+        json_object_set_new(json, "kept", json_true());
     if (binding->problem.code != PEL_OK)
         json_object_set_new(json, "problem", pel_json_text(binding->problem.text));
     return json;
@@ -269,7 +272,10 @@ static json_t *head_of(struct pel_stack *stack, int64_t now_s)
         "num_warnings", (json_int_t)live->result.num_warnings, "num_unusable",
         (json_int_t)live->result.num_unusable, "num_kept", (json_int_t)live->result.num_kept, "failure",
         failure_of(live));
+    bool flush = live->read.agent.is_agent ? live->read.agent.flush : !config->policy.no_flush;
+    json_object_set_new(reply, "files_read", names_of(live->read.paths, live->read.num_paths));
     pthread_mutex_unlock(&live->lock);
+    json_object_set_new(reply, "flush", json_boolean(flush));
     json_object_set_new(reply, "watch", json_boolean(config->policy.watch));
     json_object_set_new(reply, "no_match", json_string(config->policy.no_match_refuse ? "refuse" : "clear"));
     json_object_set_new(reply, "start_gate", json_string(config->policy.start_gate_open ? "open" : "closed"));

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "policy/files.h"
+#include "policy/keep.h"
 #include "stack/stack.h"
 #include "stack/watch.h"
 
@@ -21,8 +21,9 @@ struct load {
     void *diag_arg;
     struct pel_load_result result;
     struct pel_policy_certs certs;
+    struct pel_policy_files read; /* by the load, those that an agent file names too */
     char *messages[PEL_LOAD_MESSAGES_KEPT];
-    size_t num_messages;
+    size_t num_messages, num_errors;
     int64_t now_s, began_ns;
 };
 
@@ -70,6 +71,7 @@ void pel_policy_live_init(struct pel_policy_live *live)
 static void forget_failure(struct pel_policy_live *live)
 {
     free_list(live->failure.files, live->failure.num_files);
+    pel_policy_files_free(&live->failure.read);
     for (size_t i = 0; i < live->failure.num_messages; i++)
         free(live->failure.messages[i]);
     memset(&live->failure, 0, sizeof live->failure);
@@ -79,6 +81,7 @@ void pel_policy_live_fini(struct pel_policy_live *live)
 {
     forget_failure(live);
     free_list(live->files, live->num_files);
+    pel_policy_files_free(&live->read);
     pel_load_result_free(&live->result);
     pel_policy_certs_free(&live->certs);
     pthread_mutex_destroy(&live->lock);
@@ -100,6 +103,9 @@ static void keep_success(struct pel_policy_live *live, struct load *load)
     pel_policy_certs_free(&live->certs);
     live->files = files;
     live->num_files = files != NULL ? request->num_files : 0;
+    pel_policy_files_free(&live->read);
+    live->read = load->read;
+    load->read = (struct pel_policy_files){0};
     live->generation = load->result.generation;
     live->loaded_s = load->now_s;
     live->how = request->how;
@@ -119,6 +125,8 @@ static void keep_failure(struct pel_policy_live *live, struct load *load, const 
     live->failure.how = request->how;
     live->failure.files = files;
     live->failure.num_files = files != NULL ? request->num_files : 0;
+    live->failure.read = load->read;
+    load->read = (struct pel_policy_files){0};
     snprintf(live->failure.text, sizeof live->failure.text, "%s", error->text);
     memcpy(live->failure.messages, load->messages, sizeof load->messages);
     live->failure.num_messages = load->num_messages;
@@ -130,6 +138,7 @@ static void keep_failure(struct pel_policy_live *live, struct load *load, const 
 static void keep_message(struct load *load, const struct pel_policy_diag *diag)
 {
     char *text = NULL;
+    load->num_errors += diag->severity == PEL_SEV_ERROR;
     if (diag->severity != PEL_SEV_ERROR || load->num_messages == PEL_LOAD_MESSAGES_KEPT)
         return;
     if (asprintf(&text, "%s:%u:%u: error: %s", diag->file, diag->line, diag->column, diag->message) > 0)
@@ -146,6 +155,13 @@ static void on_diag(void *arg, const struct pel_policy_diag *diag)
         load->diag(load->diag_arg, diag);
 }
 
+/* The files have been read once, and all was said of them. */
+static void on_diag_of_both(void *arg, const struct pel_policy_diag *diag)
+{
+    if (diag->severity == PEL_SEV_ERROR)
+        on_diag(arg, diag);
+}
+
 static void on_problem(void *arg, const struct pel_rule *rule, const struct pel_error *problem)
 {
     struct load *load = arg;
@@ -160,6 +176,37 @@ static struct pel_generation_config generation_config_of(const struct pel_stack 
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = now_s};
 }
 
+static bool flushes(const struct load *load)
+{
+    const struct pel_agent_settings *agent = &load->read.agent;
+    return agent->is_agent ? agent->flush : !load->stack->config.policy.no_flush;
+}
+
+/* Makes one policy of the files and of the rules in force that are not among them. */
+static enum pel_err keep_others(struct load *load, const struct pel_generation *before,
+                                const struct pel_policy_options *options, struct pel_policy **policy,
+                                struct pel_error *reterr)
+{
+    const struct pel_load_request *request = load->request;
+    struct pel_policy_kept kept;
+    struct pel_policy *both = NULL;
+    char label[64];
+    snprintf(label, sizeof label, "(kept from generation %llu)", (unsigned long long)before->number);
+    enum pel_err err = pel_policy_keep(before->policy, *policy, label, &kept);
+    if (err != PEL_OK)
+        return pel_error_set(reterr, err, "%s", pel_err_text(err));
+    if (kept.num_rules > 0) {
+        err = pel_policy_load_files_beside(request->files, request->num_files, kept.sources,
+                                           kept.num_sources, options, on_diag_of_both, load, &both, NULL,
+                                           NULL, reterr);
+        pel_policy_unref(*policy);
+        *policy = both;
+    }
+    load->result.num_kept = kept.num_rules;
+    pel_policy_kept_free(&kept);
+    return err;
+}
+
 /* Connections that no rule matches are in clear, unless the configuration refuses them: a file that has become
  * empty must not do that to all of them. */
 static enum pel_err read_policy(struct load *load, const struct pel_generation *before,
@@ -167,13 +214,19 @@ static enum pel_err read_policy(struct load *load, const struct pel_generation *
 {
     const struct pel_load_request *request = load->request;
     struct pel_policy *policy = NULL;
+    const struct pel_policy_options options = {
+        .flags = load->stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
     if (request->num_files == 0)
         return pel_error_set(reterr, PEL_E_ARG,
                              "no policy file was named, and the configuration names none (policy.files)");
-    const struct pel_policy_options options = {
-        .flags = load->stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
-    PEL_TRY(pel_policy_load_files(request->files, request->num_files, &options, on_diag, load, &policy,
-                                  &load->result.num_warnings, NULL, reterr));
+    enum pel_err err = pel_policy_load_files(request->files, request->num_files, &options, on_diag, load,
+                                             &policy, &load->result.num_warnings, &load->read, reterr);
+    if (err == PEL_E_POLICY_SYNTAX && load->num_errors > 0)
+        return pel_error_set(reterr, err, "the policy has %zu error%s", load->num_errors,
+                             load->num_errors == 1 ? "" : "s");
+    PEL_TRY(err);
+    if (before != NULL && !flushes(load))
+        PEL_TRY(keep_others(load, before, &options, &policy, reterr));
     if (pel_policy_num_rules(policy) == 0 && before != NULL && pel_policy_num_rules(before->policy) > 0 &&
         !load->stack->config.policy.no_match_refuse) {
         pel_policy_unref(policy);
@@ -352,6 +405,7 @@ static void finish(struct load *load, enum pel_err err, const struct pel_error *
         log_failure(stack, load, error);
     }
     pel_policy_certs_free(&load->certs);
+    pel_policy_files_free(&load->read);
     for (size_t i = 0; i < load->num_messages; i++)
         free(load->messages[i]);
     pel_watch_again(stack->watch);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "policy/files.h"
 #include "stack/generation.h"
 #include "stack/policy_certs.h"
 #include "stack/policy_changes.h"
@@ -46,8 +47,9 @@ struct pel_policy_live {
     int64_t loaded_s;
     int64_t began_ns; /* when the last attempt began, whatever it came to; wall clock */
     enum pel_load_how how;
-    char **files;
+    char **files; /* that were named */
     size_t num_files;
+    struct pel_policy_files read; /* and what was read for them */
     struct pel_load_result result; /* its changes are those of the last load */
     struct pel_policy_certs certs;
     struct {
@@ -56,6 +58,7 @@ struct pel_policy_live {
         enum pel_load_how how;
         char **files;
         size_t num_files;
+        struct pel_policy_files read;
         char text[sizeof((struct pel_error *)NULL)->text];
         char *messages[PEL_LOAD_MESSAGES_KEPT]; /* "FILE:LINE:COLUMN: error: TEXT" */
         size_t num_messages;

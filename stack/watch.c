@@ -97,16 +97,25 @@ static void follow_path(struct pel_watch_paths *paths, const char *path,
         add(paths, absolute);
 }
 
-/* Of what is in force; before there is anything, of the configuration. */
+static void follow_list(struct pel_watch_paths *paths, char *const *list, size_t num)
+{
+    for (size_t i = 0; i < num; i++)
+        follow_path(paths, list[i], pel_watch_paths_file);
+}
+
+/* Of what is in force; before there is anything, of the configuration. An agent's files can name others than
+ * they did, which could not be taken yet. */
 static void follow_all(struct pel_stack *stack, struct pel_watch_paths *paths)
 {
     struct pel_policy_live *live = &stack->live;
+    const struct pel_config *config = &stack->config;
     pthread_mutex_lock(&live->lock);
-    bool has = live->generation > 0;
-    char *const *files = has ? live->files : stack->config.policy.files;
-    size_t num_files = has ? live->num_files : stack->config.policy.num_files;
-    for (size_t i = 0; i < num_files; i++)
-        follow_path(paths, files[i], pel_watch_paths_file);
+    if (live->generation == 0)
+        follow_list(paths, config->policy.files, config->policy.num_files);
+    follow_list(paths, live->files, live->num_files);
+    follow_list(paths, live->read.paths, live->read.num_paths);
+    if (live->failure.is_last && live->failure.how != PEL_LOAD_ASKED)
+        follow_list(paths, live->failure.read.paths, live->failure.read.num_paths);
     for (size_t i = 0; i < live->certs.num_keyrings; i++)
         if (live->certs.paths[i] != NULL)
             follow_path(paths, live->certs.paths[i], pel_watch_paths_ring);
