@@ -77,6 +77,16 @@ static const char *name_to_check(const struct pel_conn *conn)
     return effective->host_reference_cn != NULL ? effective->host_reference_cn : conn->server_name;
 }
 
+/* RFC 8446, 5.1 and 4: a handshake record whose first message is a ClientHello. */
+void pel_conn_look_inside(struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    bool is_hello = len >= 6 && bytes[0] == 0x16 && bytes[1] == 3 && bytes[2] <= 4 && bytes[5] == 1;
+    if (!is_hello || conn->own_tls)
+        return;
+    conn->own_tls = true;
+    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_double_tls : PEL_STAT_own_tls, 1);
+}
+
 void pel_conn_begin(struct pel_conn *conn)
 {
     struct pel_engine *engine = conn->engine;

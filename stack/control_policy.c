@@ -278,6 +278,7 @@ static json_t *head_of(struct pel_stack *stack, int64_t now_s)
     json_object_set_new(reply, "flush", json_boolean(flush));
     json_object_set_new(reply, "watch", json_boolean(config->policy.watch));
     json_object_set_new(reply, "no_match", json_string(config->policy.no_match_refuse ? "refuse" : "clear"));
+    json_object_set_new(reply, "keyring_dir", pel_json_text(config->policy.keyring_dir));
     json_object_set_new(reply, "start_gate", json_string(config->policy.start_gate_open ? "open" : "closed"));
     return reply;
 }

@@ -13,6 +13,7 @@
 #include "stack/control_json.h"
 #include "stack/no_rule.h"
 #include "stack/stack.h"
+#include "stack/stale.h"
 
 json_t *pel_json_refusal(const char *why)
 {
@@ -105,24 +106,39 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
         json_object_set_new(json, texts[i].key, pel_json_text(texts[i].value));
     json_object_set_new(json, "name_checked", json_boolean(report->name_checked));
     json_object_set_new(json, "resumed", json_boolean(report->resumed));
+    json_object_set_new(json, "own_tls", json_boolean(report->own_tls));
     if (report->ended != PEL_OK)
         json_object_set_new(json, "ended", json_string(pel_err_name(report->ended)));
     return json;
 }
 
+/* What lives: with the rule's staleness, which the engine does not know. */
+static json_t *alive_to_json(const struct pel_conn_report *report, size_t engine,
+                             const struct pel_rule_names *names)
+{
+    json_t *json = report_to_json(report, engine);
+    const char *why = report->rule[0] != '\0' ? pel_stale_why(names, report->rule, report->generation) : NULL;
+    json_object_set_new(json, "stale", why != NULL ? json_string(why) : json_null());
+    return json;
+}
+
 static json_t *conns(struct pel_stack *stack)
 {
+    struct pel_rule_names names;
+    if (pel_rule_names_take(&stack->slot, &names) != PEL_OK)
+        return NULL;
     json_t *alive = json_array(), *recent = json_array();
     for (size_t e = 0; e < stack->num_engines; e++) {
         struct snapshot snapshot = {0};
         pel_engine_call(stack->engines[e].engine, take_snapshot, &snapshot);
         for (size_t i = 0; !snapshot.failed && i < snapshot.num; i++)
-            json_array_append_new(alive, report_to_json(&snapshot.reports[i], e));
+            json_array_append_new(alive, alive_to_json(&snapshot.reports[i], e, &names));
         for (size_t i = 0; !snapshot.failed && i < snapshot.num_recent; i++)
             json_array_append_new(recent, report_to_json(&snapshot.recent[i], e));
         free(snapshot.reports);
         free(snapshot.recent);
     }
+    pel_rule_names_free(&names);
     return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
                      (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
                      "connections", alive, "recent", recent);

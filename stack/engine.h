@@ -62,7 +62,7 @@ struct pel_conn_report {
     char state[16], tls_state[24], version[12], cipher[64];
     uint16_t group;
     char peer_subject[128], server_name[128];
-    bool name_checked, resumed;
+    bool name_checked, resumed, own_tls;
     uint64_t bytes_in, bytes_out, age_ms;
     enum pel_err ended; /* PEL_OK while it lives */
     char failure[256];
