@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control verbs "policy-load" and "policy-status". */
 #include <pellucid/policy.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -189,12 +190,16 @@ static json_t *cert_of(const struct pel_policy_cert *cert, int64_t now_s)
     };
     static const char *const places[] = {
         [PEL_KEYRING_OWN] = "own", [PEL_KEYRING_CHAIN] = "chain", [PEL_KEYRING_TRUST] = "trust"};
+    char sha256[2 * sizeof cert->sha256 + 1];
     int64_t days;
     enum pel_cert_state state = pel_policy_cert_state(cert, now_s, &days);
+    for (size_t i = 0; i < sizeof cert->sha256; i++)
+        snprintf(sha256 + 2 * i, 3, "%02x", cert->sha256[i]);
     json_t *json = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "state", states[state], "place",
                              places[cert->place], "used", cert->used, "not_before",
                              time_of(cert->not_before_s), "not_after", time_of(cert->not_after_s), "days",
                              cert->not_after_s != 0 ? json_integer((json_int_t)days) : json_null());
+    json_object_set_new(json, "sha256", cert->not_after_s != 0 ? json_string(sha256) : json_null());
     json_object_set_new(json, "keyring", pel_json_text(cert->keyring));
     json_object_set_new(json, "label", pel_json_text(cert->label));
     json_object_set_new(json, "subject", pel_json_text(cert->subject));

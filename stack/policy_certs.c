@@ -123,6 +123,8 @@ static void on_cert(void *arg, const struct pel_keyring_cert *cert)
     row->used = is_used(collect, cert);
     row->not_before_s = cert->not_before_s;
     row->not_after_s = cert->not_after_s;
+    if (cert->sha256 != NULL)
+        memcpy(row->sha256, cert->sha256, sizeof row->sha256);
     if (cert->problem != PEL_OK)
         set_problem(collect, row, cert->problem, cert->problem_text);
 }
@@ -194,9 +196,7 @@ static int compare_rows(const void *a, const void *b)
         order = strcmp(left->label, right->label);
     if (order == 0)
         order = (int)left->place - (int)right->place;
-    if (order == 0 && left->not_before_s != right->not_before_s)
-        order = left->not_before_s < right->not_before_s ? -1 : 1;
-    return order != 0 ? order : strcmp(left->subject, right->subject);
+    return order != 0 ? order : memcmp(left->sha256, right->sha256, sizeof left->sha256);
 }
 
 static enum pel_err collect_all(struct collect *collect)

@@ -26,6 +26,7 @@ struct pel_policy_cert {
     enum pel_keyring_place place;
     bool used; /* a rule presents it, or sends it along, or it is an authority that a rule may ask */
     int64_t not_before_s, not_after_s; /* 0: unknown */
+    uint8_t sha256[32];                /* of the whole certificate; zeros: unknown */
     enum pel_err problem;
     char *problem_text; /* NULL when none; the list's */
 };

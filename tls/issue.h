@@ -37,6 +37,7 @@ PEL_MUST_USE enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_c
 struct pel_cert_dates {
     char subject[256];
     int64_t not_before_s, not_after_s;
+    uint8_t sha256[32]; /* of the whole certificate */
 };
 
 typedef void pel_cert_dates_fn(void *arg, size_t index, const struct pel_cert_dates *dates);

@@ -24,6 +24,7 @@ static void on_dates(void *arg, size_t index, const struct pel_cert_dates *dates
     cert->subject = dates->subject;
     cert->not_before_s = dates->not_before_s;
     cert->not_after_s = dates->not_after_s;
+    cert->sha256 = dates->sha256;
     visit->fn(visit->arg, cert);
     cert->problem = PEL_OK; /* a key's problem is the first certificate's */
     cert->problem_text = "";
@@ -92,15 +93,17 @@ enum pel_err pel_keyring_certs(const char *path, pel_keyring_certs_fn *fn, void 
 {
     char label[PEL_KEYRING_MAX_LABEL_LEN + 1] = "", trust[PEL_PATH_CAP];
     struct visit visit = {.fn = fn, .arg = arg, .ring = path, .default_label = label};
-    struct pel_error ignored;
     if (strcmp(path, PEL_KEYRING_AUTH) == 0) {
         visit_file(&visit, PEL_KEYRING_MACHINE_CAS, "ca-certificates", PEL_KEYRING_TRUST);
         return PEL_OK;
     }
-    if (pel_keyring_default_label(path, label, sizeof label, &ignored) != PEL_OK)
+    enum pel_err err = pel_keyring_default_label(path, label, sizeof label, reterr);
+    if (err == PEL_E_KEYRING_MISSING || err == PEL_E_NO_MEMORY)
+        return err;
+    if (err != PEL_OK)
         label[0] = '\0'; /* a ring may do without */
     PEL_TRY(visit_dir(&visit, path, PEL_KEYRING_OWN, reterr));
     PEL_TRY(pel_path_join(path, "trust", "", trust, sizeof trust, reterr));
-    enum pel_err err = visit_dir(&visit, trust, PEL_KEYRING_TRUST, reterr);
+    err = visit_dir(&visit, trust, PEL_KEYRING_TRUST, reterr);
     return err == PEL_E_KEYRING_MISSING ? PEL_OK : err;
 }

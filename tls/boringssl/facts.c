@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/digest.h>
 #include <openssl/ec_key.h>
 #include <openssl/x509v3.h>
 
@@ -90,13 +91,15 @@ enum pel_err pel_cert_dates_each(const struct pel_pem *pem, pel_cert_dates_fn *f
         struct pel_cert_dates dates = {0};
         pel_x509_name_text(X509_get_subject_name(cert), dates.subject, sizeof dates.subject);
         err = pel_cert_times(cert, &dates.not_before_s, &dates.not_after_s);
+        if (err == PEL_OK && !X509_digest(cert, EVP_sha256(), dates.sha256, NULL))
+            err = PEL_E_NO_MEMORY;
         if (err == PEL_OK)
             fn(arg, i, &dates);
     }
     sk_X509_pop_free(certs, X509_free);
     ERR_clear_error();
     if (err != PEL_OK)
-        return pel_error_set(reterr, err, "%s: a certificate's dates cannot be read", pem->path);
+        return pel_error_set(reterr, err, "%s: a certificate cannot be read", pem->path);
     return PEL_OK;
 }
 
