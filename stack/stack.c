@@ -86,7 +86,8 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
     result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err = pel_policy_load_files(files, num_files, NULL, on_diag, load, &policy,
+    const struct pel_policy_options options = {.image = stack->config.policy.image};
+    enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
                                              &result->num_warnings, NULL, reterr);
     if (err != PEL_OK)
         return err;
@@ -479,9 +480,10 @@ enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel
     struct pel_stack stack = {.options = *options};
     pthread_mutex_init(&stack.log_lock, NULL);
     enum pel_err err = read_config(&stack, reterr);
+    const struct pel_policy_options options_of_policy = {.image = stack.config.policy.image};
     if (err == PEL_OK && stack.config.policy.num_files > 0)
         err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
-                               0, log_message, &stack, NULL, reterr);
+                               &options_of_policy, log_message, &stack, NULL, reterr);
     pel_config_free(&stack.config);
     pthread_mutex_destroy(&stack.log_lock);
     return err;

@@ -13,7 +13,7 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"check", "[--strict] [--json] FILE...", policy_check},
+    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
 };
