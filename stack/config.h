@@ -50,6 +50,7 @@ struct pel_config {
         char *image;       /* of an agent's main file; NULL: its first */
         bool no_match_refuse;
         bool start_gate_open;
+        bool compat_zos; /* what is uncoded holds as in the original */
     } policy;
     struct {
         uint32_t count;
