@@ -55,7 +55,8 @@ static const struct pel_row group_rows[] = {
 static const struct pel_row group_adv_rows[] = {
     ENUM("SyslogFacility", facilities, "Daemon", NOT_YET),
     ROW("Envfile", WORD, .max = 1023, NOT_YET),
-    ONOFF("SecondaryMap", "Off", NOT_YET),
+    ONOFF("SecondaryMap", "Off", SLOT(SECONDARY_MAP),
+          .help = "later connections of the process to the same address follow this one's rule"),
 };
 
 static const struct pel_row env_rows[] = {

@@ -29,8 +29,9 @@ static const char *const master_secret[] = {"Off", "On", "Required", NULL};
         ROW("CertificateLabel", LABEL, SLOT(CERT_LABEL), .help = "empty: send no certificate"),              \
         ROW("ServerCertificateLabel", LABEL, SLOT(SERVER_CERT_LABEL), .flags = PEL_ROW_REPEAT,               \
             .help = "one of several, by the client's algorithms"),                                           \
-        ONOFF("SecondaryMap", "Off", NOT_YET), ENUM("TruncatedHMAC", demand, "Off", NOT_YET),                \
-        ENUM("ClientMaxSSLFragment", demand, "Off", NOT_YET),                                                \
+        ONOFF("SecondaryMap", "Off", SLOT(SECONDARY_MAP),                                                    \
+              .help = "later connections of the process to the same address follow this one's rule"),        \
+        ENUM("TruncatedHMAC", demand, "Off", NOT_YET), ENUM("ClientMaxSSLFragment", demand, "Off", NOT_YET), \
         ENUM("ServerMaxSSLFragment", demand, "Off", NOT_YET),                                                \
         ENUM("ClientMaxSSLFragmentLength", fragments, NULL, NOT_YET),                                        \
         ENUM("ClientHandshakeSNI", demand, "Off", NOT_YET),                                                  \
