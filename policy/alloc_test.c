@@ -32,8 +32,8 @@ static void fail_each(const char *const *paths, size_t num_paths, enum pel_err e
     for (long nth = 0;; nth++) {
         memset(&parsed, 0, sizeof parsed);
         failmalloc_arm((uint64_t)nth + 1);
-        enum pel_err err =
-            pel_policy_load_files(paths, num_paths, pel_test_note, &parsed, &parsed.policy, NULL, NULL);
+        enum pel_err err = pel_policy_load_files(paths, num_paths, NULL, pel_test_note, &parsed,
+                                                 &parsed.policy, NULL, NULL, NULL);
         bool failed = failmalloc_disarm();
         PEL_EXPECT((parsed.policy != NULL) == (err == PEL_OK));
         pel_test_drop(&parsed);

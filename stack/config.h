@@ -49,6 +49,7 @@ struct pel_config {
         char *keyring_dir; /* "" when not given */
         bool no_match_refuse;
         bool start_gate_open;
+        bool compat_zos; /* what is uncoded holds as in the original */
     } policy;
     struct {
         uint32_t count;

@@ -64,7 +64,7 @@ static void on_diag(void *arg, const struct pel_policy_diag *diag)
 {
     struct load *load = arg;
     pel_stack_log(load->stack, "%s:%u:%u: %s: %s", diag->file, diag->line, diag->column,
-                  diag->severity == PEL_SEV_ERROR ? "error" : "warning", diag->message);
+                  pel_severity_name(diag->severity), diag->message);
     if (load->diag != NULL)
         load->diag(load->diag_arg, diag);
 }
@@ -85,9 +85,11 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     struct pel_generation *generation = NULL;
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
+    const struct pel_policy_options options = {
+        .flags = stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
     result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err =
-        pel_policy_load_files(files, num_files, on_diag, load, &policy, &result->num_warnings, reterr);
+    enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
+                                             &result->num_warnings, NULL, reterr);
     if (err != PEL_OK)
         return err;
     result->num_rules = pel_policy_num_rules(policy);
@@ -471,7 +473,7 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
 static void log_message(void *arg, const struct pel_policy_message *message)
 {
     pel_stack_log(arg, "%s:%u:%u: %s: %s", message->file, message->line, message->column,
-                  message->is_error ? "error" : "warning", message->text);
+                  pel_policy_severity_name(message->severity), message->text);
 }
 
 enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel_error *reterr)

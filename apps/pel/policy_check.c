@@ -37,14 +37,24 @@ static int check_as_json(const struct options *options, unsigned flags)
     json_t *diagnostics = json_array();
     enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files, flags,
                                         policy_json_message, diagnostics, &summary, &error);
-    json_t *reply = json_pack("{s:b, s:o, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "files",
+    json_t *reply = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "files",
                               policy_json_names(options->files, options->num_files, false), "rules",
                               (json_int_t)summary.num_rules, "errors", (json_int_t)summary.num_errors,
-                              "warnings", (json_int_t)summary.num_warnings, "diagnostics", diagnostics);
+                              "warnings", (json_int_t)summary.num_warnings, "notes",
+                              (json_int_t)summary.num_notes, "diagnostics", diagnostics);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         (void)json_object_set_new(reply, "error", policy_json_text(error.text));
     policy_print_json(reply);
     return err == PEL_OK ? POLICY_FINE : POLICY_FAILED;
+}
+
+static void print_counts(const struct pel_policy_summary *summary)
+{
+    printf(": ok, %zu rule%s, %zu warning%s", summary->num_rules, policy_plural(summary->num_rules),
+           summary->num_warnings, policy_plural(summary->num_warnings));
+    if (summary->num_notes > 0)
+        printf(", %zu note%s", summary->num_notes, policy_plural(summary->num_notes));
+    printf("\n");
 }
 
 static int check(const struct options *options)
@@ -63,8 +73,7 @@ static int check(const struct options *options)
     fflush(stderr);
     policy_print_paths(options->files, options->num_files);
     if (err == PEL_OK)
-        printf(": ok, %zu rule%s, %zu warning%s\n", summary.num_rules, policy_plural(summary.num_rules),
-               summary.num_warnings, policy_plural(summary.num_warnings));
+        print_counts(&summary);
     else
         printf(": %zu error%s, nothing would be installed\n", summary.num_errors,
                policy_plural(summary.num_errors));

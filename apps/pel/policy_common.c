@@ -62,7 +62,7 @@ void policy_print_message(void *arg, const struct pel_policy_message *message)
 {
     (void)arg;
     fprintf(stderr, "%s:%u:%u: %s: %s\n", message->file, message->line, message->column,
-            message->is_error ? "error" : "warning", message->text);
+            pel_policy_severity_name(message->severity), message->text);
 }
 
 void policy_json_message(void *arg, const struct pel_policy_message *message)
@@ -71,6 +71,6 @@ void policy_json_message(void *arg, const struct pel_policy_message *message)
     json_t *entry =
         json_pack("{s:o, s:I, s:I, s:s, s:o}", "file", policy_json_text(message->file), "line",
                   (json_int_t)message->line, "column", (json_int_t)message->column, "severity",
-                  message->is_error ? "error" : "warning", "message", policy_json_text(message->text));
+                  pel_policy_severity_name(message->severity), "message", policy_json_text(message->text));
     (void)json_array_append_new(diagnostics, entry);
 }

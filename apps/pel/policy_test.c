@@ -67,13 +67,15 @@ static int run(const char *const *words)
 PEL_TEST(pel_policy, check_says_it_on_both_streams)
 {
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/warnings.policy"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 2 warnings\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 1 warning, 1 note\n");
     PEL_EXPECT_STR(err,
-                   PEL_TEST_DATA "/warnings.policy:8:5: warning: FIPS140: not yet effective\n" PEL_TEST_DATA
+                   PEL_TEST_DATA "/warnings.policy:8:5: note: CtraceClearText: accepted, no effect: packets "
+                                 "are not traced, so that clear text is in no trace\n" PEL_TEST_DATA
                                  "/warnings.policy:19:7: warning: TLSv1.1 On: TLS 1.1 is weak\n");
     PEL_EXPECT_EQ(RUN("check", "--strict", PEL_TEST_DATA "/warnings.policy"), 1);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 2 errors, nothing would be installed\n");
-    PEL_EXPECT_HAS(err, "/warnings.policy:8:5: error: FIPS140: not yet effective\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 1 error, nothing would be installed\n");
+    PEL_EXPECT_HAS(err, "/warnings.policy:8:5: note: CtraceClearText: accepted, no effect");
+    PEL_EXPECT_HAS(err, "/warnings.policy:19:7: error: TLSv1.1 On: TLS 1.1 is weak\n");
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"), 0);
     PEL_EXPECT_STR(out, PEL_TEST_DATA "/rules.policy, " PEL_TEST_DATA
                                       "/actions.policy: ok, 3 rules, 0 warnings\n");
@@ -86,6 +88,8 @@ PEL_TEST(pel_policy, check_as_json)
     PEL_EXPECT_HAS(out, "\"ok\": true");
     PEL_EXPECT_HAS(out, "\"line\": 19");
     PEL_EXPECT_HAS(out, "\"severity\": \"warning\"");
+    PEL_EXPECT_HAS(out, "\"severity\": \"note\"");
+    PEL_EXPECT_HAS(out, "\"notes\": 1");
     PEL_EXPECT_STR(err, "");
     PEL_EXPECT_EQ(RUN("check", "--json", PEL_TEST_DATA "/none\xff.policy"), 1);
     PEL_EXPECT_HAS(out, "none?.policy: No such file or directory");

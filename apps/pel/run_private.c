@@ -27,7 +27,7 @@
 static void show_message(void *arg, const struct pel_policy_message *message)
 {
     (void)arg;
-    if (message->is_error)
+    if (message->severity == PEL_POLICY_ERROR)
         fprintf(stderr, "%s:%u:%u: error: %s\n", message->file, message->line, message->column,
                 message->text);
 }
