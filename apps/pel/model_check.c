@@ -15,9 +15,9 @@ struct check {
     struct yaml_report *report;
 };
 
-#define AT(check, ...)           yaml_find(&(check)->file->yaml, __VA_ARGS__)
-#define FAIL(check, place, ...)  yaml_say((check)->report, YAML_ERROR, place, __VA_ARGS__)
-#define WARN(check, place, ...)  yaml_say((check)->report, YAML_WARNING, place, __VA_ARGS__)
+#define AT(check, ...)          yaml_find(&(check)->file->yaml, __VA_ARGS__)
+#define FAIL(check, place, ...) yaml_say((check)->report, YAML_ERROR, place, __VA_ARGS__)
+#define WARN(check, place, ...) yaml_say((check)->report, YAML_WARNING, place, __VA_ARGS__)
 
 /* ---- words ---- */
 
@@ -261,7 +261,8 @@ static void check_ports(struct check *check, const char *path, const char *key, 
     }
 }
 
-static void check_address_group(struct check *check, const struct model_address_group *group, const char *path)
+static void check_address_group(struct check *check, const struct model_address_group *group,
+                                const char *path)
 {
     if (group->num_addresses == 0)
         FAIL(check, AT(check, "%s", path), "addresses: write at least one");
@@ -433,7 +434,8 @@ static void check_rule(struct check *check, const struct model_rule *rule, const
     check_a_word(check, path, "server_name", rule->server_name);
     if (rule->certificate_label != NULL && rule->certificate_label[0] != '\0' &&
         !is_line(rule->certificate_label))
-        FAIL(check, AT(check, "%s.certificate_label", path), "certificate_label: without #, braces and quotes");
+        FAIL(check, AT(check, "%s.certificate_label", path),
+             "certificate_label: without #, braces and quotes");
     check_lines(check, path, "server_certificate_labels", rule->server_certificate_labels,
                 rule->num_server_certificate_labels);
     if (rule->time != NULL)
@@ -487,7 +489,8 @@ static void check_stack(struct check *check, const struct model_stack *stack, un
     }
     if (num_priorities != 0 && num_priorities != stack->num_connectivity_rules)
         FAIL(check, AT(check, "stacks.%u", number),
-             "priority: write it for every connectivity rule of the stack, or for none: then their order counts");
+             "priority: write it for every connectivity rule of the stack, or for none: then their order "
+             "counts");
 }
 
 static void check_stacks(struct check *check)
@@ -499,7 +502,8 @@ static void check_stacks(struct check *check)
         check_stack(check, &model->stacks[i], i);
         for (unsigned j = 0; j < i && model->stacks[i].name != NULL && model->num_stacks <= 1000; j++) {
             if (model->stacks[j].name != NULL && strcmp(model->stacks[i].name, model->stacks[j].name) == 0)
-                FAIL(check, AT(check, "stacks.%u", i), "stack \"%s\" is written twice", model->stacks[i].name);
+                FAIL(check, AT(check, "stacks.%u", i), "stack \"%s\" is written twice",
+                     model->stacks[i].name);
         }
     }
     if (model->num_stacks > 1000)
@@ -512,7 +516,8 @@ static void warn_of_unused(struct check *check)
         const struct model_index *index = &check->file->indexes[kind];
         for (size_t i = 0; i < index->num; i++) {
             if (!index->used[index->entries[i].index])
-                WARN(check, AT(check, "%s.%u", model_list_key((enum model_kind)kind), index->entries[i].index),
+                WARN(check,
+                     AT(check, "%s.%u", model_list_key((enum model_kind)kind), index->entries[i].index),
                      "%s \"%s\" is not used", model_kind_name((enum model_kind)kind), index->entries[i].name);
         }
     }

@@ -15,6 +15,7 @@ static const struct {
 } verbs[] = {
     {"check", "[--strict] [--json] FILE...", policy_check},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
 };
 
