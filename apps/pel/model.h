@@ -128,7 +128,6 @@ const char *model_list_key(enum model_kind kind);
 const char *model_kind_name(enum model_kind kind);
 
 /* What the checks and the build agree on. */
-bool model_is_ports(const char *text, unsigned *ret_low, unsigned *ret_high);
 bool model_is_address(const char *text); /* an address, ADDRESS/PREFIX, LOW-HIGH, All, All4, All6 */
 int model_day(const char *text);         /* 0: Sunday; -1: no day */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/pel/model_build.h"
 
-#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "apps/pel/apps_table.h"
 #include "apps/pel/levels.h"
+#include "apps/pel/model_addresses.h"
 #include "apps/pel/model_names.h"
 #include "apps/pel/policy_out.h"
 
@@ -159,100 +159,55 @@ static void put_lines(struct build *build, struct section *section, struct yaml_
 
 /* ---- addresses and ports ---- */
 
-struct sorted_address {
-    unsigned char family, bytes[16];
-    const char *text;
-};
-
-static int compare_addresses(const void *a, const void *b)
-{
-    const struct sorted_address *left = a, *right = b;
-    if (left->family != right->family)
-        return left->family < right->family ? -1 : 1;
-    int order = memcmp(left->bytes, right->bytes, sizeof left->bytes);
-    return order != 0 ? order : strcmp(left->text, right->text);
-}
-
-static struct sorted_address sortable(const char *text)
-{
-    struct sorted_address address = {.text = text, .family = 4};
-    char ip[INET6_ADDRSTRLEN] = "";
-    size_t len = strcspn(text, "/-");
-    memcpy(ip, text, len < sizeof ip ? len : 0);
-    if (inet_pton(AF_INET, ip, address.bytes) != 1)
-        address.family = inet_pton(AF_INET6, ip, address.bytes) == 1 ? 6 : 0;
-    return address;
-}
-
 static const char *share_addresses(struct build *build, unsigned index)
 {
     const struct model_address_group *group = &build->file->model->address_groups[index];
     struct yaml_place at = yaml_find(&build->file->yaml, "address_groups.%u", index);
-    struct sorted_address *sorted = calloc(group->num_addresses, sizeof *sorted);
+    struct address_range *ranges = calloc(group->num_addresses, sizeof *ranges);
     struct section body;
-    char comment[200];
-    if (!begin(build, &body) || sorted == NULL) {
+    char text[ADDRESS_TEXT_MAX], comment[200];
+    if (!begin(build, &body) || ranges == NULL) {
         build->no_memory = true;
-        free(sorted);
+        free(ranges);
+        drop(&body);
         return "";
     }
     for (unsigned i = 0; i < group->num_addresses; i++)
-        sorted[i] = sortable(group->addresses[i]);
-    qsort(sorted, group->num_addresses, sizeof *sorted, compare_addresses);
-    for (unsigned i = 0; i < group->num_addresses; i++) {
-        const char *text = sorted[i].text;
+        (void)address_parse(group->addresses[i], &ranges[i]);
+    size_t num = addresses_join(ranges, group->num_addresses);
+    for (size_t i = 0; i < num; i++) {
+        address_print(&ranges[i], text);
         if (strpbrk(text, "/-") == NULL)
             put(build, &body, at, "  IpAddr\n  {\n    Addr %s\n  }\n", text);
         else
             put(build, &body, at, "  IpAddrSet\n  {\n    %s %s\n  }\n",
                 strchr(text, '/') != NULL ? "Prefix" : "Range", text);
     }
-    free(sorted);
+    free(ranges);
     snprintf(comment, sizeof comment, "Address group \"%s\".", group->name);
     return share(build, "IpAddrGroup", group->name, comment, at, &body);
 }
 
 static void put_address(struct build *build, const struct part *part, const char *side, const char *text)
 {
-    if (text == NULL)
+    char canonical[ADDRESS_TEXT_MAX];
+    struct address_range range;
+    if (text == NULL || strcasecmp(text, "All") == 0)
         return;
-    int group = model_is_address(text) ? -1 : model_find(build->file, MODEL_ADDRESS_GROUP, text);
-    if (group >= 0)
-        put(build, &build->rules, part->at, "  %sAddrGroupRef %s\n", side,
-            share_addresses(build, (unsigned)group));
-    else if (strcasecmp(text, "All") != 0)
+    if (address_parse(text, &range)) {
+        address_print(&range, canonical);
+        put(build, &build->rules, part->at, "  %sAddr %s\n", side, canonical);
+    } else if (model_is_address(text)) {
         put(build, &build->rules, part->at, "  %sAddr %s\n", side, text);
-}
-
-struct ports {
-    unsigned low, high;
-};
-
-static int compare_ports(const void *a, const void *b)
-{
-    const struct ports *left = a, *right = b;
-    return left->low != right->low ? (left->low < right->low ? -1 : 1)
-                                   : (left->high < right->high ? -1 : left->high > right->high);
-}
-
-/* Sorted, and joined where they touch. */
-static unsigned join_ports(struct ports *ports, unsigned num)
-{
-    unsigned kept = 0;
-    qsort(ports, num, sizeof *ports, compare_ports);
-    for (unsigned i = 0; i < num; i++) {
-        if (kept > 0 && ports[i].low <= ports[kept - 1].high + 1) {
-            if (ports[i].high > ports[kept - 1].high)
-                ports[kept - 1].high = ports[i].high;
-        } else {
-            ports[kept++] = ports[i];
-        }
+    } else {
+        int group = model_find(build->file, MODEL_ADDRESS_GROUP, text);
+        put(build, &build->rules, part->at, "  %sAddrGroupRef %s\n", side,
+            group >= 0 ? share_addresses(build, (unsigned)group) : "");
     }
-    return kept;
 }
 
 static void put_port(struct build *build, struct section *section, struct yaml_place at, const char *before,
-                     struct ports ports)
+                     struct port_range ports)
 {
     if (ports.low == ports.high)
         put(build, section, at, "%s %u\n", before, ports.low);
@@ -260,12 +215,12 @@ static void put_port(struct build *build, struct section *section, struct yaml_p
         put(build, section, at, "%s %u-%u\n", before, ports.low, ports.high);
 }
 
-static void put_ports(struct build *build, const struct part *part, const char *side, struct ports *ports,
-                      unsigned num)
+static void put_ports(struct build *build, const struct part *part, const char *side,
+                      struct port_range *ports, unsigned num)
 {
     char text[200];
     struct section body;
-    num = join_ports(ports, num);
+    num = (unsigned)ports_join(ports, num);
     snprintf(text, sizeof text, "  %sPortRange", side);
     if (num == 1)
         put_port(build, &build->rules, part->traffic_at, text, ports[0]);
@@ -284,10 +239,10 @@ static void put_ports(struct build *build, const struct part *part, const char *
 static void put_listed_ports(struct build *build, const struct part *part, const char *side, char **texts,
                              unsigned num)
 {
-    struct ports *ports = calloc(num + 1, sizeof *ports);
+    struct port_range *ports = calloc(num + 1, sizeof *ports);
     build->no_memory |= ports == NULL;
     for (unsigned i = 0; i < num && ports != NULL; i++)
-        (void)model_is_ports(texts[i], &ports[i].low, &ports[i].high);
+        (void)port_parse(texts[i], &ports[i]);
     if (ports != NULL)
         put_ports(build, part, side, ports, num);
     free(ports);
@@ -295,12 +250,12 @@ static void put_listed_ports(struct build *build, const struct part *part, const
 
 static void put_app_ports(struct build *build, const struct part *part, const char *side)
 {
-    struct ports ports[8];
+    struct port_range ports[8];
     char one[16];
     unsigned num = 0;
     for (const char *text = part->app->ports; *text != '\0' && num < 8; num++) {
         snprintf(one, sizeof one, "%.*s", (int)strcspn(text, " "), text);
-        (void)model_is_ports(one, &ports[num].low, &ports[num].high);
+        (void)port_parse(one, &ports[num]);
         text += strlen(one);
         text += strspn(text, " ");
     }

@@ -16,6 +16,7 @@ static const struct {
     {"check", "[--strict] [--json] FILE...", policy_check},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
+    {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
 };
 

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "apps/pel/model_build.h"
 #include "apps/pel/nearest.h"
@@ -81,34 +79,16 @@ static void forward(void *arg, const struct pel_policy_message *message)
                  "%s", message->text);
 }
 
-/* What a check of the text says; the text goes by a file in memory. */
+/* What a check of the text says. */
 static void check_policy(const struct model_policy *policy, struct yaml_report *report)
 {
-    char path[40];
-    const char *paths[] = {path};
     struct forward target = {policy, report};
+    struct pel_policy *opened = NULL;
     struct pel_error error = {0};
-    int fd = memfd_create("policy", MFD_CLOEXEC);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    bool written = fd >= 0;
-    for (size_t done = 0; done < policy->len && written;) {
-        ssize_t len = write(fd, policy->text + done, policy->len - done);
-        written = len > 0;
-        done += (size_t)len;
-    }
-    enum pel_err err =
-        written ? pel_policy_check(paths, 1, 0, forward, &target, NULL, &error) : PEL_E_NO_MEMORY;
+    enum pel_err err = policy_open_text(policy->text, policy->len, forward, &target, &opened, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
-        yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "the policy cannot be checked: %s",
-                 error.text[0] != '\0' ? error.text : pel_err_text(err));
-    if (fd >= 0)
-        close(fd);
-}
-
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
+        yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "the policy cannot be checked: %s", error.text);
+    pel_policy_close(opened);
 }
 
 static void print_reply(const struct options *options, const struct yaml_report *report, const char *stack,
@@ -157,7 +137,8 @@ static int build(const struct options *options)
     if (model_read(&file, &report)) {
         int stack = choose_stack(options, &file, &report);
         stack_name = stack >= 0 ? file.model->stacks[stack].name : NULL;
-        if (stack >= 0 && model_build(&file, (unsigned)stack, base_of(options->model), &report, &policy))
+        if (stack >= 0 &&
+            model_build(&file, (unsigned)stack, policy_base_name(options->model), &report, &policy))
             check_policy(&policy, &report);
     }
     int status = finish(options, &report, stack_name, &policy);

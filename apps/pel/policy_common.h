@@ -16,10 +16,11 @@
 enum { POLICY_FINE = 0, POLICY_FAILED = 1, POLICY_USAGE = 2 };
 
 /* The verbs; argv[0] is "pel policy VERB". */
-int policy_check(int argc, char **argv); /* policy_check.c */
-int policy_load(int argc, char **argv);  /* policy_load.c */
-int policy_build(int argc, char **argv); /* policy_build.c */
-int policy_new(int argc, char **argv);   /* policy_new.c */
+int policy_check(int argc, char **argv);  /* policy_check.c */
+int policy_load(int argc, char **argv);   /* policy_load.c */
+int policy_build(int argc, char **argv);  /* policy_build.c */
+int policy_import(int argc, char **argv); /* policy_import.c */
+int policy_new(int argc, char **argv);    /* policy_new.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
