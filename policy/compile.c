@@ -4,6 +4,7 @@
 
 #include "policy/conditions.h"
 #include "policy/effective.h"
+#include "policy/tables.h"
 
 static bool is_spoilt(struct pel_stmt *stmt);
 
@@ -130,9 +131,10 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
     PEL_TRY(keep_file_names(parse));
     PEL_TRY(pel_link(parse));
     PEL_TRY(pel_compile(parse, policy, &positions));
-    if (parse->diags.num_errors == 0)
-        PEL_TRY(pel_overlaps(parse, policy, positions));
-    return PEL_OK;
+    if (parse->diags.num_errors > 0)
+        return PEL_OK;
+    PEL_TRY(pel_overlaps(parse, policy, positions));
+    return pel_tables_make(policy);
 }
 
 enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,

@@ -64,7 +64,8 @@ static void write_suites(struct walk *walk, const struct pel_stmt *ciphers)
 }
 
 /* What must be said about the value that the walk has written. */
-static void write_note(struct walk *walk, const struct pel_row *row, struct pel_found found)
+static void write_note(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
+                       struct pel_found found)
 {
     static const struct {
         enum pel_slot slot;
@@ -82,8 +83,8 @@ static void write_note(struct walk *walk, const struct pel_row *row, struct pel_
             pel_out_text(&walk->note, "not offered: no suite of the list is for it, or a version beside it "
                                       "is off");
     }
-    if (found.param != NULL && row->no_effect != NULL)
-        pel_out_format(&walk->note, "no effect: %s", row->no_effect);
+    if (found.param != NULL && pel_schema_no_effect(home, row) != NULL)
+        pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
     else if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
         pel_out_text(&walk->note, "not yet effective");
     if (found.param == NULL && row->type == PEL_V_CIPHERS4)
@@ -107,7 +108,7 @@ static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pe
     setting.is_default = found.param == NULL ||
                          (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
     setting.value = has_value ? text_of(&walk->value) : NULL;
-    write_note(walk, row, found);
+    write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
     if (!walk->value.failed && !walk->note.failed)
         walk->fn(walk->arg, &setting);

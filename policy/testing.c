@@ -17,11 +17,22 @@ void pel_test_note(void *arg, const struct pel_policy_diag *diag)
         parsed->said_len += (size_t)len;
 }
 
-void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len)
+static void parse(struct pel_parsed *parsed, const char *text, size_t text_len,
+                  const struct pel_policy_options *options)
 {
     struct pel_policy_source source = {.file = "t.policy", .text = text, .text_len = text_len};
     memset(parsed, 0, sizeof *parsed);
-    parsed->err = pel_policy_parse(&source, 1, NULL, pel_test_note, parsed, &parsed->policy, NULL);
+    parsed->err = pel_policy_parse(&source, 1, options, pel_test_note, parsed, &parsed->policy, NULL);
+}
+
+void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len)
+{
+    parse(parsed, text, text_len, NULL);
+}
+
+void pel_test_parse_as(struct pel_parsed *parsed, const char *text, const struct pel_policy_options *options)
+{
+    parse(parsed, text, strlen(text), options);
 }
 
 void pel_test_parse(struct pel_parsed *parsed, const char *text)

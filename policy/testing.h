@@ -18,6 +18,7 @@ struct pel_parsed {
 
 /* pel_test_parse parses `text` as "t.policy" into `parsed`; pel_test_drop frees what it made. */
 void pel_test_parse(struct pel_parsed *parsed, const char *text);
+void pel_test_parse_as(struct pel_parsed *parsed, const char *text, const struct pel_policy_options *options);
 void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len);
 void pel_test_drop(struct pel_parsed *parsed);
 

@@ -13,7 +13,7 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"check", "[--strict] [--json] FILE...", policy_check},
+    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
     {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},

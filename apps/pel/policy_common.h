@@ -30,8 +30,8 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);
 
-/* policy_json_names makes an array of paths, as given, or `absolute`: a path that is not there keeps its name.
- */
+/* policy_json_names makes an array of paths, as given, or `absolute`; one that is not there keeps its
+ * name. */
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute);
 
 /* policy_print_json prints the object, indented, and drops the reference. */
