@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack/conn.h"
+#include "stack/secondary.h"
 
 /* ---- the verdict ---- */
 
@@ -29,11 +30,14 @@ static struct pel_policy_query query_of(const struct pel_conn *conn, const struc
 static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_policy_query *query)
 {
     pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
-    const struct pel_rule *rule = pel_policy_lookup(conn->generation->policy, query);
-    if (rule != NULL)
-        pel_rule_hits_count(conn->generation->bindings[rule->index].hits, conn->engine->config.index,
-                            query->wall_s);
-    return rule;
+    return pel_policy_lookup(conn->generation->policy, query);
+}
+
+static void count_hit(const struct pel_conn *conn, int64_t now_s)
+{
+    if (conn->rule != NULL)
+        pel_rule_hits_count(conn->generation->bindings[conn->rule->index].hits, conn->engine->config.index,
+                            now_s);
 }
 
 static enum pel_err no_rule(struct pel_conn *conn, const struct pel_policy_query *query)
@@ -56,6 +60,8 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
         return engine->config.start_gate_open ? no_rule(conn, &query) : PEL_E_START_GATE;
     conn->generation = pel_generation_ref(engine->generation);
     conn->rule = ask(conn, &query);
+    pel_secondary_follow(conn, identity);
+    count_hit(conn, query.wall_s);
     if (conn->rule == NULL)
         return no_rule(conn, &query);
     if (!conn->rule->effective.ttls_enabled) {
@@ -63,7 +69,9 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
         return PEL_OK;
     }
     pel_count_stat(&engine->counters, PEL_STAT_map_tls, 1);
-    return conn->generation->bindings[conn->rule->index].env != NULL ? PEL_OK : PEL_E_POLICY_UNUSABLE;
+    if (conn->generation->bindings[conn->rule->index].env == NULL)
+        return PEL_E_POLICY_UNUSABLE;
+    return pel_secondary_lead(conn, identity);
 }
 
 /* The name that the server's certificate must bear: the policy's word, else what the program resolved. */

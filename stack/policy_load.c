@@ -38,6 +38,12 @@ const char *pel_load_how_name(enum pel_load_how how)
     return names[how];
 }
 
+struct pel_policy_options pel_policy_options_of(const struct pel_config *config)
+{
+    return (struct pel_policy_options){.flags = config->policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0,
+                                       .image = config->policy.image};
+}
+
 /* ---- lists of strings ---- */
 
 static void free_list(char **list, size_t num)
@@ -214,8 +220,7 @@ static enum pel_err read_policy(struct load *load, const struct pel_generation *
 {
     const struct pel_load_request *request = load->request;
     struct pel_policy *policy = NULL;
-    const struct pel_policy_options options = {
-        .flags = load->stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
+    const struct pel_policy_options options = pel_policy_options_of(&load->stack->config);
     if (request->num_files == 0)
         return pel_error_set(reterr, PEL_E_ARG,
                              "no policy file was named, and the configuration names none (policy.files)");

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "policy/files.h"
+#include "stack/config.h"
 #include "stack/generation.h"
 #include "stack/policy_certs.h"
 #include "stack/policy_changes.h"
@@ -67,6 +68,9 @@ struct pel_policy_live {
 
 void pel_policy_live_init(struct pel_policy_live *live);
 void pel_policy_live_fini(struct pel_policy_live *live);
+
+/* pel_policy_options_of is how the configuration has policy files read; borrows from it. */
+struct pel_policy_options pel_policy_options_of(const struct pel_config *config);
 
 /* pel_load_how_name returns "start", "load", "SIGHUP" or "watch". */
 const char *pel_load_how_name(enum pel_load_how how);

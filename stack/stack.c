@@ -405,9 +405,10 @@ enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel
     struct pel_stack stack = {.options = *options};
     pthread_mutex_init(&stack.log_lock, NULL);
     enum pel_err err = read_config(&stack, reterr);
+    const struct pel_policy_options how = pel_policy_options_of(&stack.config);
     if (err == PEL_OK && stack.config.policy.num_files > 0)
         err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
-                               0, log_message, &stack, NULL, reterr);
+                               &how, log_message, &stack, NULL, reterr);
     pel_config_free(&stack.config);
     pthread_mutex_destroy(&stack.log_lock);
     return err;
