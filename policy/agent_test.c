@@ -177,7 +177,8 @@ PEL_TEST(agent, words_that_are_not_known)
                                             "PURGE or NOPURGE; did you mean NOFLUSH?\n");
     EXPECT("TcpImage X image.conf b\nTTLSConfig a.policy\n",
            "1:23: error: TcpImage: \"b\" is not FLUSH, NOFLUSH, PURGE, NOPURGE or a number of seconds\n"
-           "2:1: warning: TTLSConfig is ignored here, since the image has a file of its own: image.conf\n" NOTE_OF_PURGE);
+           "2:1: warning: TTLSConfig is ignored here, since the image has a file of its own: "
+           "image.conf\n" NOTE_OF_PURGE);
 }
 
 PEL_TEST(agent, values)

@@ -191,8 +191,8 @@ static enum pel_err read_image(struct agent *agent, const struct pel_agent_image
         *ret_file = &agent->main;
         return PEL_OK;
     }
-    agent->sources[1] = (struct pel_policy_source){
-        .file = entry->path, .text = entry->text, .text_len = entry->text_len};
+    agent->sources[1] =
+        (struct pel_policy_source){.file = entry->path, .text = entry->text, .text_len = entry->text_len};
     pel_agent_parse(&agent->diags, 1, true, &agent->image);
     *ret_file = &agent->image;
     if (agent->main.ttls.is_coded)
@@ -251,8 +251,8 @@ static enum pel_err follow_agent(struct loader *loader, struct entry *main)
         return PEL_E_NO_MEMORY;
     main->is_policy = false;
     agent->loader = loader;
-    agent->sources[0] = (struct pel_policy_source){
-        .file = main->path, .text = main->text, .text_len = main->text_len};
+    agent->sources[0] =
+        (struct pel_policy_source){.file = main->path, .text = main->text, .text_len = main->text_len};
     agent->diags = (struct pel_diags){.arena = &agent->arena, .sources = agent->sources};
     enum pel_err err = follow(agent);
     if (err == PEL_OK)

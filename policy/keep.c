@@ -10,8 +10,8 @@
 
 struct keep {
     const struct pel_model *model;
-    void *names;           /* tsearch: of the rules that the files have */
-    void *wanted;          /* tsearch: the statements of one source that are written */
+    void *names;  /* tsearch: of the rules that the files have */
+    void *wanted; /* tsearch: the statements of one source that are written */
     struct pel_out out;
     bool failed;
 };
@@ -147,8 +147,8 @@ static enum pel_err write_groups(struct keep *keep, const struct pel_policy *bef
     return err;
 }
 
-enum pel_err pel_policy_keep(const struct pel_policy *before, const struct pel_policy *now,
-                             const char *label, struct pel_policy_kept *ret_kept)
+enum pel_err pel_policy_keep(const struct pel_policy *before, const struct pel_policy *now, const char *label,
+                             struct pel_policy_kept *ret_kept)
 {
     struct pel_policy_kept kept = {0};
     struct keep keep = {.model = before->model};

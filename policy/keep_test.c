@@ -13,7 +13,7 @@ static struct pel_parsed parsed;
 
 #define RULE(name, lines)                                                                                    \
     "TTLSRule " name "\n{\nDirection Inbound\nTTLSGroupActionRef G\nTTLSEnvironmentActionRef E\n" lines "}"  \
-                                                                                                        "\n"
+    "\n"
 #define GROUP "TTLSGroupAction G\n{\nTTLSEnabled On\n}\n"
 #define ENVIRONMENT(ring)                                                                                    \
     "TTLSEnvironmentAction E\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring " ring "\n}\n}\n"
@@ -48,11 +48,13 @@ static struct pel_policy *load_over(struct pel_policy *before, const char *text,
 
 static void note_change(void *arg, const struct pel_policy_change *change)
 {
-    pel_out_format(arg, "%d %s %s;", (int)change->kind, change->rule, change->name != NULL ? change->name : "");
+    pel_out_format(arg, "%d %s %s;", (int)change->kind, change->rule,
+                   change->name != NULL ? change->name : "");
 }
 
 /* What differs in effect, as text. */
-static void expect_changes(const struct pel_policy *before, const struct pel_policy *now, const char *expected)
+static void expect_changes(const struct pel_policy *before, const struct pel_policy *now,
+                           const char *expected)
 {
     struct pel_out out = {0};
     PEL_REQUIRE_OK(pel_policy_diff(before, now, note_change, &out, NULL));
@@ -85,8 +87,8 @@ PEL_TEST(keep, a_rule_stays_as_it_was)
     PEL_EXPECT(!pel_policy_is_kept(second, index_of(second, "A")));
     PEL_EXPECT(!pel_policy_is_kept(second, 99));
     /* And again, with A gone too: each as it was last. */
-    struct pel_policy *third = load_over(
-        pel_policy_ref(second), RULE("C", "LocalPortRange 3\n") GROUP ENVIRONMENT("newest"), 2);
+    struct pel_policy *third =
+        load_over(pel_policy_ref(second), RULE("C", "LocalPortRange 3\n") GROUP ENVIRONMENT("newest"), 2);
     expect_changes(second, third, "0 C ;");
     PEL_EXPECT_STR(pel_policy_rule(third, index_of(third, "A"))->effective.keyring, "new");
     PEL_EXPECT_STR(pel_policy_rule(third, index_of(third, "B"))->effective.keyring, "old");
@@ -107,16 +109,16 @@ PEL_TEST(keep, what_is_inline_elsewhere_is_kept_too)
 #define INLINE_A                                                                                             \
     "TTLSRule A\n{\nDirection Inbound\nLocalPortRange 1\nTTLSGroupActionRef G\nTTLSEnvironmentAction E\n{\n" \
     "HandshakeRole Server\nTTLSKeyringParms K\n{\nKeyring k\n}\n}\n}\n"
-    const char *text = INLINE_A "TTLSRule B\n{\nDirection Inbound\nLocalPortRange 2\nTTLSGroupActionRef G\n"
-                                "TTLSEnvironmentAction\n{\nHandshakeRole Server\nTTLSKeyringParmsRef K\n}\n}\n"
-                                "TTLSRule D\n{\nDirection Inbound\nLocalPortRange 3\nTTLSGroupActionRef G\n"
-                                "TTLSEnvironmentActionRef E\n}\n" GROUP;
+    const char *text =
+        INLINE_A "TTLSRule B\n{\nDirection Inbound\nLocalPortRange 2\nTTLSGroupActionRef G\n"
+                 "TTLSEnvironmentAction\n{\nHandshakeRole Server\nTTLSKeyringParmsRef K\n}\n}\n"
+                 "TTLSRule D\n{\nDirection Inbound\nLocalPortRange 3\nTTLSGroupActionRef G\n"
+                 "TTLSEnvironmentActionRef E\n}\n" GROUP;
     struct pel_policy *first = parse(text);
     struct pel_policy *second = load_over(pel_policy_ref(first), INLINE_A GROUP, 2);
     expect_changes(first, second, "");
     /* With the rule around it kept as well, it stands there. */
-    struct pel_policy *third =
-        load_over(second, RULE("X", "LocalPortRange 9\n") GROUP ENVIRONMENT("x"), 3);
+    struct pel_policy *third = load_over(second, RULE("X", "LocalPortRange 9\n") GROUP ENVIRONMENT("x"), 3);
     expect_changes(first, third, "0 X ;");
     pel_policy_unref(first);
     pel_policy_unref(third);
@@ -125,8 +127,7 @@ PEL_TEST(keep, what_is_inline_elsewhere_is_kept_too)
 PEL_TEST(keep, nothing_to_keep)
 {
     struct pel_policy *first = parse(RULE("A", "LocalPortRange 1\n") GROUP ENVIRONMENT("r"));
-    struct pel_policy *second =
-        load_over(first, RULE("A", "LocalPortRange 2\n") GROUP ENVIRONMENT("r"), 0);
+    struct pel_policy *second = load_over(first, RULE("A", "LocalPortRange 2\n") GROUP ENVIRONMENT("r"), 0);
     PEL_EXPECT_EQ(pel_policy_num_rules(second), 1);
     pel_policy_unref(second);
 }

@@ -98,12 +98,12 @@ json_t *pel_control_policy_load(struct pel_stack *stack, const json_t *request)
         .files = files, .num_files = (size_t)num_files, .how = PEL_LOAD_ASKED};
     json_t *diagnostics = json_array();
     enum pel_err err = pel_stack_load_policy(stack, &asked, append_diag, diagnostics, &result, &error);
-    json_t *reply = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation",
-                              (json_int_t)result.generation, "rules", (json_int_t)result.num_rules,
-                              "warnings", (json_int_t)result.num_warnings, "unusable",
-                              (json_int_t)result.num_unusable, "kept", (json_int_t)result.num_kept,
-                              "certificates_replaced", (json_int_t)result.num_certs_replaced, "diagnostics",
-                              diagnostics);
+    json_t *reply =
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation",
+                  (json_int_t)result.generation, "rules", (json_int_t)result.num_rules, "warnings",
+                  (json_int_t)result.num_warnings, "unusable", (json_int_t)result.num_unusable, "kept",
+                  (json_int_t)result.num_kept, "certificates_replaced", (json_int_t)result.num_certs_replaced,
+                  "diagnostics", diagnostics);
     if (err == PEL_OK) {
         put_changes(reply, &result.changes);
         json_object_set_new(reply, "unusable_rules", unusable_of(stack));
@@ -132,7 +132,9 @@ static json_t *rule_of(const struct pel_generation *generation, size_t i)
     pel_rule_hits_sum(binding->hits, &hits, &last_s);
     json_t *json = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o, s:I, s:b}", "priority",
                              (json_int_t)info.priority, "direction",
-                             info.inbound && info.outbound ? "both" : info.inbound ? "inbound" : "outbound",
+                             info.inbound && info.outbound ? "both"
+                             : info.inbound                ? "inbound"
+                                                           : "outbound",
                              "verdict", pel_policy_verdict_text(info.verdict), "line", (json_int_t)info.line,
                              "hits", (json_int_t)hits, "last_hit", time_of(last_s), "since_generation",
                              (json_int_t)binding->since, "usable", binding->problem.code == PEL_OK);
@@ -168,9 +170,9 @@ static json_t *stale_of(struct pel_stack *stack, json_int_t *ret_num_more)
     }
     for (size_t i = 0; i < rules->num; i++) {
         const struct pel_stale_rule *row = &rules->rows[i];
-        json_t *json = json_pack("{s:I, s:s, s:I, s:I}", "generation", (json_int_t)row->generation, "why",
-                                 row->why, "connections", (json_int_t)row->num_conns, "oldest_ms",
-                                 (json_int_t)row->oldest_ms);
+        json_t *json =
+            json_pack("{s:I, s:s, s:I, s:I}", "generation", (json_int_t)row->generation, "why", row->why,
+                      "connections", (json_int_t)row->num_conns, "oldest_ms", (json_int_t)row->oldest_ms);
         json_object_set_new(json, "rule", pel_json_text(row->rule));
         json_array_append_new(list, json);
     }
@@ -182,10 +184,8 @@ static json_t *stale_of(struct pel_stack *stack, json_int_t *ret_num_more)
 static json_t *cert_of(const struct pel_policy_cert *cert, int64_t now_s)
 {
     static const char *const states[] = {
-        [PEL_CERT_FINE] = "valid",
-        [PEL_CERT_SOON] = "expires soon",
-        [PEL_CERT_EXPIRED] = "expired",
-        [PEL_CERT_NOT_YET] = "not valid yet",
+        [PEL_CERT_FINE] = "valid",         [PEL_CERT_SOON] = "expires soon",
+        [PEL_CERT_EXPIRED] = "expired",    [PEL_CERT_NOT_YET] = "not valid yet",
         [PEL_CERT_BAD] = "cannot be used",
     };
     static const char *const places[] = {
@@ -267,16 +267,16 @@ static json_t *head_of(struct pel_stack *stack, int64_t now_s)
     struct pel_policy_live *live = &stack->live;
     const struct pel_config *config = &stack->config;
     pthread_mutex_lock(&live->lock);
-    json_t *reply = json_pack(
-        "{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", 1, "program",
-        stack->job, "pid", (json_int_t)getpid(), "now", (json_int_t)now_s, "generation",
-        (json_int_t)live->generation, "loaded_at", time_of(live->loaded_s), "age_s",
-        live->generation > 0 ? json_integer((json_int_t)(now_s - live->loaded_s)) : json_null(), "how",
-        live->generation > 0 ? json_string(pel_load_how_name(live->how)) : json_null(), "files",
-        names_of(live->files, live->num_files), "num_rules", (json_int_t)live->result.num_rules,
-        "num_warnings", (json_int_t)live->result.num_warnings, "num_unusable",
-        (json_int_t)live->result.num_unusable, "num_kept", (json_int_t)live->result.num_kept, "failure",
-        failure_of(live));
+    json_t *reply =
+        json_pack("{s:b, s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", 1,
+                  "program", stack->job, "pid", (json_int_t)getpid(), "now", (json_int_t)now_s, "generation",
+                  (json_int_t)live->generation, "loaded_at", time_of(live->loaded_s), "age_s",
+                  live->generation > 0 ? json_integer((json_int_t)(now_s - live->loaded_s)) : json_null(),
+                  "how", live->generation > 0 ? json_string(pel_load_how_name(live->how)) : json_null(),
+                  "files", names_of(live->files, live->num_files), "num_rules",
+                  (json_int_t)live->result.num_rules, "num_warnings", (json_int_t)live->result.num_warnings,
+                  "num_unusable", (json_int_t)live->result.num_unusable, "num_kept",
+                  (json_int_t)live->result.num_kept, "failure", failure_of(live));
     bool flush = live->read.agent.is_agent ? live->read.agent.flush : !config->policy.no_flush;
     json_object_set_new(reply, "files_read", names_of(live->read.paths, live->read.num_paths));
     pthread_mutex_unlock(&live->lock);

@@ -80,12 +80,13 @@ static json_t *id_of(size_t engine, uint64_t number)
 
 static json_t *report_to_json(const struct pel_conn_report *report, size_t engine)
 {
-    json_t *json = json_pack(
-        "{s:o, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id_of(engine, report->id), "engine",
-        (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound", "local",
-        pel_json_endpoint(&report->local), "remote", pel_json_endpoint(&report->remote), "mapped", (int)report->mapped,
-        "generation", (json_int_t)report->generation, "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
-        (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
+    json_t *json =
+        json_pack("{s:o, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id_of(engine, report->id),
+                  "engine", (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound",
+                  "local", pel_json_endpoint(&report->local), "remote", pel_json_endpoint(&report->remote),
+                  "mapped", (int)report->mapped, "generation", (json_int_t)report->generation, "bytes_in",
+                  (json_int_t)report->bytes_in, "bytes_out", (json_int_t)report->bytes_out, "age_ms",
+                  (json_int_t)report->age_ms);
     if (json == NULL)
         return NULL;
     const struct {

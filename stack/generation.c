@@ -114,8 +114,7 @@ enum pel_err pel_generation_take_over(struct pel_generation *generation, const s
     size_t num_rules = pel_policy_num_rules(generation->policy);
     for (size_t i = 0; i < num_rules; i++) {
         struct pel_binding *binding = &generation->bindings[i];
-        const struct pel_binding *old =
-            before != NULL && same[i] ? &before->bindings[index[i]] : NULL;
+        const struct pel_binding *old = before != NULL && same[i] ? &before->bindings[index[i]] : NULL;
         binding->since = old != NULL ? old->since : number;
         binding->hits = old != NULL ? pel_rule_hits_ref(old->hits) : pel_rule_hits_new(num_engines);
         if (binding->hits == NULL)

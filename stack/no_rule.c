@@ -13,7 +13,8 @@ static bool is_same_port(const struct pel_no_rule_port *a, const struct pel_no_r
 
 static bool is_later(const struct pel_no_rule_port *row, const struct pel_no_rule_port *than)
 {
-    return row->generation != UINT64_MAX && (than->count == 0 || row->generation > than->generation);
+    return than->count == 0 || (row->generation != UINT64_MAX &&
+                                (than->generation == UINT64_MAX || row->generation > than->generation));
 }
 
 static void add_row(struct pel_no_rule_port *rows, const struct pel_no_rule_port *row)
@@ -125,11 +126,10 @@ static void log_row(struct pel_stack *stack, const struct pel_no_rule_port *row)
     pel_no_rule_command(stack, row, command, sizeof command);
     pel_stack_log(stack, "no rule matches connections %s port %u, such as one %s %s: they are %s%s%s",
                   row->outbound ? "to remote" : "to local",
-                  row->port != 0        ? row->port
+                  row->port != 0  ? row->port
                   : row->outbound ? row->remote.port
-                                        : row->local.port,
-                  row->outbound ? "to" : "from",
-                  pel_endpoint_format(&row->remote, remote, sizeof remote),
+                                  : row->local.port,
+                  row->outbound ? "to" : "from", pel_endpoint_format(&row->remote, remote, sizeof remote),
                   refused ? "refused" : "in clear", command[0] != '\0' ? "; why, says: " : "", command);
 }
 
@@ -140,7 +140,8 @@ void pel_no_rule_log(struct pel_stack *stack, struct pel_no_rule_told *told)
     for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && rows[i].count > 0; i++) {
         const struct pel_no_rule_port *row = &rows[i];
         size_t k = 0;
-        while (k < PEL_ENGINE_NO_RULE_PORTS - 1 && told->rows[k].count > 0 && !is_same_port(&told->rows[k], row))
+        while (k < PEL_ENGINE_NO_RULE_PORTS - 1 && told->rows[k].count > 0 &&
+               !is_same_port(&told->rows[k], row))
             k++;
         if (told->rows[k].count > 0 && told->rows[k].generation == row->generation)
             continue;

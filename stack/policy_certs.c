@@ -21,6 +21,7 @@ struct collect {
     struct pel_policy_certs *certs;
     void *uses;     /* tsearch: struct use */
     void *keyrings; /* tsearch: names */
+    size_t num_names;
     const char *keyring;
     enum pel_err err;
 };
@@ -66,7 +67,7 @@ static enum pel_err note_rule(struct collect *collect, const struct pel_effectiv
     if (tfind(effective->keyring, &collect->keyrings, compare_names) == NULL) {
         if (tsearch(effective->keyring, &collect->keyrings, compare_names) == NULL)
             return PEL_E_NO_MEMORY;
-        collect->certs->num_keyrings++;
+        collect->num_names++;
     }
     const char *label = effective->certificate_label;
     PEL_TRY(note_use(collect, effective->keyring, label != NULL && label[0] != '\0' ? label : NULL));
@@ -176,10 +177,8 @@ static void take_name(const void *node, VISIT which, void *arg)
 static enum pel_err take_names(struct collect *collect)
 {
     struct pel_policy_certs *certs = collect->certs;
-    size_t num = certs->num_keyrings;
-    certs->num_keyrings = 0;
-    certs->keyrings = calloc(num + 1, sizeof *certs->keyrings);
-    certs->paths = calloc(num + 1, sizeof *certs->paths);
+    certs->keyrings = calloc(collect->num_names + 1, sizeof *certs->keyrings);
+    certs->paths = calloc(collect->num_names + 1, sizeof *certs->paths);
     if (certs->keyrings == NULL || certs->paths == NULL)
         return PEL_E_NO_MEMORY;
     twalk_r(collect->keyrings, take_name, collect);

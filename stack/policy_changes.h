@@ -41,9 +41,8 @@ struct pel_load_changes {
 
 /* pel_load_changes_find compares two policies; `before` NULL: there was none, and nothing is listed. The
  * caller frees with pel_load_changes_free. Errors: NO_MEMORY. Any thread. */
-PEL_MUST_USE enum pel_err pel_load_changes_find(const struct pel_policy *before,
-                                                  const struct pel_policy *now,
-                                                  struct pel_load_changes *ret_changes);
+PEL_MUST_USE enum pel_err pel_load_changes_find(const struct pel_policy *before, const struct pel_policy *now,
+                                                struct pel_load_changes *ret_changes);
 
 /* pel_load_changes_free frees what they hold; harmless when zeroed. */
 void pel_load_changes_free(struct pel_load_changes *changes);

@@ -202,9 +202,8 @@ static enum pel_err keep_others(struct load *load, const struct pel_generation *
     if (err != PEL_OK)
         return pel_error_set(reterr, err, "%s", pel_err_text(err));
     if (kept.num_rules > 0) {
-        err = pel_policy_load_files_beside(request->files, request->num_files, kept.sources,
-                                           kept.num_sources, options, on_diag_of_both, load, &both, NULL,
-                                           NULL, reterr);
+        err = pel_policy_load_files_beside(request->files, request->num_files, kept.sources, kept.num_sources,
+                                           options, on_diag_of_both, load, &both, NULL, NULL, reterr);
         pel_policy_unref(*policy);
         *policy = both;
     }
@@ -274,7 +273,7 @@ static enum pel_err prepare(struct load *load, struct pel_policy *policy, struct
     load->result.num_rules = pel_policy_num_rules(policy);
     PEL_TRY(pel_generation_build(policy, &config, on_problem, load, &generation));
     enum pel_err err = pel_load_changes_find(before != NULL ? before->policy : NULL, generation->policy,
-                                               &load->result.changes);
+                                             &load->result.changes);
     if (err == PEL_OK)
         err = pel_generation_take_over(generation, before, load->result.changes.before,
                                        load->result.changes.same, pel_generation_number(&stack->slot) + 1,

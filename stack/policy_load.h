@@ -33,9 +33,9 @@ struct pel_load_result {
     uint64_t generation; /* the new one, or the one that stays */
     size_t num_rules;
     size_t num_warnings;
-    size_t num_unusable;         /* rules whose keyring cannot be used */
-    size_t num_kept;             /* rules that are in no file any more, and stay (NOFLUSH) */
-    size_t num_certs_replaced;   /* certificates that were not there before */
+    size_t num_unusable;       /* rules whose keyring cannot be used */
+    size_t num_kept;           /* rules that are in no file any more, and stay (NOFLUSH) */
+    size_t num_certs_replaced; /* certificates that were not there before */
     struct pel_load_changes changes;
 };
 
@@ -50,7 +50,7 @@ struct pel_policy_live {
     enum pel_load_how how;
     char **files; /* that were named */
     size_t num_files;
-    struct pel_policy_files read; /* and what was read for them */
+    struct pel_policy_files read;  /* and what was read for them */
     struct pel_load_result result; /* its changes are those of the last load */
     struct pel_policy_certs certs;
     struct {

@@ -43,8 +43,8 @@ struct pel_watch {
     int wake_fd, inotify_fd; /* inotify_fd -1: not watching */
     uint32_t asked;          /* atomic: STOP, AGAIN, NOTE */
     struct pel_watch_paths paths;
-    uint64_t seen_print;   /* of the files as they were loaded, or refused */
-    bool must_look;        /* some directory cannot be watched */
+    uint64_t seen_print; /* of the files as they were loaded, or refused */
+    bool must_look;      /* some directory cannot be watched */
     bool said_must_look;
     uint64_t first_event_ms, due_ms, next_look_ms, next_certs_ms; /* 0: none */
     struct {
@@ -231,8 +231,7 @@ static void on_event(struct pel_watch *watch, const struct inotify_event *event,
 {
     const char *name = event->len > 0 ? event->name : NULL;
     bool is_last = false;
-    if ((event->mask & IN_Q_OVERFLOW) == 0 &&
-        !pel_watch_paths_has(&watch->paths, event->wd, name, &is_last))
+    if ((event->mask & IN_Q_OVERFLOW) == 0 && !pel_watch_paths_has(&watch->paths, event->wd, name, &is_last))
         return;
     if (is_last && name != NULL &&
         (event->mask & (IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM)) != 0)

@@ -108,8 +108,8 @@ static void print_file(struct pel_watch_paths *paths, const char *path)
     mix(paths, path, strlen(path) + 1);
     if (stat(path, &st) != 0)
         return;
-    const int64_t facts[] = {(int64_t)st.st_dev,  (int64_t)st.st_ino, (int64_t)st.st_size,
-                             ns_of(st.st_mtim),   ns_of(st.st_ctim),  (int64_t)st.st_mode};
+    const int64_t facts[] = {(int64_t)st.st_dev, (int64_t)st.st_ino, (int64_t)st.st_size,
+                             ns_of(st.st_mtim),  ns_of(st.st_ctim),  (int64_t)st.st_mode};
     /* A directory's times change with whatever is made in it. */
     mix(paths, facts, S_ISDIR(st.st_mode) ? 2 * sizeof *facts : sizeof facts);
     if (!S_ISDIR(st.st_mode))

@@ -25,9 +25,9 @@ struct pel_watch_place {
 struct pel_watch_paths {
     struct pel_watch_place *places; /* sorted by directory and name, without doubles once they are watched */
     size_t num, cap;
-    uint64_t print;     /* of the files' identity, size and times: another one, and something has changed */
-    int64_t newest_ns;  /* the latest change of a file, or of a link on the way to one */
-    bool failed;        /* out of memory */
+    uint64_t print;    /* of the files' identity, size and times: another one, and something has changed */
+    int64_t newest_ns; /* the latest change of a file, or of a link on the way to one */
+    bool failed;       /* out of memory */
 };
 
 /* pel_watch_paths_file adds a file; pel_watch_paths_ring a keyring: a directory (its certificates and keys,

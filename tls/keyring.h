@@ -64,12 +64,12 @@ enum pel_keyring_place {
 struct pel_keyring_cert {
     const char *label; /* LABEL of LABEL.crt or trust/LABEL.crt */
     enum pel_keyring_place place;
-    bool is_default;     /* its label is the ring's default; only PEL_KEYRING_OWN */
-    const char *subject; /* "" when it cannot be read */
+    bool is_default;                   /* its label is the ring's default; not of PEL_KEYRING_TRUST */
+    const char *subject;               /* "" when it cannot be read */
     int64_t not_before_s, not_after_s; /* 0 when they cannot be read */
     const uint8_t *sha256;             /* 32 bytes of the whole certificate; NULL when it cannot be read */
-    enum pel_err problem;              /* of the file, or of the key beside it; dates are the caller's matter */
-    const char *problem_text;          /* "" when none */
+    enum pel_err problem;     /* of the file, or of the key beside it; dates are the caller's matter */
+    const char *problem_text; /* "" when none */
 };
 typedef void pel_keyring_certs_fn(void *arg, const struct pel_keyring_cert *cert);
 

@@ -20,7 +20,6 @@ static void on_dates(void *arg, size_t index, const struct pel_cert_dates *dates
     struct pel_keyring_cert *cert = &visit->cert;
     if (cert->place == PEL_KEYRING_OWN && index > 0)
         cert->place = PEL_KEYRING_CHAIN;
-    cert->is_default &= cert->place == PEL_KEYRING_OWN;
     cert->subject = dates->subject;
     cert->not_before_s = dates->not_before_s;
     cert->not_after_s = dates->not_after_s;

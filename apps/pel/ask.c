@@ -27,12 +27,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 #define COMMON_OPTIONS                                                                                       \
     {"json", KEY_JSON, NULL, 0, "print the stack's whole answer as JSON", 0},                                \
-        {"socket",                                                                                           \
-         KEY_SOCKET,                                                                                         \
-         "PATH",                                                                                             \
-         0,                                                                                                  \
-         "the stack's control socket (the only one in " PEL_CONTROL_DIR ")",                                 \
-         0}
+    {                                                                                                        \
+        "socket", KEY_SOCKET, "PATH", 0, "the stack's control socket (the only one in " PEL_CONTROL_DIR ")", \
+            0                                                                                                \
+    }
 
 void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask_options *ret_options)
 {

@@ -31,7 +31,7 @@ json_t *ask_stack(const struct ask_options *options, json_t *request);
 int ask_print_json(const json_t *json);
 
 #define ASK_NUM_COLUMNS_MAX 15
-#define ASK_CELL_MAX_LEN 64
+#define ASK_CELL_MAX_LEN    64
 
 /* A table whose columns are as wide as what is in them; the first row is the heading. Cells are cut at
  * ASK_CELL_MAX_LEN bytes, and what could steer a terminal becomes "?". */

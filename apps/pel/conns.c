@@ -51,7 +51,8 @@ static void add_row(struct ask_table *table, const json_t *conn, const struct as
     snprintf(bytes, sizeof bytes, "%lld/%lld", number_of(conn, "bytes_in"), number_of(conn, "bytes_out"));
     describe_end(conn, end, sizeof end);
     describe_state(conn, state, sizeof state);
-    for (const char *const *key = (const char *const[]){"direction", "local", "remote", "role", "rule", "map", NULL};
+    for (const char *const *key =
+             (const char *const[]){"direction", "local", "remote", "role", "rule", "map", NULL};
          *key != NULL; key++)
         texts[num++] = text_of(conn, *key);
     for (const char *const *key =
@@ -88,17 +89,16 @@ static void add_rows(struct ask_table *table, const json_t *list, const struct a
 {
     size_t i;
     const json_t *conn;
-    json_array_foreach(list, i, conn)
-        add_row(table, conn, options, has_ended);
+    json_array_foreach(list, i, conn) add_row(table, conn, options, has_ended);
 }
 
 static void add_heading(struct ask_table *table, const struct ask_options *options)
 {
-    static const char *const plain[] = {"DIRECTION", "LOCAL",   "REMOTE", "ROLE", "RULE", "MAP", "STATE",
-                                        "VERSION",   "CIPHER",  "PEER",   "BYTES IN/OUT", "ENDED"};
-    static const char *const actions[] = {
-        "DIRECTION", "LOCAL",   "REMOTE", "ROLE", "RULE", "MAP", "GROUP", "ENVIRONMENT",
-        "CONNECTION", "STATE",  "VERSION", "CIPHER", "PEER", "BYTES IN/OUT", "ENDED"};
+    static const char *const plain[] = {"DIRECTION", "LOCAL",   "REMOTE", "ROLE", "RULE",         "MAP",
+                                        "STATE",     "VERSION", "CIPHER", "PEER", "BYTES IN/OUT", "ENDED"};
+    static const char *const actions[] = {"DIRECTION", "LOCAL",  "REMOTE",      "ROLE",         "RULE",
+                                          "MAP",       "GROUP",  "ENVIRONMENT", "CONNECTION",   "STATE",
+                                          "VERSION",   "CIPHER", "PEER",        "BYTES IN/OUT", "ENDED"};
     table->num_columns = options->actions ? sizeof actions / sizeof *actions : sizeof plain / sizeof *plain;
     if (!options->recent)
         table->num_columns--;
@@ -123,13 +123,14 @@ static void print_table(const json_t *reply, const struct ask_options *options)
 int verb_conns(int argc, char **argv)
 {
     struct ask_options options;
-    ask_parse(argc, argv,
-              "Shows the connections of a running stack: addresses, role, rule, mapped by it or after "
-              "another connection (secondary), state, version, cipher "
-              "suite, the peer's certificate and "
-              "bytes of clear text; whether the program speaks TLS of its own, and whether the rule is stale. "
-              "With --json also policy generation, ages and what ended lately.",
-              true, &options);
+    ask_parse(
+        argc, argv,
+        "Shows the connections of a running stack: addresses, role, rule, mapped by it or after "
+        "another connection (secondary), state, version, cipher "
+        "suite, the peer's certificate and "
+        "bytes of clear text; whether the program speaks TLS of its own, and whether the rule is stale. "
+        "With --json also policy generation, ages and what ended lately.",
+        true, &options);
     json_t *reply = ask_stack(&options, json_pack("{s:s}", "verb", "conns"));
     if (reply == NULL)
         return 1;

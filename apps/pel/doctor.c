@@ -83,7 +83,8 @@ int verb_doctor(int argc, char **argv)
         doctor_options,
         parse_option,
         NULL,
-        "Looks whether the stack can run on this machine, and says what to do where something is missing; and "
+        "Looks whether the stack can run on this machine, and says what to do where something is missing; "
+        "and "
         "whether the policy of a stack that runs, its certificates and its keyrings are in order."
         "\vExit status: 0 when the stack can run, 1 when it cannot, 2 for wrong usage.",
         NULL,

@@ -62,14 +62,14 @@ static json_t *ask_status(const char *socket_path, struct pel_error *reterr)
 
 static void note_policy(const json_t *reply, struct pel_doctor_report *report)
 {
-    static const struct verdict fine = {PEL_DOCTOR_OK, "the last policy load went well", ""},
-                                failed = {PEL_DOCTOR_WARN, "the policy that was loaded before stays in force",
-                                          "mend what `pel policy status` shows, then `pel policy load`"},
-                                none = {PEL_DOCTOR_WARN,
-                                        "while the start gate is closed nothing connects and nothing is accepted",
-                                        "pel policy load FILE"},
-                                unusable = {PEL_DOCTOR_WARN, "the connections of these rules are refused",
-                                            "pel policy status --rules says why"};
+    static const struct verdict
+        fine = {PEL_DOCTOR_OK, "the last policy load went well", ""},
+        failed = {PEL_DOCTOR_WARN, "the policy that was loaded before stays in force",
+                  "mend what `pel policy status` shows, then `pel policy load`"},
+        none = {PEL_DOCTOR_WARN, "while the start gate is closed nothing connects and nothing is accepted",
+                "pel policy load FILE"},
+        unusable = {PEL_DOCTOR_WARN, "the connections of these rules are refused",
+                    "pel policy status --rules says why"};
     const json_t *failure = json_object_get(reply, "failure");
     long long generation = json_integer_value(json_object_get(reply, "generation"));
     long long num_unusable = json_integer_value(json_object_get(reply, "num_unusable"));
@@ -87,11 +87,12 @@ static void note_policy(const json_t *reply, struct pel_doctor_report *report)
 
 static void note_certificates(const json_t *reply, struct pel_doctor_report *report)
 {
-    static const struct verdict fine = {PEL_DOCTOR_OK, "none ends within 30 days", ""},
-                                bad = {PEL_DOCTOR_WARN,
-                                       "handshakes fail once a certificate has ended, and rules without a valid "
-                                       "one refuse their connections",
-                                       "renew what `pel policy status --certs` shows (`pel keyring cert … --force`)"};
+    static const struct verdict
+        fine = {PEL_DOCTOR_OK, "none ends within 30 days", ""},
+        bad = {PEL_DOCTOR_WARN,
+               "handshakes fail once a certificate has ended, and rules without a valid "
+               "one refuse their connections",
+               "renew what `pel policy status --certs` shows (`pel keyring cert … --force`)"};
     const json_t *cert, *first = NULL;
     size_t i, num = 0, num_used = 0;
     json_array_foreach(json_object_get(reply, "certificates"), i, cert)
@@ -138,13 +139,14 @@ static void on_entry(void *arg, const struct pel_keyring_entry *entry)
 
 static void note_keyrings(const char *dir, bool is_asked, struct pel_doctor_report *report)
 {
-    static const struct verdict fine = {PEL_DOCTOR_OK, "private keys are their owners' alone", ""},
-                                none = {PEL_DOCTOR_INFO, "rules that name a keyring cannot be served without",
-                                        "pel keyring cert --dir RING …"},
-                                modes = {PEL_DOCTOR_WARN, "a key that others may read is not used",
-                                         "chmod 600 that key, and change it: others may have read it"},
-                                ending = {PEL_DOCTOR_WARN, "handshakes fail once a certificate has ended",
-                                          "pel keyring list --dir DIR shows them; pel keyring cert … --force renews"};
+    static const struct verdict
+        fine = {PEL_DOCTOR_OK, "private keys are their owners' alone", ""},
+        none = {PEL_DOCTOR_INFO, "rules that name a keyring cannot be served without",
+                "pel keyring cert --dir RING …"},
+        modes = {PEL_DOCTOR_WARN, "a key that others may read is not used",
+                 "chmod 600 that key, and change it: others may have read it"},
+        ending = {PEL_DOCTOR_WARN, "handshakes fail once a certificate has ended",
+                  "pel keyring list --dir DIR shows them; pel keyring cert … --force renews"};
     struct look look = {.now_s = (int64_t)time(NULL)};
     struct pel_error error;
     if (!is_asked && access(dir, F_OK) != 0)

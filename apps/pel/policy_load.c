@@ -68,8 +68,8 @@ static void print_changes(const json_t *reply)
     json_array_foreach(changes, i, row)
     {
         const char *what = text_of(row, "what");
-        printf("  rule %s %s%s%s\n", text_of(row, "rule"), text_of(row, "change"), what[0] != '\0' ? ": " : "",
-               what);
+        printf("  rule %s %s%s%s\n", text_of(row, "rule"), text_of(row, "change"),
+               what[0] != '\0' ? ": " : "", what);
     }
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
         num += number_of(reply, kinds[i]);

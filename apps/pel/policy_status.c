@@ -83,8 +83,7 @@ static void print_files(const json_t *files)
 {
     const json_t *file;
     size_t i;
-    json_array_foreach(files, i, file)
-        printf("%s%s", i == 0 ? "" : ", ", json_string_value(file));
+    json_array_foreach(files, i, file) printf("%s%s", i == 0 ? "" : ", ", json_string_value(file));
 }
 
 static void print_failure(const json_t *failure)
@@ -94,8 +93,8 @@ static void print_failure(const json_t *failure)
     size_t i;
     if (!json_is_object(failure))
         return;
-    printf("  the last attempt FAILED at %s (%s) with ", format_time(failure, "at", "%Y-%m-%d %H:%M:%SZ", when),
-           text_of(failure, "how"));
+    printf("  the last attempt FAILED at %s (%s) with ",
+           format_time(failure, "at", "%Y-%m-%d %H:%M:%SZ", when), text_of(failure, "how"));
     print_files(json_object_get(failure, "files"));
     printf(": %s\n", text_of(failure, "error"));
     json_array_foreach(json_object_get(failure, "messages"), i, message)
@@ -114,8 +113,9 @@ static void print_head(const json_t *reply)
                format_time(reply, "loaded_at", "%Y-%m-%d %H:%M:%SZ", when), text_of(reply, "how"),
                format_age(number_of(reply, "age_s"), age));
         print_files(json_object_get(reply, "files"));
-        printf("\n  %lld rules, %lld warnings, %lld rules that cannot be served", number_of(reply, "num_rules"),
-               number_of(reply, "num_warnings"), number_of(reply, "num_unusable"));
+        printf("\n  %lld rules, %lld warnings, %lld rules that cannot be served",
+               number_of(reply, "num_rules"), number_of(reply, "num_warnings"),
+               number_of(reply, "num_unusable"));
         if (num_kept > 0)
             printf(", %lld rules that are in no file any more", num_kept);
         printf("\n");
@@ -138,8 +138,8 @@ static void end_table(struct ask_table *table, const char *title)
 
 static void print_rules(const json_t *rules)
 {
-    static const char *const heading[] = {"RULE", "PRIORITY", "DIRECTION", "VERDICT", "HITS", "LAST HIT",
-                                          "SINCE", "USABLE"};
+    static const char *const heading[] = {"RULE", "PRIORITY", "DIRECTION", "VERDICT",
+                                          "HITS", "LAST HIT", "SINCE",     "USABLE"};
     struct ask_table table = {.num_columns = sizeof heading / sizeof *heading};
     const json_t *rule;
     size_t i;
@@ -199,8 +199,7 @@ static bool is_shown(const json_t *cert, bool all)
 
 static void add_cert(struct ask_table *table, const json_t *cert)
 {
-    static const char *const places[][2] = {
-        {"own", "own"}, {"chain", "sent along"}, {"trust", "authority"}};
+    static const char *const places[][2] = {{"own", "own"}, {"chain", "sent along"}, {"trust", "authority"}};
     char days[24] = "-", until[TIME_CAP];
     const char *place = text_of(cert, "place");
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
@@ -305,8 +304,9 @@ int policy_status(int argc, char **argv)
     static const struct argp argp = {
         .options = options_of_status,
         .parser = parse_option,
-        .doc = "Shows a running stack's policy: its generation, since when and from where; how often each rule "
-               "was chosen; stale rules; certificates; ports with connections that no rule matched."};
+        .doc =
+            "Shows a running stack's policy: its generation, since when and from where; how often each rule "
+            "was chosen; stale rules; certificates; ports with connections that no rule matched."};
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
