@@ -50,8 +50,8 @@ static void want(struct keep *keep, const struct pel_stmt *stmt)
     want_params(keep, stmt->items);
 }
 
-/* What is inline is written with the statement; what is referred to is wanted too. No deeper than the language
- * nests. */
+/* What is inline is written with the statement; what is referred to is wanted too. No deeper than the
+ * language nests. */
 static void want_params(struct keep *keep, const struct pel_param *param)
 {
     for (; param != NULL; param = param->next) {

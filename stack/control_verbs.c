@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control socket answers: "ping", "conns", "stats", and those of control_policy.c. Runs on the control thread; what
- * engines own is copied on their own threads. */
+/* What the control socket answers: "ping", "conns", "stats", and those of control_policy.c. Runs on the
+ * control thread; what engines own is copied on their own threads. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>

@@ -50,9 +50,9 @@ PEL_MUST_USE enum pel_err pel_generation_build(struct pel_policy *policy,
                                                pel_generation_problem_fn *on_problem, void *arg,
                                                struct pel_generation **ret_generation);
 
-/* pel_generation_take_over tells a new generation, which will have the number `number`, what it has of the one
- * before (NULL: there was none): with `same[i]` rule `i` is unchanged, and `index[i]` its place there. Such
- * a rule keeps its counts and the number since when it is so; the others begin anew, with counts for
+/* pel_generation_take_over tells a new generation, which will have the number `number`, what it has of the
+ * one before (NULL: there was none): with `same[i]` rule `i` is unchanged, and `index[i]` its place there.
+ * Such a rule keeps its counts and the number since when it is so; the others begin anew, with counts for
  * `num_engines`. Before it is published. Errors: NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_generation_take_over(struct pel_generation *generation,
                                                    const struct pel_generation *before, const uint32_t *index,

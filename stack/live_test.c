@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is kept and said of a policy in a running stack: certificates, changes, hits, stale rules, ports without
- * a rule. */
+/* What is kept and said of a policy in a running stack: certificates, changes, hits, stale rules, ports
+ * without a rule. */
 #include <pellucid/keyring.h>
 #include <stdio.h>
 #include <stdlib.h>

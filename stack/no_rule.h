@@ -10,8 +10,9 @@
 
 struct pel_stack;
 
-/* pel_no_rule_add adds an engine's rows to those of others, one row a port and direction; each has PEL_ENGINE_NO_RULE_PORTS; what does not fit is
- * the last's. The later generation's first connection stays. Any thread. */
+/* pel_no_rule_add adds an engine's rows to those of others, one row a port and direction; each has
+ * PEL_ENGINE_NO_RULE_PORTS; what does not fit is the last's. The later generation's first connection stays.
+ * Any thread. */
 void pel_no_rule_add(struct pel_no_rule_port *into, const struct pel_no_rule_port *from);
 
 /* pel_no_rule_collect adds up the rows of all engines. Not from an engine's thread. */

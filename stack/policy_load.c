@@ -212,8 +212,8 @@ static enum pel_err keep_others(struct load *load, const struct pel_generation *
     return err;
 }
 
-/* Connections that no rule matches are in clear, unless the configuration refuses them: a file that has become
- * empty must not do that to all of them. */
+/* Connections that no rule matches are in clear, unless the configuration refuses them: a file that has
+ * become empty must not do that to all of them. */
 static enum pel_err read_policy(struct load *load, const struct pel_generation *before,
                                 struct pel_policy **ret_policy, struct pel_error *reterr)
 {

@@ -4,12 +4,13 @@
  * policy.watch: on), says once a day which certificates end soon, and logs, for engines, whose threads must
  * not, ports that have connections without a rule.
  *
- *     pel_watch_open, before the engines -> pel_watch_start, after them -> pel_watch_stop, before they stop ->
+ *     pel_watch_open, before the engines -> pel_watch_start, after them -> pel_watch_stop, before they stop
+ * ->
  *     pel_watch_close
  *
  * Watching: the kernel's events (inotify) of every directory on the way to a file are hints that something
- * may have changed; whether it has, a look at the files says. So it does not matter how a file is written:
- * in place, renamed over the old one, by a link that is switched on the way. Events that follow each other are
+ * may have changed; whether it has, a look at the files says. So it does not matter how a file is written: in
+ * place, renamed over the old one, by a link that is switched on the way. Events that follow each other are
  * waited for, and a file that is being written is not taken before it is closed.
  *
  * Failure: what cannot be watched is said, once, and looked at every few seconds instead. A load that fails

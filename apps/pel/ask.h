@@ -19,8 +19,8 @@ struct ask_options {
     const char *rule; /* NULL: connections of all rules */
 };
 
-/* ask_parse reads --socket, --json, and of connections (`of_conns`) --recent, --actions, --rule and --stale, else
- * --all. Wrong usage exits with 2. */
+/* ask_parse reads --socket, --json, and of connections (`of_conns`) --recent, --actions, --rule and --stale,
+ * else --all. Wrong usage exits with 2. */
 void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask_options *ret_options);
 
 /* ask_stack sends `request` (stolen) and returns the reply's object, which the caller owns. NULL, and the

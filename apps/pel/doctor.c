@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel doctor`: can the stack run here, what would make it better, and is the policy of one that runs in order?
- * A table for people, --json for programs.
+ * `pel doctor`: can the stack run here, what would make it better, and is the policy of one that runs in
+ * order? A table for people, --json for programs.
  */
 #include <argp.h>
 #include <jansson.h>

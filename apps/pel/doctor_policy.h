@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `pel doctor` looks at beside the machine: the policy of a running stack, and keyrings. None of it keeps
- * a stack from running.
+ * What `pel doctor` looks at beside the machine: the policy of a running stack, and keyrings. None of it
+ * keeps a stack from running.
  */
 #ifndef PEL_APPS_PEL_DOCTOR_POLICY_H
 #define PEL_APPS_PEL_DOCTOR_POLICY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel policy load [FILE...]`: the running stack reads them, or the files of its configuration, and takes them
- * over or keeps what it has; and says what that changes.
+ * `pel policy load [FILE...]`: the running stack reads them, or the files of its configuration, and takes
+ * them over or keeps what it has; and says what that changes.
  */
 #include <pellucid/control.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `pel policy status`: what policy a running stack has, since when and from where, how often each rule was
- * chosen, which rules are stale, which certificates end soon, and which ports have connections without a rule.
+ * chosen, which rules are stale, which certificates end soon, and which ports have connections without a
+ * rule.
  */
 #include <stdio.h>
 #include <string.h>
