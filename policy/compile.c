@@ -4,6 +4,7 @@
 
 #include "policy/conditions.h"
 #include "policy/effective.h"
+#include "policy/tables.h"
 
 static bool is_spoilt(struct pel_stmt *stmt);
 
@@ -130,14 +131,15 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
     PEL_TRY(keep_file_names(parse));
     PEL_TRY(pel_link(parse));
     PEL_TRY(pel_compile(parse, policy, &positions));
-    if (parse->diags.num_errors == 0)
-        PEL_TRY(pel_overlaps(parse, policy, positions));
-    return PEL_OK;
+    if (parse->diags.num_errors > 0)
+        return PEL_OK;
+    PEL_TRY(pel_overlaps(parse, policy, positions));
+    return pel_tables_make(policy);
 }
 
 enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                              pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
-                              size_t *ret_num_warnings)
+                              const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
 {
     struct pel_policy *policy = calloc(1, sizeof *policy);
     struct pel_model *model = calloc(1, sizeof *model);
@@ -150,6 +152,8 @@ enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t nu
     atomic_init(&policy->num_refs, 1);
     struct pel_parse parse = {
         .kept = &policy->arena, .model = model, .sources = sources, .num_sources = num_sources};
+    if (options != NULL)
+        parse.options = *options;
     parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = sources};
     enum pel_err err = run(&parse, policy);
     if (err == PEL_OK)

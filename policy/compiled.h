@@ -21,10 +21,16 @@ struct pel_ip_range {
     uint8_t high[16];
 };
 
+/* From `low` to `high`, both included, in the order of policy/ranks.h. */
+struct pel_rank_range {
+    uint32_t low, high;
+};
+
 /* Sorted by version and address, without overlaps. */
 struct pel_ip_ranges {
     size_t num;
     struct pel_ip_range *ranges;
+    struct pel_rank_range *ranks[2]; /* the same for the classifier, as local and as remote addresses */
 };
 
 struct pel_port_range {
@@ -35,6 +41,7 @@ struct pel_port_range {
 struct pel_port_ranges {
     size_t num;
     struct pel_port_range *ranges;
+    struct pel_rank_range *ranks; /* the same for the classifier */
 };
 
 /* A name, or the start of one. */
@@ -48,12 +55,13 @@ struct pel_pattern {
 struct pel_conditions {
     enum pel_direction direction;
     struct pel_port_range local_port_hull, remote_port_hull; /* 0 to 65535: any */
-    const struct pel_port_ranges *local_ports, *remote_ports;
-    const struct pel_ip_ranges *local_ips, *remote_ips;
+    struct pel_port_ranges *local_ports, *remote_ports;
+    struct pel_ip_ranges *local_ips, *remote_ips;
     struct pel_pattern user, job;
 };
 
 struct pel_model;
+struct pel_tables;
 
 struct pel_policy {
     atomic_size_t num_refs;
@@ -62,6 +70,7 @@ struct pel_policy {
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
     struct pel_model *model;           /* what the rules were made from; policy/model.h */
+    const struct pel_tables *tables;   /* the same for lookups (policy/tables.h) */
 };
 
 /* pel_conditions_match tells whether the connection fulfils all conditions. Allocates nothing. Any thread. */

@@ -48,7 +48,7 @@ static enum pel_err statement_ips(struct pel_parse *parse, struct pel_stmt *stmt
 }
 
 static enum pel_err compile_ips(struct pel_parse *parse, const struct pel_param *param,
-                                const struct pel_ip_ranges **ret_ranges)
+                                struct pel_ip_ranges **ret_ranges)
 {
     if (param == NULL || (param->row->type == PEL_V_ADDRSPEC && param->range == NULL))
         return PEL_OK; /* any */
@@ -90,7 +90,7 @@ static enum pel_err group_ports(struct pel_parse *parse, struct pel_stmt *stmt)
 
 /* A single range needs no list: the hull says all. */
 static enum pel_err compile_ports(struct pel_parse *parse, const struct pel_param *param,
-                                  struct pel_port_range *ret_hull, const struct pel_port_ranges **ret_ports)
+                                  struct pel_port_range *ret_hull, struct pel_port_ranges **ret_ports)
 {
     *ret_hull = (struct pel_port_range){0, 65535};
     if (param == NULL)
@@ -106,7 +106,7 @@ static enum pel_err compile_ports(struct pel_parse *parse, const struct pel_para
     }
     if (stmt->compiled == NULL)
         PEL_TRY(group_ports(parse, stmt));
-    const struct pel_port_ranges *ports = stmt->compiled;
+    struct pel_port_ranges *ports = stmt->compiled;
     *ret_hull = (struct pel_port_range){ports->ranges[0].low, ports->ranges[ports->num - 1].high};
     *ret_ports = ports->num > 1 ? ports : NULL;
     return PEL_OK;

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "policy/model.h"
+#include "policy/tables.h"
 
 struct pel_policy *pel_policy_ref(struct pel_policy *policy)
 {
@@ -62,9 +63,6 @@ bool pel_conditions_match(const struct pel_conditions *conditions, const struct 
 const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy,
                                          const struct pel_policy_query *query)
 {
-    for (size_t i = 0; i < policy->num_rules; i++) {
-        if (pel_conditions_match(&policy->conditions[i], query))
-            return &policy->rules[i];
-    }
-    return NULL;
+    size_t index = pel_tables_lookup(policy, query);
+    return index < policy->num_rules ? &policy->rules[index] : NULL;
 }

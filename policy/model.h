@@ -83,6 +83,7 @@ struct pel_parse {
     struct pel_diags diags;
     const struct pel_policy_source *sources;
     size_t num_sources;
+    struct pel_policy_options options;
     struct pel_stmt *last;
     size_t num_statements, num_params, num_rules;
     bool cut; /* a limit was passed: the rest was not read */

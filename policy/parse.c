@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "policy/agent.h"
 #include "policy/lex.h"
 #include "policy/model.h"
 #include "policy/value.h"
@@ -104,6 +105,9 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     if (type == PEL_S_IP_TIME && stmt->parent != NULL)
         pel_diag_warning(&parse->diags, pos,
                          "IpTimeCondition: not yet effective: the rule is matched at any time");
+    else if (pel_schema(type)->no_effect != NULL)
+        pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
+                      pel_schema(type)->no_effect);
     else if (pel_schema(type)->not_yet)
         pel_diag_warning(&parse->diags, pos, "%s: not yet effective", pel_schema(type)->name);
     *ret_stmt = stmt;
@@ -152,6 +156,9 @@ static enum pel_err top_level_keyword(struct parser *parser, const struct pel_wo
     if (pel_schema_places(word->text, word->len, places, sizeof places) > 0)
         pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in %s",
                        pel_diag_show(word->text, word->len).text, places);
+    else if (pel_agent_is_keyword(word->text, word->len))
+        pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in an agent file, not among the policy",
+                       pel_diag_show(word->text, word->len).text);
     else
         unknown_word(parser, word, PEL_S_SKIPPED);
     parser->may_skip = true;
@@ -275,8 +282,8 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
     if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
                          row->name);
-    else if (stmt->type == PEL_S_CIPHERS && not_yet)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: no effect, SSL 2.0 is never spoken", row->name);
+    else if (row->no_effect != NULL)
+        pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
     else if (not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);
     stmt->coded_suites |= stmt->type == PEL_S_CIPHERS;

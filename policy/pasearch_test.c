@@ -22,7 +22,8 @@ static enum pel_err add_text(void *arg, const char *text, size_t text_len)
 static void load(const char *path)
 {
     memset(&parsed, 0, sizeof parsed);
-    parsed.err = pel_policy_load_files(&path, 1, pel_test_note, &parsed, &parsed.policy, NULL, NULL);
+    parsed.err =
+        pel_policy_load_files(&path, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, NULL);
 }
 
 /* Lines in which the report may differ: dates, suites that are not available here, and blank ones, which the

@@ -65,7 +65,8 @@ static void write_suites(struct walk *walk, const struct pel_stmt *ciphers)
 }
 
 /* What must be said about the value that the walk has written. */
-static void write_note(struct walk *walk, const struct pel_row *row, struct pel_found found)
+static void write_note(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
+                       struct pel_found found)
 {
     static const struct {
         enum pel_slot slot;
@@ -83,20 +84,32 @@ static void write_note(struct walk *walk, const struct pel_row *row, struct pel_
             pel_out_text(&walk->note, "not offered: no suite of the list is for it, or a version beside it "
                                       "is off");
     }
-    if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
+    if (found.param != NULL && pel_schema_no_effect(home, row) != NULL)
+        pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
+    else if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
         pel_out_text(&walk->note, "not yet effective");
     if (found.param == NULL && row->type == PEL_V_CIPHERS4)
         pel_out_text(&walk->note, "the suites of TLS 1.3 and the ECDHE ones with AEAD");
+}
+
+/* What holds where nothing is coded. A level that has no default of its own inherits the group's. */
+static const char *default_of(const struct pel_row *row)
+{
+    if (row->default_value != NULL)
+        return row->default_value;
+    const struct pel_row *inherited = pel_schema_row(PEL_S_GROUP_ACTION, row->name, row->name_len);
+    return inherited != NULL ? inherited->default_value : NULL;
 }
 
 static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
                      struct pel_found found, bool has_value)
 {
     struct pel_setting setting = {.home = home, .row = row, .found = found};
-    setting.is_default = found.param == NULL || (has_value && row->default_value != NULL &&
-                                                 strcmp(text_of(&walk->value), row->default_value) == 0);
+    const char *uncoded = default_of(row);
+    setting.is_default = found.param == NULL ||
+                         (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
     setting.value = has_value ? text_of(&walk->value) : NULL;
-    write_note(walk, row, found);
+    write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
     if (!walk->value.failed && !walk->note.failed)
         walk->fn(walk->arg, &setting);
@@ -125,8 +138,8 @@ static enum pel_err write_value(struct walk *walk, const struct pel_row *row, st
         write_suites(walk, found.stmt);
     else if (found.param != NULL)
         pel_value_write(&walk->value, found.param);
-    else if (row->default_value != NULL)
-        pel_out_text(&walk->value, row->default_value);
+    else if (default_of(row) != NULL)
+        pel_out_text(&walk->value, default_of(row));
     else
         *ret_has_value = false;
     if (found.param == NULL || (row->flags & PEL_ROW_REPEAT) == 0 || row->type == PEL_V_CIPHERS4)

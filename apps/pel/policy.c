@@ -13,7 +13,7 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"check", "[--strict] [--json] FILE...", policy_check},
+    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
@@ -22,6 +22,7 @@ static const struct {
      "RFC3339] "
      "[--why] [--json] FILE...",
      policy_match},
+    {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
 };
 

@@ -14,13 +14,13 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
 
 static void print_error(void *arg, const struct pel_policy_message *message)
 {
-    if (message->is_error)
+    if (message->severity == PEL_POLICY_ERROR)
         policy_print_message(arg, message);
 }
 
 static void add_error(void *arg, const struct pel_policy_message *message)
 {
-    if (message->is_error)
+    if (message->severity == PEL_POLICY_ERROR)
         policy_json_message(arg, message);
 }
 
@@ -28,7 +28,7 @@ bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_pol
 {
     struct pel_error error = {0};
     json_t *diagnostics = json ? json_array() : NULL;
-    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, 0,
+    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, NULL,
                                        json ? add_error : print_error, diagnostics, ret_policy, NULL, &error);
     if (err == PEL_OK) {
         json_decref(diagnostics);
@@ -92,7 +92,7 @@ void policy_print_message(void *arg, const struct pel_policy_message *message)
 {
     (void)arg;
     fprintf(stderr, "%s:%u:%u: %s: %s\n", message->file, message->line, message->column,
-            message->is_error ? "error" : "warning", message->text);
+            pel_policy_severity_name(message->severity), message->text);
 }
 
 void policy_json_message(void *arg, const struct pel_policy_message *message)
@@ -101,6 +101,6 @@ void policy_json_message(void *arg, const struct pel_policy_message *message)
     json_t *entry =
         json_pack("{s:o, s:I, s:I, s:s, s:o}", "file", policy_json_text(message->file), "line",
                   (json_int_t)message->line, "column", (json_int_t)message->column, "severity",
-                  message->is_error ? "error" : "warning", "message", policy_json_text(message->text));
+                  pel_policy_severity_name(message->severity), "message", policy_json_text(message->text));
     (void)json_array_append_new(diagnostics, entry);
 }

@@ -23,6 +23,7 @@ int policy_show(int argc, char **argv);    /* policy_show.c */
 int policy_fmt(int argc, char **argv);     /* policy_fmt.c */
 int policy_diff(int argc, char **argv);    /* policy_diff.c */
 int policy_compile(int argc, char **argv); /* policy_compile.c */
+int policy_new(int argc, char **argv);     /* policy_new.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
@@ -37,8 +38,8 @@ bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_pol
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);
 
-/* policy_json_names makes an array of paths, as given, or `absolute`: a path that is not there keeps its name.
- */
+/* policy_json_names makes an array of paths, as given, or `absolute`; one that is not there keeps its
+ * name. */
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute);
 
 /* policy_print_json prints the object, indented, and drops the reference. */

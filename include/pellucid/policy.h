@@ -24,12 +24,18 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
+/* A note is about what is accepted and has no effect here, with the reason; nothing makes it an error. */
+enum pel_policy_severity { PEL_POLICY_NOTE, PEL_POLICY_WARNING, PEL_POLICY_ERROR };
+
+/* pel_policy_severity_name returns "note", "warning" or "error". Any thread. */
+const char *pel_policy_severity_name(enum pel_policy_severity severity);
+
 struct pel_policy;
 
 /* One message about a policy file. `line` and `column` count from 1; columns are bytes. The strings are valid
  * during the call only. */
 struct pel_policy_message {
-    int is_error; /* 1: error; 0: warning */
+    enum pel_policy_severity severity;
     const char *file;
     uint32_t line;
     uint32_t column;
@@ -43,6 +49,7 @@ struct pel_policy_summary {
     size_t num_rules;
     size_t num_errors; /* as reported: at most 100 and the note that there are more */
     size_t num_warnings;
+    size_t num_notes;
 };
 
 enum {
@@ -50,20 +57,27 @@ enum {
     PEL_POLICY_COMPAT_ZOS = 2,   /* defaults are the original's */
 };
 
-/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL).
- * `flags` is 0 or PEL_POLICY_CHECK_STRICT. `ret_summary` (may be NULL) is also written for
- * PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says what failed. Borrows everything;
- * any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file), TOO_BIG (over 128 MiB);
- * NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths, unsigned flags,
+/* How policy files are read. Zeros are the defaults. */
+struct pel_policy_options {
+    unsigned flags;    /* PEL_POLICY_CHECK_STRICT, PEL_POLICY_COMPAT_ZOS */
+    const char *image; /* which image of a Policy Agent's main file; NULL: its first */
+};
+
+/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL). A file
+ * of z/OS's Policy Agent is followed to the policy files that it names. `options` may be NULL. `ret_summary`
+ * (may be NULL) is also written for PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says
+ * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file),
+ * TOO_BIG (over 128 MiB); NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths,
+                                           const struct pel_policy_options *options,
                                            pel_policy_message_fn *fn, void *arg,
                                            struct pel_policy_summary *ret_summary, struct pel_error *reterr);
 
 /* pel_policy_open is pel_policy_check that keeps the policy: the caller owns it until pel_policy_close.
  * Nothing is written to `ret_policy` on an error. Errors: as pel_policy_check. Any thread. */
-PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_paths, unsigned flags,
-                                          pel_policy_message_fn *fn, void *arg,
-                                          struct pel_policy **ret_policy,
+PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_paths,
+                                          const struct pel_policy_options *options, pel_policy_message_fn *fn,
+                                          void *arg, struct pel_policy **ret_policy,
                                           struct pel_policy_summary *ret_summary, struct pel_error *reterr);
 
 /* pel_policy_close gives the policy back; all that it pointed to is gone. NULL is harmless. Any thread. */

@@ -47,6 +47,7 @@ LAYERS = {
     "apps/preload": ["ipc"],  # runs inside other people's programs: on libc alone
     "bench": [],
     "bench/tls": ["base", "tls", "bench"],  # the cipher and the handshake alone, below every public header
+    "bench/policy": ["base", "policy", "bench"],  # the tables alone
 }
 # stack/lwip knows drivers/port.h, the shape of a packet; and no driver.
 ONLY_FILE = {("stack/lwip", "drivers"): "drivers/port.h"}
@@ -75,7 +76,7 @@ def is_test(path):
 
 def layer_of(path):
     parts = path.split("/")
-    for folder in ("stack/lwip", "bench/tls", "apps/pel", "apps/preload"):
+    for folder in ("stack/lwip", "bench/tls", "bench/policy", "apps/pel", "apps/preload"):
         if path.startswith(folder + "/"):
             return folder
     return parts[0]
