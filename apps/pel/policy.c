@@ -14,6 +14,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
