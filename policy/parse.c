@@ -449,6 +449,13 @@ static void bad_fact(struct parser *parser, const struct pel_fact_read *fact, co
     parser->stopped = true;
 }
 
+static void bad_text(struct parser *parser, const struct pel_fact_read *fact)
+{
+    parser->stopped = true;
+    if (!parser->lexer.line_bad) /* else it was reported */
+        bad_fact(parser, fact, "a character that no policy has");
+}
+
 static enum pel_err open_fact(struct parser *parser, const struct pel_fact_read *fact,
                               enum pel_stmt_type type)
 {
@@ -496,7 +503,7 @@ static enum pel_err take_fact(struct parser *parser, const struct pel_fact_read 
     else if (fact->fact == PEL_FACT_CLOSE)
         close_statement(parser, fact->pos);
     else if (!pel_lex_alone(&parser->lexer, &parser->parse->diags, fact->text, fact->text_len, fact->pos))
-        bad_fact(parser, fact, "a character that no policy has");
+        bad_text(parser, fact);
     else if (!top)
         return inner_fact(parser, fact);
     else if (fact->number <= PEL_S_SKIPPED || fact->number >= PEL_S_NR)
@@ -513,6 +520,8 @@ enum pel_err pel_parse_facts(struct pel_parse *parse, pel_fact_fn *next, void *a
     while (!parser.stopped && next(arg, &fact)) {
         if (fact.fact == PEL_FACT_END && parser.depth == 0)
             return PEL_OK;
+        if (fact.fact == PEL_FACT_END)
+            break;
         PEL_TRY(take_fact(&parser, &fact));
     }
     parse->cut = true;

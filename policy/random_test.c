@@ -235,6 +235,97 @@ PEL_TEST(random, why_not_agrees_with_the_matcher)
     pel_out_free(&reason);
 }
 
+/* ---- Differences ---- */
+
+static size_t num_differences(const struct pel_settings_list *a, const struct pel_settings_list *b, bool also)
+{
+    size_t num = 0;
+    for (size_t i = 0; i < a->num; i++) {
+        const struct pel_kept_setting *setting = &a->settings[i];
+        const struct pel_kept_setting *other = pel_settings_find(b, setting->row->name, i);
+        const char *one = pel_settings_text(a, setting), *two = pel_settings_text(b, other);
+        if (other == NULL)
+            num += !setting->is_default;
+        else if (also)
+            num += one == NULL || two == NULL ? one != two : strcmp(one, two) != 0;
+    }
+    return num;
+}
+
+static void read_all(const struct pel_policy *policy, size_t index, struct pel_settings_list *list)
+{
+    pel_settings_clear(list);
+    PEL_EXPECT_ERR(pel_settings_walk(policy, index, PEL_SETTINGS_CONDITIONS | PEL_SETTINGS_ACTIONS,
+                                     pel_settings_keep, list),
+                   PEL_OK);
+}
+
+static void count_settings(void *arg, const struct pel_policy_change *change)
+{
+    *(size_t *)arg += change->kind == PEL_POLICY_CHANGE_SETTING;
+}
+
+/* Every setting of every rule of one name, one by one. */
+static void expect_differences(const struct pel_policy *before, const struct pel_policy *after, uint64_t seed)
+{
+    struct pel_settings_list one = {0}, two = {0};
+    size_t expected = 0, found = 0;
+    for (size_t i = 0; i < pel_policy_count(before); i++) {
+        for (size_t j = 0; j < pel_policy_count(after); j++) {
+            if (strcmp(pel_policy_rule(before, i)->name, pel_policy_rule(after, j)->name) != 0)
+                continue;
+            read_all(before, i, &one);
+            read_all(after, j, &two);
+            expected += num_differences(&one, &two, true) + num_differences(&two, &one, false);
+        }
+    }
+    PEL_EXPECT_ERR(pel_policy_diff(before, after, count_settings, &found, NULL), PEL_OK);
+    if (found != expected)
+        pel_test_fail(__FILE__, __LINE__, "seed %llu: %zu changes, not %zu", (unsigned long long)seed, found,
+                      expected);
+    pel_settings_free(&one);
+    pel_settings_free(&two);
+}
+
+/* Takes one line out, or puts one of another's place in. */
+static void mutate(struct pel_random *random, const struct pel_out *text, struct pel_out *out)
+{
+    size_t at = pel_random_below(random, (uint32_t)text->len);
+    const char *start = text->text + at, *end = strchr(start, '\n');
+    while (start > text->text && start[-1] != '\n')
+        start--;
+    end = end != NULL ? end + 1 : text->text + text->len;
+    pel_out_clear(out);
+    pel_out_add(out, text->text, (size_t)(start - text->text));
+    pel_out_text(out, end);
+}
+
+PEL_TEST(random, differences_are_those_of_the_settings)
+{
+    struct pel_random random = {first_seed() + 5};
+    struct pel_out text = {0}, mutated = {0};
+    unsigned num_refused = 0, num_compared = 0;
+    for (int i = 0; i < NUM_POLICIES && !pel_test_has_failed(); i++) {
+        draw(&random, &text, false, &num_refused);
+        if (i % 4 == 0) {
+            pel_out_clear(&mutated);
+            pel_random_policy(&random, &mutated, false);
+        } else {
+            mutate(&random, &text, &mutated);
+        }
+        pel_test_parse_len(&again, mutated.text, mutated.len);
+        if (again.policy != NULL) {
+            expect_differences(parsed.policy, again.policy, random.state);
+            num_compared++;
+        }
+        pel_test_drop(&parsed);
+        pel_test_drop(&again);
+    }
+    PEL_EXPECT(num_compared > NUM_POLICIES / 3);
+    pel_out_free(&text);
+    pel_out_free(&mutated);
+}
+
 /* ---- What is shown and what is compiled ---- */
 
 static const char *shown(const struct pel_settings_list *list, const char *name)
