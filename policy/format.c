@@ -16,11 +16,7 @@ struct forward {
 static void forward_message(void *arg, const struct pel_policy_diag *diag)
 {
     const struct forward *forward = arg;
-    struct pel_policy_message message = {.severity = (enum pel_policy_severity)diag->severity,
-                                         .file = diag->file,
-                                         .line = diag->line,
-                                         .column = diag->column,
-                                         .text = diag->message};
+    struct pel_policy_message message = pel_policy_message_of(diag, false);
     if (forward->fn != NULL)
         forward->fn(forward->arg, &message);
 }

@@ -13,10 +13,12 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
     {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
     {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
+    {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
     {"match",
      "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
