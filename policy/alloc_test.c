@@ -6,6 +6,7 @@
 
 #include "policy/arena.h"
 #include "policy/files.h"
+#include "policy/keep.h"
 #include "policy/image.h"
 #include "policy/out.h"
 #include "policy/testing.h"
@@ -140,6 +141,14 @@ static enum pel_err view_format(void)
     return err;
 }
 
+static enum pel_err view_keep(void)
+{
+    struct pel_policy_kept kept = {0};
+    enum pel_err err = pel_policy_keep(every, rules, "kept", &kept);
+    pel_policy_kept_free(&kept);
+    return err;
+}
+
 static enum pel_err read_image(void)
 {
     struct pel_policy *policy = NULL;
@@ -158,7 +167,8 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
         uint64_t at_least;
     } views[] = {{"settings", view_settings, 5}, {"match", view_match, 1},    {"text", view_text, 10},
                  {"image", view_image, 10},      {"report", view_report, 5},  {"head", view_report_head, 1},
-                 {"diff", view_diff, 10},        {"format", view_format, 50}, {"read", read_image, 50}};
+                 {"diff", view_diff, 10},        {"format", view_format, 50}, {"read", read_image, 50},
+                 {"keep", view_keep, 5}};
     PEL_EXPECT_ERR(pel_policy_open(every_path, 1, NULL, NULL, NULL, &every, NULL, NULL), PEL_OK);
     PEL_EXPECT_ERR(pel_policy_open(changed_path, 1, NULL, NULL, NULL, &rules, NULL, NULL), PEL_OK);
     PEL_REQUIRE(every != NULL && rules != NULL);

@@ -88,9 +88,9 @@ def has(text, *parts):
 class Web:
     """An httpd with a policy of its own, and what is asked of it."""
 
-    def __init__(self, lab, policy=WEB, more="", before=(), ready="httpd: serving"):
+    def __init__(self, lab, policy=WEB, more="", before=(), ready="httpd: serving", sections=""):
         self.lab = lab
-        config = lab.config("httpd", policy)
+        config = lab.config("httpd", policy, more=sections)
         with open(config) as text:
             changed = text.read().replace("policy:\n", f"policy:\n{more}")
         lab.write("httpd.yaml", changed)
@@ -295,7 +295,7 @@ def load_under_load_case(lab):
     rules = WEB + inbound("OTHER", 444, "other")
     variants = (rules, rules + inbound("MORE", 445, "web"), rules.replace("HandshakeRole Server", "HandshakeRole Server\n    Trace 6"),
                 WEB, "TTLSRule broken\n{\n")
-    with Web(lab, rules) as web:
+    with Web(lab, rules, sections="engine:\n  count: 2\n") as web:
         stop = lab.path("stop")
         client = lab.start(sys.executable, "-c", LOOP, lab.ring("ca") + "/ca.crt", stop, log="loop.log")
         lab.wait_for("requests", lambda: web.rule("WEB")["hits"] > 20 or client.poll() is not None, 20)
