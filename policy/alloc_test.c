@@ -70,7 +70,7 @@ PEL_TEST(alloc, each_one_fails_once)
 
 /* ---- A policy looked at ---- */
 
-static struct pel_policy *every, *rules;
+static struct pel_policy *every, *rules, *others;
 static struct pel_out image;
 
 /* Outputs of no memory of their own, so that only the view's allocations are counted. */
@@ -144,7 +144,7 @@ static enum pel_err view_format(void)
 static enum pel_err view_keep(void)
 {
     struct pel_policy_kept kept = {0};
-    enum pel_err err = pel_policy_keep(every, rules, "kept", &kept);
+    enum pel_err err = pel_policy_keep(every, others, "kept", &kept);
     pel_policy_kept_free(&kept);
     return err;
 }
@@ -161,6 +161,7 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
 {
     static const char *const every_path[] = {PEL_TEST_DATA "/every.policy"};
     static const char *const changed_path[] = {PEL_TEST_DATA "/changed.policy"};
+    static const char *const others_path[] = {PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"};
     static const struct {
         const char *name;
         enum pel_err (*view)(void);
@@ -171,7 +172,8 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
                  {"keep", view_keep, 5}};
     PEL_EXPECT_ERR(pel_policy_open(every_path, 1, NULL, NULL, NULL, &every, NULL, NULL), PEL_OK);
     PEL_EXPECT_ERR(pel_policy_open(changed_path, 1, NULL, NULL, NULL, &rules, NULL, NULL), PEL_OK);
-    PEL_REQUIRE(every != NULL && rules != NULL);
+    PEL_EXPECT_ERR(pel_policy_open(others_path, 2, NULL, NULL, NULL, &others, NULL, NULL), PEL_OK);
+    PEL_REQUIRE(every != NULL && rules != NULL && others != NULL);
     PEL_EXPECT_ERR(pel_policy_write_image(every, add_text, &image), PEL_OK);
     for (size_t i = 0; i < sizeof views / sizeof *views && !pel_test_has_failed(); i++) {
         uint64_t nth = 1;
@@ -192,5 +194,6 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
     }
     pel_policy_close(every);
     pel_policy_close(rules);
+    pel_policy_close(others);
     pel_out_free(&image);
 }
