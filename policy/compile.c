@@ -113,14 +113,18 @@ static enum pel_err keep_file_names(struct pel_parse *parse)
 {
     struct pel_model *model = parse->model;
     model->files = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->files);
-    for (size_t i = 0; i < parse->num_sources && model->files != NULL; i++) {
+    model->apart = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->apart);
+    if (model->files == NULL || model->apart == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < parse->num_sources; i++) {
         const char *file = parse->sources[i].file;
         model->files[i] = pel_arena_strndup(&model->arena, file, strlen(file));
         if (model->files[i] == NULL)
             return PEL_E_NO_MEMORY;
+        model->apart[i] = parse->sources[i].apart;
     }
     model->num_files = parse->num_sources;
-    return model->files == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    return PEL_OK;
 }
 
 static enum pel_err read_texts(void *arg, struct pel_parse *parse)

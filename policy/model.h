@@ -71,6 +71,7 @@ struct pel_model {
     struct pel_stmt *first;  /* all statements */
     struct pel_stmt **rules; /* beside the policy's rules, in match order */
     const char **files;      /* by pel_pos.file */
+    bool *apart;             /* likewise: struct pel_policy_source's */
     size_t num_files;
     size_t num_warnings;
     bool compat_zos; /* defaults are the original's */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -332,19 +333,37 @@ void pel_engine_stop(struct pel_engine *engine)
     pel_engine_wake(engine);
 }
 
-void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound)
+static struct pel_no_rule_port *no_rule_row(struct pel_engine *engine, uint16_t port, bool outbound)
 {
-    pel_count_stat(&engine->counters, PEL_STAT_map_no_rule, 1);
-    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS; i++) {
+    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS - 1; i++) {
         struct pel_no_rule_port *row = &engine->no_rule[i];
-        /* The last row collects, as port 0, what no longer has a row of its own. */
-        if (i == PEL_ENGINE_NO_RULE_PORTS - 1)
-            port = 0;
         if (row->count == 0)
-            *row = (struct pel_no_rule_port){.port = port, .outbound = outbound};
-        if (row->port == port && (row->outbound == outbound || port == 0)) {
-            row->count++;
-            return;
-        }
+            *row = (struct pel_no_rule_port){.port = port, .outbound = outbound, .generation = UINT64_MAX};
+        if (row->port == port && row->outbound == outbound)
+            return row;
     }
+    /* The last row collects, as port 0, what no longer has a row of its own. */
+    struct pel_no_rule_port *last = &engine->no_rule[PEL_ENGINE_NO_RULE_PORTS - 1];
+    if (last->count == 0)
+        last->generation = UINT64_MAX;
+    return last;
+}
+
+void pel_engine_note_no_rule(struct pel_engine *engine, const struct pel_policy_query *query)
+{
+    bool outbound = query->direction == PEL_OUTBOUND;
+    uint64_t generation = engine->generation != NULL ? engine->generation->number : 0;
+    struct pel_no_rule_port *row =
+        no_rule_row(engine, outbound ? query->remote.port : query->local.port, outbound);
+    pel_count_stat(&engine->counters, PEL_STAT_map_no_rule, 1);
+    row->count++;
+    if (row->generation == generation)
+        return;
+    row->generation = generation;
+    row->local = query->local;
+    row->remote = query->remote;
+    snprintf(row->user, sizeof row->user, "%s", query->user != NULL ? query->user : "");
+    snprintf(row->job, sizeof row->job, "%s", query->job != NULL ? query->job : "");
+    if (engine->config.on_no_rule != NULL)
+        engine->config.on_no_rule(engine->config.arg);
 }

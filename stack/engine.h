@@ -34,13 +34,21 @@ struct pel_engine_config {
     bool busy_poll;                   /* never sleep */
     const char *user;                 /* borrowed: the identity of who hosts the engine */
     const char *job;
+    /* Called when a port has a connection without a rule for the first time under a policy generation; may be
+     * NULL. On the engine's thread. */
+    void (*on_no_rule)(void *arg);
+    void *arg;
 };
 
 /* Connections that no rule matched, by local port (inbound) or remote port (outbound). */
 struct pel_no_rule_port {
-    uint16_t port;
+    uint16_t port; /* 0: all that have no row of their own */
     bool outbound;
     uint64_t count;
+    /* The first of them under the last generation that met one. */
+    uint64_t generation; /* 0: there was none yet; UINT64_MAX: none has met one */
+    struct pel_endpoint local, remote;
+    char user[33], job[33];
 };
 
 /* What `pel conns` shows of a connection: a copy, so that it outlives it. */
@@ -58,7 +66,7 @@ struct pel_conn_report {
     char state[16], tls_state[24], version[12], cipher[64];
     uint16_t group;
     char peer_subject[128], server_name[128];
-    bool name_checked, resumed;
+    bool name_checked, resumed, own_tls;
     uint64_t bytes_in, bytes_out, age_ms;
     enum pel_err ended; /* PEL_OK while it lives */
     char failure[256];
@@ -172,7 +180,8 @@ void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty
  * Its thread only. */
 void pel_engine_refresh_generation(struct pel_engine *engine);
 
-/* pel_engine_note_no_rule counts a connection that no rule matched. Its thread only. */
-void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound);
+/* pel_engine_note_no_rule counts a connection that no rule matched; `query` is what the policy was asked. Its
+ * thread only. */
+void pel_engine_note_no_rule(struct pel_engine *engine, const struct pel_policy_query *query);
 
 #endif

@@ -19,7 +19,7 @@ static const struct {
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
-    {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"load", "[--socket PATH] [--json] [FILE...]", policy_load},
     {"match",
      "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
      "RFC3339] "
@@ -27,6 +27,7 @@ static const struct {
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
+    {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)
