@@ -58,6 +58,17 @@ static void bad_character(struct pel_lexer *lexer, const char *at, const char *w
     lexer->line_bad = true;
 }
 
+/* A file that was copied from z/OS as it is: its first line is not text, and its blanks are 40. */
+static bool looks_like_ebcdic(const struct pel_lexer *lexer)
+{
+    size_t num_ebcdic = 0, num_ascii = 0;
+    for (const char *at = lexer->line; at < lexer->end && at < lexer->line + 1000; at++) {
+        num_ebcdic += *at == 0x40 || *at == 0x15;
+        num_ascii += *at == ' ' || *at == '\n';
+    }
+    return lexer->pos.line == 1 && num_ebcdic > num_ascii;
+}
+
 /* Reports the first character between `from` and `to` that may not stand in a statement. */
 static void check_characters(struct pel_lexer *lexer, const char *from, const char *to)
 {
@@ -78,7 +89,11 @@ static void check_characters(struct pel_lexer *lexer, const char *from, const ch
             return;
         }
         if (len == 0) {
-            bad_character(lexer, at, "not valid UTF-8");
+            bad_character(lexer, at,
+                          looks_like_ebcdic(lexer)
+                              ? "not valid UTF-8; it looks like EBCDIC: convert it, as with "
+                                "iconv -f IBM-1047 -t UTF-8"
+                              : "not valid UTF-8");
             return;
         }
         at += len;
