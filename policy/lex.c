@@ -62,11 +62,13 @@ static void bad_character(struct pel_lexer *lexer, const char *at, const char *w
 static bool looks_like_ebcdic(const struct pel_lexer *lexer)
 {
     size_t num_ebcdic = 0, num_ascii = 0;
+    if (lexer->pos.line != 1)
+        return false;
     for (const char *at = lexer->line; at < lexer->end && at < lexer->line + 1000; at++) {
         num_ebcdic += *at == 0x40 || *at == 0x15;
         num_ascii += *at == ' ' || *at == '\n';
     }
-    return lexer->pos.line == 1 && num_ebcdic > num_ascii;
+    return num_ebcdic > num_ascii;
 }
 
 /* Reports the first character between `from` and `to` that may not stand in a statement. */

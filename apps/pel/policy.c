@@ -14,8 +14,16 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
+    {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"match",
+     "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
+     "RFC3339] "
+     "[--why] [--json] FILE...",
+     policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
+    {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

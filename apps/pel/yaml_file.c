@@ -24,7 +24,7 @@ const cyaml_schema_value_t yaml_text_value = {
 static void hand_on(struct yaml_report *report, enum yaml_severity severity, struct yaml_place place,
                     const char *text)
 {
-    struct pel_policy_message message = {.is_error = severity == YAML_ERROR,
+    struct pel_policy_message message = {.severity = severity == YAML_ERROR ? PEL_POLICY_ERROR : PEL_POLICY_WARNING,
                                          .file = report->file,
                                          .line = place.line > 0 ? place.line : 1,
                                          .column = place.column > 0 ? place.column : 1,
