@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that no operator wrote on purpose: an error (or a policy) in bounded memory, and never a wait. The large
- * ones are read by a child, whose memory the kernel measures. */
+/* Files that no operator wrote on purpose: an error (or a policy) in bounded memory, and never a wait. The
+ * large ones are read by a child, whose memory the kernel measures. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -18,9 +18,10 @@ static bool is_brace(char c)
 void pel_lex_start(struct pel_lexer *lexer, struct pel_diags *diags, size_t file)
 {
     const struct pel_policy_source *source = &diags->sources[file];
-    *lexer = (struct pel_lexer){.diags = diags, .next = source->text, .end = source->text + source->text_len};
+    const char *text = source->text_len > 0 ? source->text : ""; /* which may be NULL */
+    *lexer = (struct pel_lexer){.diags = diags, .next = text, .end = text + source->text_len};
     lexer->pos = (struct pel_pos){.file = (uint32_t)file, .line = 0, .column = 1};
-    if (source->text_len >= sizeof bom && memcmp(source->text, bom, sizeof bom) == 0)
+    if (source->text_len >= sizeof bom && memcmp(text, bom, sizeof bom) == 0)
         lexer->next += sizeof bom;
     lexer->line = lexer->cursor = lexer->line_end = lexer->next;
 }

@@ -4,6 +4,8 @@
  * tables of the language say.
  *
  *     build/policy/policy_manual policy/manual.md > docs/POLICY.md
+ *
+ * With --dictionary it writes every word of the language, for the fuzz targets.
  */
 #include <stdio.h>
 #include <string.h>
@@ -161,9 +163,35 @@ static void print_suites(void)
     printf(".\n\n");
 }
 
+/* ---- words ---- */
+
+static void print_words(void)
+{
+    static const char *const others[] = {
+        "TcpImage",   "PEPInstance", "CommonTTLSConfig", "TTLSConfig", "LogLevel",
+        "Codepage",   "IPSecConfig", "NOFLUSH",          "PURGE",      "All4",
+        "Any",        "C02F1301",    "10.0.0.0/8",       "::1-::2",    "\\x0a{\\x0a",
+        "\\x0a}\\x0a"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        printf("\"%s\"\n", others[i]);
+    for (int type = PEL_S_RULE; type < PEL_S_NR; type++) {
+        const struct pel_statement_schema *schema = pel_schema((enum pel_stmt_type)type);
+        printf("\"%s\"\n", schema->name);
+        for (size_t i = 0; i < schema->num_rows; i++) {
+            printf("\"%s\"\n", schema->rows[i].name);
+            for (size_t v = 0; schema->rows[i].values != NULL && schema->rows[i].values[v] != NULL; v++)
+                printf("\"%s\"\n", schema->rows[i].values[v]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     char line[1000];
+    if (argc == 2 && strcmp(argv[1], "--dictionary") == 0) {
+        print_words();
+        return 0;
+    }
     FILE *file = argc == 2 ? fopen(argv[1], "r") : NULL;
     if (file == NULL) {
         fprintf(stderr, "Usage: policy_manual policy/manual.md > docs/POLICY.md\n");

@@ -13,7 +13,7 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"check", "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...", policy_check},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"load", "[--socket PATH] [--json] FILE...", policy_load},
