@@ -14,7 +14,9 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
-    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"check",
+     "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
+     policy_check},
     {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
