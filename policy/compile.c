@@ -72,11 +72,11 @@ static enum pel_err compile_rule(struct pel_parse *parse, struct pel_stmt *stmt,
 /* The rules without errors, in match order. */
 static enum pel_err collect_rules(struct pel_parse *parse, struct pel_stmt ***ret_rules, size_t *ret_num)
 {
-    struct pel_stmt **rules = pel_arena_alloc(&parse->scratch, (parse->num_rules + 1) * sizeof *rules);
+    struct pel_stmt **rules = pel_arena_alloc(&parse->model->arena, (parse->num_rules + 1) * sizeof *rules);
     size_t num = 0;
     if (rules == NULL)
         return PEL_E_NO_MEMORY;
-    for (struct pel_stmt *stmt = parse->first; stmt != NULL; stmt = stmt->next) {
+    for (struct pel_stmt *stmt = parse->model->first; stmt != NULL; stmt = stmt->next) {
         if (stmt->type == PEL_S_RULE && !is_spoilt(stmt))
             rules[num++] = stmt;
     }
@@ -102,8 +102,23 @@ enum pel_err pel_compile(struct pel_parse *parse, struct pel_policy *policy, str
         PEL_TRY(compile_rule(parse, rules[i], &policy->rules[i], &policy->conditions[i]));
     }
     policy->num_rules = num;
+    parse->model->rules = rules;
     *ret_positions = positions;
     return PEL_OK;
+}
+
+static enum pel_err keep_file_names(struct pel_parse *parse)
+{
+    struct pel_model *model = parse->model;
+    model->files = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->files);
+    for (size_t i = 0; i < parse->num_sources && model->files != NULL; i++) {
+        const char *file = parse->sources[i].file;
+        model->files[i] = pel_arena_strndup(&model->arena, file, strlen(file));
+        if (model->files[i] == NULL)
+            return PEL_E_NO_MEMORY;
+    }
+    model->num_files = parse->num_sources;
+    return model->files == NULL ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
 static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
@@ -113,6 +128,7 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
         PEL_TRY(pel_parse_text(parse, i));
     if (parse->cut)
         return PEL_OK; /* what the rest would say is unknown */
+    PEL_TRY(keep_file_names(parse));
     PEL_TRY(pel_link(parse));
     PEL_TRY(pel_compile(parse, policy, &positions));
     if (parse->diags.num_errors > 0)
@@ -122,14 +138,22 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
 }
 
 enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                              pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
-                              size_t *ret_num_warnings)
+                              const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
 {
     struct pel_policy *policy = calloc(1, sizeof *policy);
-    if (policy == NULL)
+    struct pel_model *model = calloc(1, sizeof *model);
+    if (policy == NULL || model == NULL) {
+        free(policy);
+        free(model);
         return PEL_E_NO_MEMORY;
+    }
+    policy->model = model;
     atomic_init(&policy->num_refs, 1);
-    struct pel_parse parse = {.kept = &policy->arena, .sources = sources, .num_sources = num_sources};
+    struct pel_parse parse = {
+        .kept = &policy->arena, .model = model, .sources = sources, .num_sources = num_sources};
+    if (options != NULL)
+        parse.options = *options;
     parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = sources};
     enum pel_err err = run(&parse, policy);
     if (err == PEL_OK)
@@ -138,6 +162,7 @@ enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t nu
         err = PEL_E_POLICY_SYNTAX;
     if (err == PEL_OK) {
         *ret_policy = policy;
+        model->num_warnings = parse.diags.num_warnings;
         if (ret_num_warnings != NULL)
             *ret_num_warnings = parse.diags.num_warnings;
     } else {

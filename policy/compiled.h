@@ -60,6 +60,7 @@ struct pel_conditions {
     struct pel_pattern user, job;
 };
 
+struct pel_model;
 struct pel_tables;
 
 struct pel_policy {
@@ -68,6 +69,7 @@ struct pel_policy {
     size_t num_rules;
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
+    struct pel_model *model;           /* what the rules were made from; policy/model.h */
     const struct pel_tables *tables;   /* the same for lookups (policy/tables.h) */
 };
 

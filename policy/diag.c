@@ -33,12 +33,23 @@ static void keep(struct pel_diags *diags, enum pel_severity severity, struct pel
     diags->newest = entry;
 }
 
+const char *pel_severity_name(enum pel_severity severity)
+{
+    return severity == PEL_SEV_ERROR ? "error" : severity == PEL_SEV_WARNING ? "warning" : "note";
+}
+
+/* Counts a message, and tells whether it is still one of those kept. */
+static bool count(size_t *num, size_t most, struct pel_pos *first_unkept, struct pel_pos pos)
+{
+    if (*num == most)
+        *first_unkept = pos;
+    return (*num)++ < most;
+}
+
 void pel_diag_error(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
 {
     va_list args;
-    if (diags->num_errors == PEL_MAX_ERRORS)
-        diags->first_unkept_error = pos;
-    if (diags->num_errors++ >= PEL_MAX_ERRORS)
+    if (!count(&diags->num_errors, PEL_MAX_ERRORS, &diags->first_unkept_error, pos))
         return;
     va_start(args, format);
     keep(diags, PEL_SEV_ERROR, pos, format, args);
@@ -48,12 +59,20 @@ void pel_diag_error(struct pel_diags *diags, struct pel_pos pos, const char *for
 void pel_diag_warning(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
 {
     va_list args;
-    if (diags->num_warnings == PEL_MAX_WARNINGS)
-        diags->first_unkept_warning = pos;
-    if (diags->num_warnings++ >= PEL_MAX_WARNINGS)
+    if (!count(&diags->num_warnings, PEL_MAX_WARNINGS, &diags->first_unkept_warning, pos))
         return;
     va_start(args, format);
     keep(diags, PEL_SEV_WARNING, pos, format, args);
+    va_end(args);
+}
+
+void pel_diag_note(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
+{
+    va_list args;
+    if (!count(&diags->num_notes, PEL_MAX_NOTES, &diags->first_unkept_note, pos))
+        return;
+    va_start(args, format);
+    keep(diags, PEL_SEV_NOTE, pos, format, args);
     va_end(args);
 }
 
@@ -101,6 +120,8 @@ enum pel_err pel_diag_flush(struct pel_diags *diags, pel_policy_diag_fn *fn, voi
     qsort(entries, num, sizeof *entries, compare);
     for (size_t i = 0; i < num; i++)
         emit(diags, entries[i]->severity, entries[i]->pos, entries[i]->message, fn, arg);
+    if (diags->num_notes > PEL_MAX_NOTES)
+        emit(diags, PEL_SEV_NOTE, diags->first_unkept_note, "further notes not shown", fn, arg);
     if (diags->num_warnings > PEL_MAX_WARNINGS)
         emit(diags, PEL_SEV_WARNING, diags->first_unkept_warning, "further warnings not shown", fn, arg);
     if (diags->num_errors > PEL_MAX_ERRORS)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages about a policy text, collected while it is read and checked, and handed out in the order of the
- * text. At most 100 errors and 1000 warnings are kept; what comes after is counted, and one last message says
- * so. A message that cannot be kept for want of memory sets `failed`, so that callers need not look at each.
+ * text. At most 100 errors, 1000 warnings and 1000 notes are kept; what comes after is counted, and one last
+ * message of each kind says so. A message that cannot be kept for want of memory sets `failed`, so that
+ * callers need not look at each.
  */
 #ifndef PEL_POLICY_DIAG_H
 #define PEL_POLICY_DIAG_H
@@ -14,7 +15,7 @@
 #include "policy/arena.h"
 #include "policy/policy.h"
 
-enum { PEL_MAX_ERRORS = 100, PEL_MAX_WARNINGS = 1000 };
+enum { PEL_MAX_ERRORS = 100, PEL_MAX_WARNINGS = 1000, PEL_MAX_NOTES = 1000 };
 
 /* Where something stands: the index of its text, line and column from 1. */
 struct pel_pos {
@@ -31,15 +32,19 @@ struct pel_diags {
     struct pel_diag_entry *newest;
     size_t num_errors; /* all, also those not kept */
     size_t num_warnings;
+    size_t num_notes;
     struct pel_pos first_unkept_error;
     struct pel_pos first_unkept_warning;
+    struct pel_pos first_unkept_note;
     bool failed; /* out of memory */
 };
 
-/* pel_diag_error and pel_diag_warning keep one printf-style message. */
+/* pel_diag_error, pel_diag_warning and pel_diag_note keep one printf-style message. */
 void pel_diag_error(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void pel_diag_warning(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void pel_diag_note(struct pel_diags *diags, struct pel_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* pel_diag_wants_errors tells whether a further error would be kept, so that a search for the nearest word is

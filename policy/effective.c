@@ -26,16 +26,18 @@ static const char *text_or_null(const struct pel_param *param)
     return param != NULL ? param->text : NULL;
 }
 
+#define OLD ((uint32_t)PEL_POLICY_TLS1_0 | PEL_POLICY_TLS1_1)
+
 static const struct {
     enum pel_slot slot;
     uint32_t version;
-    bool on_by_default;
+    bool on_by_default, on_by_default_zos;
     const char *name;
 } versions[] = {
-    {PEL_SLOT_TLSV1, PEL_POLICY_TLS1_0, false, "TLSv1"},
-    {PEL_SLOT_TLSV1_1, PEL_POLICY_TLS1_1, false, "TLSv1.1"},
-    {PEL_SLOT_TLSV1_2, PEL_POLICY_TLS1_2, true, "TLSv1.2"},
-    {PEL_SLOT_TLSV1_3, PEL_POLICY_TLS1_3, true, "TLSv1.3"},
+    {PEL_SLOT_TLSV1, PEL_POLICY_TLS1_0, false, true, "TLSv1"},
+    {PEL_SLOT_TLSV1_1, PEL_POLICY_TLS1_1, false, true, "TLSv1.1"},
+    {PEL_SLOT_TLSV1_2, PEL_POLICY_TLS1_2, true, false, "TLSv1.2"},
+    {PEL_SLOT_TLSV1_3, PEL_POLICY_TLS1_3, true, false, "TLSv1.3"},
 };
 
 /* Versions that the rule's suites can serve, of those that are on. One that was turned on by name and falls
@@ -57,18 +59,37 @@ static uint32_t served_versions(struct pel_parse *parse, const struct pel_stmt *
     return served;
 }
 
+/* The versions that are on, coded or not. Old ones that the original's defaults turn on are worth a word. */
+static uint32_t versions_on(struct pel_parse *parse, const struct pel_stmt *rule, const struct levels *levels)
+{
+    const bool zos = (parse->options.flags & PEL_POLICY_COMPAT_ZOS) != 0;
+    uint32_t on = 0, uncoded = 0;
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        const struct pel_param *coded = either(levels->conn_adv, levels->env_adv, versions[i].slot);
+        bool by_default = zos ? versions[i].on_by_default_zos : versions[i].on_by_default;
+        if (coded != NULL ? coded->number == PEL_ON : by_default)
+            on |= versions[i].version;
+        if (coded == NULL && by_default)
+            uncoded |= versions[i].version;
+    }
+    if (!zos || (uncoded & OLD) == 0)
+        return on;
+    /* No gap may remain between what the defaults turn on and TLS 1.3. */
+    bool gap = (on & PEL_POLICY_TLS1_3) != 0 && (on & PEL_POLICY_TLS1_2) == 0;
+    pel_diag_warning(&parse->diags, rule->pos,
+                     "%s: old versions are on, since not coded Off (compat zos):%s%s%s",
+                     pel_stmt_title(rule).text, (uncoded & PEL_POLICY_TLS1_0) != 0 ? " TLSv1" : "",
+                     (uncoded & PEL_POLICY_TLS1_1) != 0 ? " TLSv1.1" : "",
+                     gap ? "; not offered, since TLSv1.2 is not on" : "");
+    return gap ? on & ~(uncoded & OLD) : on;
+}
+
 /* Only versions without a gap can be offered. */
 static void compile_versions(struct pel_parse *parse, struct pel_stmt *rule, const struct levels *levels,
                              struct pel_effective *effective)
 {
     const struct pel_title title = pel_stmt_title(rule);
-    const uint32_t old = PEL_POLICY_TLS1_0 | PEL_POLICY_TLS1_1;
-    uint32_t on = 0;
-    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
-        const struct pel_param *coded = either(levels->conn_adv, levels->env_adv, versions[i].slot);
-        if (coded != NULL ? coded->number == PEL_ON : versions[i].on_by_default)
-            on |= versions[i].version;
-    }
+    const uint32_t on = versions_on(parse, rule, levels);
     if (on == 0) {
         pel_stmt_fail(parse, rule, rule->pos, "%s: no TLS version is on", title.text);
         return;
@@ -79,12 +100,12 @@ static void compile_versions(struct pel_parse *parse, struct pel_stmt *rule, con
                       title.text);
         return;
     }
-    if ((served & old) != 0 && (served & PEL_POLICY_TLS1_2) == 0 && (served & PEL_POLICY_TLS1_3) != 0) {
+    if ((served & OLD) != 0 && (served & PEL_POLICY_TLS1_2) == 0 && (served & PEL_POLICY_TLS1_3) != 0) {
         pel_stmt_fail(parse, rule, rule->pos,
                       "%s: TLSv1.3 and an older version are on without TLSv1.2 between them", title.text);
         return;
     }
-    if ((served & old) == PEL_POLICY_TLS1_0 && (served & PEL_POLICY_TLS1_2) != 0) {
+    if ((served & OLD) == PEL_POLICY_TLS1_0 && (served & PEL_POLICY_TLS1_2) != 0) {
         pel_diag_warning(&parse->diags, rule->pos, "%s: TLSv1 is on without TLSv1.1 above it: not offered",
                          title.text);
         served &= ~(uint32_t)PEL_POLICY_TLS1_0;
@@ -92,26 +113,36 @@ static void compile_versions(struct pel_parse *parse, struct pel_stmt *rule, con
     effective->versions = served;
 }
 
+static bool has_labels(const struct pel_stmt *stmt)
+{
+    const struct pel_param *item = stmt == NULL ? NULL : stmt->items;
+    while (item != NULL && item->row->slot != PEL_SLOT_SERVER_CERT_LABEL)
+        item = item->next;
+    return item != NULL;
+}
+
 static enum pel_err compile_labels(struct pel_parse *parse, const struct levels *levels,
                                    struct pel_effective *effective)
 {
     struct pel_stmt *from = levels->conn_adv; /* keeps the list for its next rule */
-    if (from == NULL || from->items == NULL)
+    if (!has_labels(from))
         from = levels->env_adv;
     effective->certificate_label =
         text_or_null(either(levels->conn_adv, levels->env_adv, PEL_SLOT_CERT_LABEL));
-    if (from == NULL || from->items == NULL)
+    if (!has_labels(from))
         return PEL_OK;
     size_t num = 0;
     for (const struct pel_param *item = from->items; item != NULL; item = item->next)
-        num++;
+        num += item->row->slot == PEL_SLOT_SERVER_CERT_LABEL;
     if (from->compiled == NULL) {
         const char **labels = pel_arena_alloc(parse->kept, num * sizeof *labels);
         if (labels == NULL)
             return PEL_E_NO_MEMORY;
         num = 0;
-        for (const struct pel_param *item = from->items; item != NULL; item = item->next)
-            labels[num++] = item->text;
+        for (const struct pel_param *item = from->items; item != NULL; item = item->next) {
+            if (item->row->slot == PEL_SLOT_SERVER_CERT_LABEL)
+                labels[num++] = item->text;
+        }
         from->compiled = labels;
     }
     effective->server_certificate_labels = from->compiled;

@@ -54,6 +54,41 @@ PEL_TEST(effective, defaults)
     pel_test_drop(&parsed);
 }
 
+/* What a rule without a word of versions, and with these, speaks where uncoded means what z/OS means. */
+static uint32_t zos_versions(const char *lines)
+{
+    const struct pel_policy_options options = {.flags = PEL_POLICY_COMPAT_ZOS};
+    char text[1000];
+    snprintf(text, sizeof text,
+             "TTLSRule R\n{\nLocalPortRange 1\nDirection Inbound\nTTLSGroupAction\n{\nTTLSEnabled On\n}\n"
+             "TTLSEnvironmentAction\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring r\n}\n"
+             "TTLSEnvironmentAdvancedParms\n{\n%s}\n}\n}\n",
+             lines);
+    pel_test_parse_as(&parsed, text, &options);
+    const struct pel_rule *rule = pel_test_rule(&parsed, "R");
+    uint32_t versions = rule != NULL ? rule->effective.versions : 0;
+    pel_test_drop(&parsed);
+    return versions;
+}
+
+PEL_TEST(effective, versions_as_on_zos)
+{
+    PEL_EXPECT_EQ(zos_versions(""), PEL_POLICY_TLS1_0 | PEL_POLICY_TLS1_1);
+    PEL_EXPECT_STR(parsed.said, "1:1: warning: TTLSRule \"R\": old versions are on, since not coded Off "
+                                "(compat zos): TLSv1 TLSv1.1\n");
+    PEL_EXPECT_EQ(zos_versions("TLSv1.2 On\n"), PEL_POLICY_TLS1_0 | PEL_POLICY_TLS1_1 | V12);
+    PEL_EXPECT_EQ(zos_versions("TLSv1 Off\nTLSv1.2 On\n"), PEL_POLICY_TLS1_1 | V12);
+    PEL_EXPECT_STR(parsed.said, "1:1: warning: TTLSRule \"R\": old versions are on, since not coded Off "
+                                "(compat zos): TLSv1.1\n");
+    PEL_EXPECT_EQ(zos_versions("TLSv1 Off\nTLSv1.1 Off\nTLSv1.2 On\n"), V12);
+    PEL_EXPECT_STR(parsed.said, "");
+    /* Old ones that only the defaults turn on do not make a gap below TLS 1.3. */
+    PEL_EXPECT_EQ(zos_versions("TLSv1.3 On\n"), V13);
+    PEL_EXPECT_HAS(parsed.said, "(compat zos): TLSv1 TLSv1.1; not offered, since TLSv1.2 is not on");
+    PEL_EXPECT_EQ(zos_versions("TLSv1 On\nTLSv1.3 On\n"), 0);
+    PEL_EXPECT_HAS(parsed.said, "TLSv1.3 and an older version are on without TLSv1.2 between them");
+}
+
 PEL_TEST(effective, trace_goes_up_all_three_levels)
 {
     PEL_EXPECT_EQ(effective_of("Trace 1\n", "", "")->trace, 1);

@@ -249,15 +249,15 @@ PEL_TEST(errors, what_has_no_effect_yet)
            "21:1: warning: IpTimeCondition: not yet effective\n");
     EXPECT(
         "TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 0\nTTLSGskOcspParms\n{\nOcspUrl http://x/\n}\n}\n",
-        "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n4:1: warning: TTLSGskOcspParms: not yet "
-        "effective\n");
+        "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n4:1: note: TTLSGskOcspParms: accepted, no "
+        "effect: revocation is not asked for by OCSP, and answers are not stapled\n");
     EXPECT("TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 86401\n}\n",
            "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n"
            "3:24: error: GSK_V3_SESSION_TIMEOUT: 86401 is out of range (0 to 86400)\n");
     EXPECT("TTLSGroupAction G\n{\nTTLSEnabled On\nFIPS140 On\n}\n",
            "4:1: warning: FIPS140: not yet effective\n");
     EXPECT("TTLSCipherParms C\n{\nV2CipherSuites 12\nV3CipherSuites 35\n}\n",
-           "3:1: warning: V2CipherSuites: no effect, SSL 2.0 is never spoken\n");
+           "3:1: note: V2CipherSuites: accepted, no effect: SSL 2.0 is never spoken\n");
 }
 
 PEL_TEST(errors, rules_that_meet)
@@ -307,7 +307,7 @@ PEL_TEST(errors, two_texts_name_the_other_file)
     struct pel_policy_source sources[] = {{"a.policy", text, sizeof text - 1},
                                           {"b.policy", text, sizeof text - 1}};
     memset(&parsed, 0, sizeof parsed);
-    PEL_EXPECT_ERR(pel_policy_parse(sources, 2, pel_test_note, &parsed, &parsed.policy, NULL),
+    PEL_EXPECT_ERR(pel_policy_parse(sources, 2, NULL, pel_test_note, &parsed, &parsed.policy, NULL),
                    PEL_E_POLICY_SYNTAX);
     PEL_EXPECT_STR(parsed.said, "1:1: error: TTLSGroupAction \"G\" is defined already on a.policy:1\n");
 }

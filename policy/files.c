@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "policy/agent.h"
 
 /* Reads until the end of the file, or until `cap` bytes are there. */
 static ssize_t read_all(int fd, char *text, size_t cap)
@@ -65,28 +69,282 @@ enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret
     return err;
 }
 
-enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths, pel_policy_diag_fn *diag,
-                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
-                                   struct pel_error *reterr)
+/* ---- what is read, one file after the other ---- */
+
+struct entry {
+    char *path;
+    char *text;
+    size_t text_len;
+    bool is_policy; /* an agent's file is not */
+};
+
+struct loader {
+    struct entry *entries;
+    size_t num_entries;
+    const struct pel_policy_options *options;
+    pel_policy_diag_fn *diag;
+    void *diag_arg;
+    struct pel_agent_settings agent;
+    size_t num_errors, num_warnings; /* of agent files */
+};
+
+/* Reads the file as one more entry; it has one, with its path, also when it cannot be read. */
+static enum pel_err read_entry(struct loader *loader, const char *path, size_t path_len, struct entry **ret,
+                               struct pel_error *reterr)
 {
-    struct pel_policy_source *sources = calloc(num_paths + 1, sizeof *sources);
-    char **texts = calloc(num_paths + 1, sizeof *texts);
-    enum pel_err err = PEL_OK;
-    if (sources == NULL || texts == NULL)
-        err = pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < num_paths && err == PEL_OK; i++) {
-        err = pel_policy_read_file(paths[i], &texts[i], &sources[i].text_len, reterr);
-        sources[i].file = paths[i];
-        sources[i].text = texts[i];
+    struct entry *entries = realloc(loader->entries, (loader->num_entries + 1) * sizeof *entries);
+    char *copy = strndup(path, path_len);
+    if (entries != NULL)
+        loader->entries = entries;
+    if (entries == NULL || copy == NULL) {
+        free(copy);
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     }
-    if (err == PEL_OK) {
-        err = pel_policy_parse(sources, num_paths, diag, diag_arg, ret_policy, ret_num_warnings);
-        if (err != PEL_OK)
-            (void)pel_error_set(reterr, err, "%s", pel_err_text(err));
+    struct entry *entry = &entries[loader->num_entries++];
+    *entry = (struct entry){.path = copy, .is_policy = true};
+    *ret = entry;
+    return pel_policy_read_file(copy, &entry->text, &entry->text_len, reterr);
+}
+
+/* ---- an agent's files ---- */
+
+/* The files of one agent: its main file, and perhaps an image file. */
+struct agent {
+    struct loader *loader;
+    struct pel_arena arena;
+    struct pel_diags diags;
+    struct pel_policy_source sources[2];
+    struct pel_agent_file main, image;
+};
+
+static enum pel_err count_and_forward(struct agent *agent)
+{
+    struct loader *loader = agent->loader;
+    loader->num_errors += agent->diags.num_errors;
+    loader->num_warnings += agent->diags.num_warnings;
+    return pel_diag_flush(&agent->diags, loader->diag, loader->diag_arg);
+}
+
+/* Reads what a statement names; a relative path begins where the naming file is. What is wrong with the file
+ * is an error of that statement. `ret` is NULL then. */
+static enum pel_err read_named(struct agent *agent, const struct pel_agent_path *named, struct entry **ret)
+{
+    const char *from = agent->sources[named->pos.file].file, *slash = strrchr(from, '/');
+    size_t dir_len = named->path.text[0] == '/' || slash == NULL ? 0 : (size_t)(slash - from) + 1;
+    struct pel_error error = {0};
+    char path[PATH_MAX];
+    *ret = NULL;
+    if (dir_len + named->path.len >= sizeof path) {
+        pel_diag_error(&agent->diags, named->path.pos, "%s: the path is too long", named->statement);
+        return PEL_OK;
     }
-    for (size_t i = 0; i < num_paths && texts != NULL; i++)
-        free(texts[i]);
-    free(texts);
-    free(sources);
+    snprintf(path, sizeof path, "%.*s%.*s", (int)dir_len, from, (int)named->path.len, named->path.text);
+    enum pel_err err = read_entry(agent->loader, path, strlen(path), ret, &error);
+    if (err == PEL_E_NO_MEMORY)
+        return err;
+    if (err != PEL_OK) {
+        pel_diag_error(&agent->diags, named->path.pos, "%s: %s", named->statement, error.text);
+        agent->loader->entries[agent->loader->num_entries - 1].is_policy = false;
+        *ret = NULL;
+    }
+    return PEL_OK;
+}
+
+static enum pel_err read_policy(struct agent *agent, const struct pel_agent_path *named)
+{
+    struct entry *entry = NULL;
+    if (!named->is_coded || named->path.len == 0)
+        return PEL_OK;
+    PEL_TRY(read_named(agent, named, &entry));
+    if (entry != NULL && pel_agent_recognise(entry->text, entry->text_len)) {
+        pel_diag_error(&agent->diags, named->path.pos, "%s: %s is an agent file, not a policy file",
+                       named->statement, entry->path);
+        entry->is_policy = false;
+    }
+    return PEL_OK;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat status_a, status_b;
+    return stat(a, &status_a) == 0 && stat(b, &status_b) == 0 && status_a.st_dev == status_b.st_dev &&
+           status_a.st_ino == status_b.st_ino;
+}
+
+/* Reads the image's file, or takes the main file for it, when it names none or itself. `ret_file` is NULL
+ * after an error. */
+static enum pel_err read_image(struct agent *agent, const struct pel_agent_image *image,
+                               const struct pel_agent_file **ret_file)
+{
+    struct entry *entry = NULL;
+    *ret_file = &agent->main;
+    if (image == NULL || image->file.path.len == 0)
+        return PEL_OK;
+    *ret_file = NULL;
+    PEL_TRY(read_named(agent, &image->file, &entry));
+    if (entry == NULL)
+        return PEL_OK;
+    entry->is_policy = false;
+    if (is_same_file(entry->path, agent->sources[0].file)) {
+        *ret_file = &agent->main;
+        return PEL_OK;
+    }
+    agent->sources[1] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+    pel_agent_parse(&agent->diags, 1, true, &agent->image);
+    *ret_file = &agent->image;
+    if (agent->main.ttls.is_coded)
+        pel_diag_warning(&agent->diags, agent->main.ttls.pos,
+                         "TTLSConfig is ignored here, since the image has a file of its own: %s",
+                         entry->path);
+    return PEL_OK;
+}
+
+static bool choose(enum pel_agent_choice near, enum pel_agent_choice far, bool otherwise)
+{
+    enum pel_agent_choice choice = near != PEL_AGENT_UNCODED ? near : far;
+    return choice == PEL_AGENT_UNCODED ? otherwise : choice == PEL_AGENT_YES;
+}
+
+static void settle(struct agent *agent, const struct pel_agent_image *image,
+                   const struct pel_agent_path *ttls)
+{
+    struct pel_agent_settings *settings = &agent->loader->agent;
+    *settings = (struct pel_agent_settings){
+        .is_agent = true,
+        .flush = choose(ttls->flush, image != NULL ? image->file.flush : PEL_AGENT_UNCODED, true),
+        .purge = choose(ttls->purge, image != NULL ? image->file.purge : PEL_AGENT_UNCODED, false),
+        .refresh_s = image != NULL ? image->refresh_s : PEL_AGENT_REFRESH_S};
+    if (image != NULL)
+        snprintf(settings->image, sizeof settings->image, "%.*s", (int)image->name.len, image->name.text);
+}
+
+static enum pel_err follow(struct agent *agent)
+{
+    const char *name = agent->loader->options != NULL ? agent->loader->options->image : NULL;
+    const struct pel_agent_file *file = NULL;
+    pel_agent_parse(&agent->diags, 0, false, &agent->main);
+    const struct pel_agent_image *image = pel_agent_choose(&agent->diags, &agent->main, name);
+    if (image == NULL && agent->main.num_images > 0)
+        return PEL_OK; /* none of that name, which was said */
+    PEL_TRY(read_policy(agent, &agent->main.common));
+    PEL_TRY(read_image(agent, image, &file));
+    if (file == NULL)
+        return PEL_OK;
+    struct pel_pos start = {.file = file == &agent->image ? 1 : 0, .line = 1, .column = 1};
+    settle(agent, image, &file->ttls);
+    if (!file->ttls.is_coded)
+        pel_diag_error(&agent->diags, start, "no TTLSConfig: there is no AT-TLS policy%s%s",
+                       image != NULL ? " for the image " : "", agent->loader->agent.image);
+    else if (file->ttls.path.len == 0 && !file->ttls.bad && !agent->main.common.is_coded)
+        pel_diag_error(&agent->diags, file->ttls.pos,
+                       "TTLSConfig names no file, and there is no CommonTTLSConfig that does");
+    return read_policy(agent, &file->ttls);
+}
+
+static enum pel_err follow_agent(struct loader *loader, struct entry *main)
+{
+    struct agent *agent = calloc(1, sizeof *agent);
+    if (agent == NULL)
+        return PEL_E_NO_MEMORY;
+    main->is_policy = false;
+    agent->loader = loader;
+    agent->sources[0] = (struct pel_policy_source){main->path, main->text, main->text_len};
+    agent->diags = (struct pel_diags){.arena = &agent->arena, .sources = agent->sources};
+    enum pel_err err = follow(agent);
+    if (err == PEL_OK)
+        err = count_and_forward(agent);
+    pel_arena_free(&agent->arena);
+    free(agent);
     return err;
+}
+
+/* ---- all of it as one policy ---- */
+
+static enum pel_err read_path(struct loader *loader, const char *path, struct pel_error *reterr)
+{
+    struct entry *entry = NULL;
+    PEL_TRY(read_entry(loader, path, strlen(path), &entry, reterr));
+    if (!pel_agent_recognise(entry->text, entry->text_len))
+        return PEL_OK;
+    enum pel_err err = follow_agent(loader, entry);
+    return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
+}
+
+static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_policy, size_t *num_warnings,
+                          struct pel_error *reterr)
+{
+    struct pel_policy_source *sources = calloc(loader->num_entries + 1, sizeof *sources);
+    struct pel_policy *policy = NULL;
+    size_t num = 0;
+    if (sources == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < loader->num_entries; i++) {
+        const struct entry *entry = &loader->entries[i];
+        if (entry->is_policy)
+            sources[num++] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+    }
+    enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
+                                        &policy, num_warnings);
+    free(sources);
+    if (err == PEL_OK && loader->num_errors > 0)
+        err = PEL_E_POLICY_SYNTAX;
+    if (err != PEL_OK) {
+        pel_policy_unref(policy);
+        return pel_error_set(reterr, err, "%s", pel_err_text(err));
+    }
+    *num_warnings += loader->num_warnings;
+    *ret_policy = policy;
+    return PEL_OK;
+}
+
+/* Hands the paths over, and frees the texts. */
+static enum pel_err finish(struct loader *loader, struct pel_policy_files *ret_files)
+{
+    char **paths = ret_files != NULL ? calloc(loader->num_entries + 1, sizeof *paths) : NULL;
+    for (size_t i = 0; i < loader->num_entries; i++) {
+        if (paths != NULL)
+            paths[i] = loader->entries[i].path;
+        else
+            free(loader->entries[i].path);
+        free(loader->entries[i].text);
+    }
+    if (ret_files != NULL)
+        *ret_files = (struct pel_policy_files){
+            .paths = paths, .num_paths = paths != NULL ? loader->num_entries : 0, .agent = loader->agent};
+    free(loader->entries);
+    return ret_files != NULL && paths == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+}
+
+enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
+                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
+                                   struct pel_policy_files *ret_files, struct pel_error *reterr)
+{
+    struct loader loader = {.options = options, .diag = diag, .diag_arg = diag_arg};
+    struct pel_policy *policy = NULL;
+    size_t num_warnings = 0;
+    enum pel_err err = PEL_OK;
+    for (size_t i = 0; i < num_paths && err == PEL_OK; i++)
+        err = read_path(&loader, paths[i], reterr);
+    if (err == PEL_OK)
+        err = parse(&loader, &policy, &num_warnings, reterr);
+    enum pel_err kept = finish(&loader, ret_files);
+    if (kept != PEL_OK)
+        err = pel_error_set(reterr, kept, "out of memory");
+    if (err != PEL_OK) {
+        pel_policy_unref(policy);
+        return err;
+    }
+    *ret_policy = policy;
+    if (ret_num_warnings != NULL)
+        *ret_num_warnings = num_warnings;
+    return PEL_OK;
+}
+
+void pel_policy_files_free(struct pel_policy_files *files)
+{
+    for (size_t i = 0; i < files->num_paths; i++)
+        free(files->paths[i]);
+    free(files->paths);
+    *files = (struct pel_policy_files){0};
 }

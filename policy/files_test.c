@@ -49,43 +49,49 @@ PEL_TEST(files, several_are_one_policy)
     static struct pel_parsed parsed;
     struct pel_error error = {0};
     memset(&parsed, 0, sizeof parsed);
-    PEL_EXPECT_ERR(pel_policy_load_files(paths, 2, pel_test_note, &parsed, &parsed.policy, NULL, &error),
-                   PEL_OK);
+    PEL_EXPECT_ERR(
+        pel_policy_load_files(paths, 2, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, &error),
+        PEL_OK);
     PEL_EXPECT_STR(parsed.said, "");
     PEL_REQUIRE(parsed.policy != NULL);
     PEL_EXPECT_EQ(pel_policy_num_rules(parsed.policy), 3);
     PEL_EXPECT_STR(pel_policy_rule(parsed.policy, 0)->name, "Admin");
     pel_test_drop(&parsed);
-    PEL_EXPECT_ERR(pel_policy_load_files(paths, 1, pel_test_note, &parsed, &parsed.policy, NULL, &error),
-                   PEL_E_POLICY_SYNTAX);
+    PEL_EXPECT_ERR(
+        pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, &error),
+        PEL_E_POLICY_SYNTAX);
     PEL_EXPECT(parsed.policy == NULL);
 }
 
 static void count_message(void *arg, const struct pel_policy_message *message)
 {
     size_t *nums = arg;
-    nums[message->is_error != 0]++;
+    nums[message->severity]++;
 }
 
 PEL_TEST(files, check_and_strict)
 {
     static const char *const paths[] = {PEL_TEST_DATA "/warnings.policy"};
     static const char *const none[] = {PEL_TEST_DATA "/none.policy"};
+    static const struct pel_policy_options strict = {.flags = PEL_POLICY_CHECK_STRICT};
     struct pel_policy_summary summary = {0};
     struct pel_error error = {0};
-    size_t nums[2] = {0};
-    PEL_EXPECT_ERR(pel_policy_check(paths, 1, 0, count_message, nums, &summary, &error), PEL_OK);
-    PEL_EXPECT_EQ(nums[0], 2);
-    PEL_EXPECT_EQ(nums[1], 0);
+    size_t nums[3] = {0}; /* notes, warnings, errors */
+    PEL_EXPECT_ERR(pel_policy_check(paths, 1, NULL, count_message, nums, &summary, &error), PEL_OK);
+    PEL_EXPECT_EQ(nums[0], 1);
+    PEL_EXPECT_EQ(nums[1], 1);
+    PEL_EXPECT_EQ(nums[2], 0);
     PEL_EXPECT_EQ(summary.num_rules, 1);
-    PEL_EXPECT_EQ(summary.num_warnings, 2);
-    nums[0] = 0;
-    PEL_EXPECT_ERR(pel_policy_check(paths, 1, PEL_POLICY_CHECK_STRICT, count_message, nums, &summary, &error),
+    PEL_EXPECT_EQ(summary.num_warnings, 1);
+    PEL_EXPECT_EQ(summary.num_notes, 1);
+    nums[0] = nums[1] = 0;
+    PEL_EXPECT_ERR(pel_policy_check(paths, 1, &strict, count_message, nums, &summary, &error),
                    PEL_E_POLICY_SYNTAX);
-    PEL_EXPECT_EQ(nums[0], 0);
-    PEL_EXPECT_EQ(nums[1], 2);
+    PEL_EXPECT_EQ(nums[0], 1); /* a note stays one */
+    PEL_EXPECT_EQ(nums[1], 0);
+    PEL_EXPECT_EQ(nums[2], 1);
     PEL_EXPECT_EQ(summary.num_rules, 0);
-    PEL_EXPECT_EQ(summary.num_errors, 2);
-    PEL_EXPECT_ERR(pel_policy_check(none, 1, 0, count_message, nums, NULL, &error), PEL_E_NOT_FOUND);
+    PEL_EXPECT_EQ(summary.num_errors, 1);
+    PEL_EXPECT_ERR(pel_policy_check(none, 1, NULL, count_message, nums, NULL, &error), PEL_E_NOT_FOUND);
     PEL_EXPECT_HAS(error.text, "none.policy: No such file or directory");
 }

@@ -47,7 +47,7 @@ static enum pel_err make_names(struct pel_parse *parse, struct names *ret_names)
     while (cap < parse->num_statements * 2)
         cap *= 2;
     struct names names = {.mask = cap - 1,
-                          .seed = (uint64_t)(uintptr_t)parse->first * 0x9e3779b97f4a7c15u | 1};
+                          .seed = (uint64_t)(uintptr_t)parse->model->first * 0x9e3779b97f4a7c15u | 1};
     names.slots = pel_arena_alloc(&parse->scratch, cap * sizeof *names.slots);
     if (names.slots == NULL)
         return PEL_E_NO_MEMORY;
@@ -74,11 +74,11 @@ static void enter(struct pel_parse *parse, const struct names *names, struct pel
 /* Top-level names come first: an inline statement's name never takes a reference from one. */
 static void enter_all(struct pel_parse *parse, const struct names *names)
 {
-    for (struct pel_stmt *stmt = parse->first; stmt != NULL; stmt = stmt->next) {
+    for (struct pel_stmt *stmt = parse->model->first; stmt != NULL; stmt = stmt->next) {
         if (stmt->parent == NULL && stmt->name[0] != '\0')
             enter(parse, names, stmt);
     }
-    for (struct pel_stmt *stmt = parse->first; stmt != NULL; stmt = stmt->next) {
+    for (struct pel_stmt *stmt = parse->model->first; stmt != NULL; stmt = stmt->next) {
         if (stmt->parent != NULL && stmt->name[0] != '\0' && !stmt->unattached)
             enter(parse, names, stmt);
     }
@@ -91,7 +91,8 @@ static const char *nearest_name(const struct pel_parse *parse, enum pel_stmt_typ
     enum { AT_MOST = 1000 };
     const char *names[AT_MOST];
     size_t num = 0;
-    for (const struct pel_stmt *stmt = parse->first; stmt != NULL && num < AT_MOST; stmt = stmt->next) {
+    for (const struct pel_stmt *stmt = parse->model->first; stmt != NULL && num < AT_MOST;
+         stmt = stmt->next) {
         if (stmt->type == type && stmt->name[0] != '\0')
             names[num++] = stmt->name;
     }
@@ -105,8 +106,11 @@ static void link_param(struct pel_parse *parse, const struct names *names, struc
         return;
     enum pel_stmt_type type = param->row->target;
     param->child = *find_slot(names, type, param->text, param->text_len);
-    if (param->child != NULL)
+    if (param->child != NULL) {
+        param->child->referenced = true;
+        param->text = param->child->name; /* the text is not kept */
         return;
+    }
     struct pel_shown shown = pel_diag_show(param->text, param->text_len);
     const char *nearest = pel_diag_wants_errors(&parse->diags) ? nearest_name(parse, type, shown.text) : NULL;
     param->bad = true;
@@ -121,7 +125,7 @@ enum pel_err pel_link(struct pel_parse *parse)
     struct names names = {0};
     PEL_TRY(make_names(parse, &names));
     enter_all(parse, &names);
-    for (struct pel_stmt *stmt = parse->first; stmt != NULL; stmt = stmt->next) {
+    for (struct pel_stmt *stmt = parse->model->first; stmt != NULL; stmt = stmt->next) {
         for (struct pel_param *param = stmt->params; param != NULL; param = param->next)
             link_param(parse, &names, stmt, param);
         for (struct pel_param *param = stmt->items; param != NULL; param = param->next)

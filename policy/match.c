@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/model.h"
 #include "policy/tables.h"
 
 struct pel_policy *pel_policy_ref(struct pel_policy *policy)
@@ -18,6 +19,8 @@ void pel_policy_unref(struct pel_policy *policy)
     if (policy == NULL || atomic_fetch_sub_explicit(&policy->num_refs, 1, memory_order_acq_rel) != 1)
         return;
     pel_arena_free(&policy->arena);
+    pel_arena_free(&policy->model->arena);
+    free(policy->model);
     free(policy);
 }
 

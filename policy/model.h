@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A policy text as statements and parameters, as far as the text alone tells: what the parser makes, the
- * checker links and the compiler reads. It lives for one call of pel_policy_parse; only strings that the
- * finished policy points to are in the policy's own arena.
+ * checker links and the compiler reads. It stays with the policy, in an arena of its own, for those who ask
+ * what a rule says and where; matching and TLS read the compiled form only. Nothing of it points into the
+ * text, and once linked it does not change.
  */
 #ifndef PEL_POLICY_MODEL_H
 #define PEL_POLICY_MODEL_H
@@ -31,7 +32,8 @@ struct pel_param {
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    const char *text; /* LABEL, WORD, TEXT, PATTERN: in the policy's arena. REF: a slice of the source */
+    const char *text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS: as coded. REF: a slice of the source
+                       * until it is linked, then the name */
     uint32_t text_len;
     bool bad;                         /* an error was reported about it */
     uint32_t number;                  /* ENUM, UINT; PORTS: lowest; GROUPS: how many */
@@ -49,10 +51,13 @@ struct pel_stmt {
     bool judged;        /* `bad` also says so of what it uses */
     bool lost_line;     /* a line of it could not be read */
     bool unattached;    /* stands where its kind may not: read for its errors only */
+    bool replaced;      /* a later parameter took its place: it lives on for references to its name */
+    bool referenced;    /* by name */
     uint8_t num_suites; /* of PEL_S_CIPHERS */
     bool coded_suites;
     const char *name; /* in the policy's arena; "" for an inline one without a name */
     struct pel_pos pos;
+    uint32_t end_line;        /* of its "}" */
     struct pel_param *params; /* one for each slot, the one that holds */
     struct pel_param *items;  /* repeatable ones, in order */
     struct pel_param *last_item;
@@ -60,14 +65,26 @@ struct pel_stmt {
     void *compiled;   /* what the compiler made of it for all its users */
 };
 
+/* What stays with the policy. */
+struct pel_model {
+    struct pel_arena arena;
+    struct pel_stmt *first;  /* all statements */
+    struct pel_stmt **rules; /* beside the policy's rules, in match order */
+    const char **files;      /* by pel_pos.file */
+    size_t num_files;
+    size_t num_warnings;
+};
+
 /* The state of one call of pel_policy_parse. */
 struct pel_parse {
-    struct pel_arena scratch;
-    struct pel_arena *kept; /* the policy's */
+    struct pel_arena scratch; /* for the call only */
+    struct pel_arena *kept;   /* the policy's */
+    struct pel_model *model;  /* the policy's */
     struct pel_diags diags;
     const struct pel_policy_source *sources;
     size_t num_sources;
-    struct pel_stmt *first, *last;
+    struct pel_policy_options options;
+    struct pel_stmt *last;
     size_t num_statements, num_params, num_rules;
     bool cut; /* a limit was passed: the rest was not read */
 };

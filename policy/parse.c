@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "policy/agent.h"
 #include "policy/lex.h"
 #include "policy/model.h"
 #include "policy/value.h"
@@ -40,9 +41,6 @@ static enum pel_err add_param(struct parser *parser, struct pel_stmt *stmt, cons
 {
     const struct pel_row *row = param->row;
     bool repeat = (row->flags & PEL_ROW_REPEAT) != 0;
-    if (repeat && row->type != PEL_V_BLOCK && row->slot != PEL_SLOT_SERVER_CERT_LABEL &&
-        row->type != PEL_V_REF)
-        return PEL_OK; /* its value is in the statement, or nothing reads it */
     for (struct pel_param *old = repeat ? NULL : stmt->params; old != NULL; old = old->next) {
         if (old->row != row && (row->slot == PEL_SLOT_NONE || old->row->slot != row->slot))
             continue;
@@ -54,6 +52,8 @@ static enum pel_err add_param(struct parser *parser, struct pel_stmt *stmt, cons
             pel_diag_warning(&parser->parse->diags, param->pos, "%s replaces the whole %s on %s", row->name,
                              old->row->name, place.text);
         struct pel_param *next = old->next;
+        if (old->child != NULL && old->row->type == PEL_V_BLOCK)
+            old->child->replaced = true;
         *old = *param;
         old->next = next;
         return PEL_OK;
@@ -62,7 +62,7 @@ static enum pel_err add_param(struct parser *parser, struct pel_stmt *stmt, cons
         stop(parser, param->pos, "parameters", PEL_MAX_PARAMS);
         return PEL_OK;
     }
-    struct pel_param *copy = pel_arena_alloc(&parser->parse->scratch, sizeof *copy);
+    struct pel_param *copy = pel_arena_alloc(&parser->parse->model->arena, sizeof *copy);
     if (copy == NULL)
         return PEL_E_NO_MEMORY;
     *copy = *param;
@@ -84,7 +84,7 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
         stop(parser, pos, "statements", PEL_MAX_STATEMENTS);
         return PEL_OK;
     }
-    struct pel_stmt *stmt = pel_arena_alloc(&parse->scratch, sizeof *stmt);
+    struct pel_stmt *stmt = pel_arena_alloc(&parse->model->arena, sizeof *stmt);
     if (stmt == NULL)
         return PEL_E_NO_MEMORY;
     *stmt = (struct pel_stmt){.type = type, .pos = pos, .parent = innermost(parser), .name = ""};
@@ -96,7 +96,7 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
         pel_stmt_fail(parse, stmt, name.pos, "the name \"%s\" is longer than %d characters",
                       pel_diag_show(name.text, name.len).text, PEL_MAX_NAME_LEN);
     if (parse->last == NULL)
-        parse->first = stmt;
+        parse->model->first = stmt;
     else
         parse->last->next = stmt;
     parse->last = stmt;
@@ -105,6 +105,9 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     if (type == PEL_S_IP_TIME && stmt->parent != NULL)
         pel_diag_warning(&parse->diags, pos,
                          "IpTimeCondition: not yet effective: the rule is matched at any time");
+    else if (pel_schema(type)->no_effect != NULL)
+        pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
+                      pel_schema(type)->no_effect);
     else if (pel_schema(type)->not_yet)
         pel_diag_warning(&parse->diags, pos, "%s: not yet effective", pel_schema(type)->name);
     *ret_stmt = stmt;
@@ -153,6 +156,9 @@ static enum pel_err top_level_keyword(struct parser *parser, const struct pel_wo
     if (pel_schema_places(word->text, word->len, places, sizeof places) > 0)
         pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in %s",
                        pel_diag_show(word->text, word->len).text, places);
+    else if (pel_agent_is_keyword(word->text, word->len))
+        pel_diag_error(&parser->parse->diags, word->pos, "%s belongs in an agent file, not among the policy",
+                       pel_diag_show(word->text, word->len).text);
     else
         unknown_word(parser, word, PEL_S_SKIPPED);
     parser->may_skip = true;
@@ -179,9 +185,10 @@ static bool has_slot(const struct pel_stmt *stmt, enum pel_slot slot)
     return pel_stmt_get(stmt, slot) != NULL || (stmt->items != NULL && stmt->items->row->slot == slot);
 }
 
-static void close_statement(struct parser *parser)
+static void close_statement(struct parser *parser, struct pel_pos pos)
 {
     struct pel_stmt *stmt = parser->open[--parser->depth];
+    stmt->end_line = pos.line;
     const struct pel_statement_schema *schema = pel_schema(stmt->type);
     enum pel_slot reported = PEL_SLOT_NONE;
     char names[160];
@@ -275,8 +282,8 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
     if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
                          row->name);
-    else if (stmt->type == PEL_S_CIPHERS && not_yet)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: no effect, SSL 2.0 is never spoken", row->name);
+    else if (row->no_effect != NULL)
+        pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
     else if (not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);
     stmt->coded_suites |= stmt->type == PEL_S_CIPHERS;
@@ -316,7 +323,7 @@ static void close_brace(struct parser *parser, struct pel_pos pos)
     } else if (parser->depth == 0) {
         pel_diag_error(&parser->parse->diags, pos, "\"}\" without an open statement");
     } else {
-        close_statement(parser);
+        close_statement(parser, pos);
     }
     parser->may_skip = false;
 }

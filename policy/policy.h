@@ -13,6 +13,7 @@
 #ifndef PEL_POLICY_POLICY_H
 #define PEL_POLICY_POLICY_H
 
+#include <pellucid/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,11 @@
 
 struct pel_policy;
 
-enum pel_severity { PEL_SEV_WARNING, PEL_SEV_ERROR };
+/* A note is about what is accepted and has no effect here; nothing makes it an error. */
+enum pel_severity { PEL_SEV_NOTE, PEL_SEV_WARNING, PEL_SEV_ERROR };
+
+/* pel_severity_name returns "note", "warning" or "error". Any thread. */
+const char *pel_severity_name(enum pel_severity severity);
 
 /* One message about a policy text. `line` and `column` count from 1; columns are bytes. */
 struct pel_policy_diag {
@@ -44,11 +49,13 @@ struct pel_policy_source {
 };
 
 /* pel_policy_parse reads one or more texts as one policy and makes a generation with one reference, the
- * caller's. Every message of all texts goes to `diag` (may be NULL), at most 100 errors. Errors:
+ * caller's. `options` may be NULL; of it only PEL_POLICY_COMPAT_ZOS matters here. Every message of all texts
+ * goes to `diag` (may be NULL), at most 100 errors. Errors:
  * POLICY_SYNTAX (at least one error was reported), NO_MEMORY. `ret_num_warnings` may be NULL. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                                           pel_policy_diag_fn *diag, void *diag_arg,
-                                           struct pel_policy **ret_policy, size_t *ret_num_warnings);
+                                           const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                           void *diag_arg, struct pel_policy **ret_policy,
+                                           size_t *ret_num_warnings);
 
 /* pel_policy_ref takes a reference; pel_policy_unref drops one and frees the policy with the last. NULL is
  * harmless. Any thread. */

@@ -18,139 +18,194 @@ static const char *const facilities[] = {"Daemon", "Auth", NULL};
 static const char *const zones[] = {"Local", "UTC", NULL};
 
 static const struct pel_row rule_rows[] = {
-    ROW("LocalAddr", ADDRSPEC, SLOT(LOCAL_ADDR), .default_value = "All"),
-    ROW("RemoteAddr", ADDRSPEC, SLOT(REMOTE_ADDR), .default_value = "All"),
-    REF("LocalAddrRef", IP_ADDR, SLOT(LOCAL_ADDR)),
-    REF("RemoteAddrRef", IP_ADDR, SLOT(REMOTE_ADDR)),
-    REF("LocalAddrSetRef", IP_ADDR_SET, SLOT(LOCAL_ADDR)),
-    REF("RemoteAddrSetRef", IP_ADDR_SET, SLOT(REMOTE_ADDR)),
-    REF("LocalAddrGroupRef", IP_ADDR_GROUP, SLOT(LOCAL_ADDR)),
-    REF("RemoteAddrGroupRef", IP_ADDR_GROUP, SLOT(REMOTE_ADDR)),
-    ROW("LocalPortRange", PORTS, SLOT(LOCAL_PORT), .default_value = "0"),
-    ROW("RemotePortRange", PORTS, SLOT(REMOTE_PORT), .default_value = "0"),
-    REF("LocalPortRangeRef", PORT_RANGE, SLOT(LOCAL_PORT)),
-    REF("RemotePortRangeRef", PORT_RANGE, SLOT(REMOTE_PORT)),
-    REF("LocalPortGroupRef", PORT_GROUP, SLOT(LOCAL_PORT)),
-    REF("RemotePortGroupRef", PORT_GROUP, SLOT(REMOTE_PORT)),
-    ROW("Jobname", PATTERN, SLOT(JOB), .max = 32, .help = "the program's name; * at the end: any rest"),
+    ROW("LocalAddr", ADDRSPEC, SLOT(LOCAL_ADDR), .default_value = "All",
+        .help = "the connection's own address is this one, or in this prefix or range"),
+    ROW("RemoteAddr", ADDRSPEC, SLOT(REMOTE_ADDR), .default_value = "All",
+        .help = "the peer's address is this one, or in this prefix or range"),
+    REF("LocalAddrRef", IP_ADDR, SLOT(LOCAL_ADDR), .help = "the own address is that of an IpAddr"),
+    REF("RemoteAddrRef", IP_ADDR, SLOT(REMOTE_ADDR), .help = "the peer's address is that of an IpAddr"),
+    REF("LocalAddrSetRef", IP_ADDR_SET, SLOT(LOCAL_ADDR), .help = "the own address is in an IpAddrSet"),
+    REF("RemoteAddrSetRef", IP_ADDR_SET, SLOT(REMOTE_ADDR), .help = "the peer's address is in an IpAddrSet"),
+    REF("LocalAddrGroupRef", IP_ADDR_GROUP, SLOT(LOCAL_ADDR), .help = "the own address is in an IpAddrGroup"),
+    REF("RemoteAddrGroupRef", IP_ADDR_GROUP, SLOT(REMOTE_ADDR),
+        .help = "the peer's address is in an IpAddrGroup"),
+    ROW("LocalPortRange", PORTS, SLOT(LOCAL_PORT), .default_value = "0",
+        .help = "the connection's own port is this one or between these; 0: any"),
+    ROW("RemotePortRange", PORTS, SLOT(REMOTE_PORT), .default_value = "0",
+        .help = "the peer's port is this one or between these; 0: any"),
+    REF("LocalPortRangeRef", PORT_RANGE, SLOT(LOCAL_PORT), .help = "the own port is in a PortRange"),
+    REF("RemotePortRangeRef", PORT_RANGE, SLOT(REMOTE_PORT), .help = "the peer's port is in a PortRange"),
+    REF("LocalPortGroupRef", PORT_GROUP, SLOT(LOCAL_PORT), .help = "the own port is in a PortGroup"),
+    REF("RemotePortGroupRef", PORT_GROUP, SLOT(REMOTE_PORT), .help = "the peer's port is in a PortGroup"),
+    ROW("Jobname", PATTERN, SLOT(JOB), .max = 32,
+        .help =
+            "the program's name, or what pel run --job gave; * at the end: any rest; letters without case"),
     ROW("Userid", PATTERN, SLOT(USER), .max = 32,
-        .help = "the socket owner's user name; * at the end: any rest"),
-    ENUM("Direction", directions, NULL, SLOT(DIRECTION), .flags = PEL_ROW_REQUIRED),
-    UINT("Priority", 1, 2000000000, "1", SLOT(PRIORITY), .help = "the higher is tried first; then by name"),
-    BLOCK_OR_REF("IpTimeCondition", IP_TIME, TIME, PEL_ROW_NOT_YET),
-    BLOCK_OR_REF("TTLSGroupAction", GROUP_ACTION, GROUP_ACTION, PEL_ROW_REQUIRED),
-    BLOCK_OR_REF("TTLSEnvironmentAction", ENV_ACTION, ENV_ACTION, 0),
-    BLOCK_OR_REF("TTLSConnectionAction", CONN_ACTION, CONN_ACTION, 0),
+        .help = "the socket owner's user name; * at the end: any rest; letters without case"),
+    ENUM("Direction", directions, NULL, SLOT(DIRECTION), .flags = PEL_ROW_REQUIRED,
+         .help = "Inbound: the peer connected; Outbound: the program did; Both: either"),
+    UINT("Priority", 1, 2000000000, "1", SLOT(PRIORITY),
+         .help = "the higher is tried first; rules of one priority in the order of their names"),
+    BLOCK_OR_REF("IpTimeCondition", IP_TIME, TIME, PEL_ROW_NOT_YET, "when the rule holds; uncoded: always"),
+    BLOCK_OR_REF("TTLSGroupAction", GROUP_ACTION, GROUP_ACTION, PEL_ROW_REQUIRED, "whether there is TLS"),
+    BLOCK_OR_REF("TTLSEnvironmentAction", ENV_ACTION, ENV_ACTION, 0,
+                 "how TLS is spoken; required with TTLSEnabled On"),
+    BLOCK_OR_REF("TTLSConnectionAction", CONN_ACTION, CONN_ACTION, 0,
+                 "what goes before the environment's values"),
 };
 
+#define NO_TRACE   "packets are not traced, so that clear text is in no trace"
+#define NO_RENEWAL "every load makes all environments anew; no number need change"
+#define TRACE_HELP                                                                                           \
+    "what is logged of connections, a sum: 1 and 2 errors, 4 which rule, 8 events, 16 calls, 32 data"
+
 static const struct pel_row group_rows[] = {
-    ONOFF("TTLSEnabled", NULL, SLOT(ENABLED), .flags = PEL_ROW_REQUIRED, .help = "Off: clear on purpose"),
-    ONOFF("CtraceClearText", "Off", NOT_YET),
-    UINT("Trace", 0, 255, "2", SLOT(TRACE), .help = "sum of 1 2 4 8 16 32"),
-    ENUM("FIPS140", fips, "Off", NOT_YET),
-    UINT("GroupUserInstance", 0, 65535, "0", NOT_YET),
-    BLOCK_OR_REF("TTLSGroupAdvancedParms", GROUP_ADV, ADVANCED, 0),
+    ONOFF("TTLSEnabled", NULL, SLOT(ENABLED), .flags = PEL_ROW_REQUIRED,
+          .help = "On: connections of the rule get TLS; Off: they are clear on purpose"),
+    ONOFF("CtraceClearText", "Off", NO_EFFECT(NO_TRACE), .help = "decrypted data in packet traces"),
+    UINT("Trace", 0, 255, "2", SLOT(TRACE), .help = TRACE_HELP),
+    ENUM("FIPS140", fips, "Off", NOT_YET, .help = "approved algorithms alone; the module is not validated"),
+    UINT("GroupUserInstance", 0, 65535, "0", NO_EFFECT(NO_RENEWAL),
+         .help = "a number whose change makes the group new"),
+    BLOCK_OR_REF("TTLSGroupAdvancedParms", GROUP_ADV, ADVANCED, 0, "less usual parameters of the group"),
 };
 
 static const struct pel_row group_adv_rows[] = {
-    ENUM("SyslogFacility", facilities, "Daemon", NOT_YET),
-    ROW("Envfile", WORD, .max = 1023, NOT_YET),
-    ONOFF("SecondaryMap", "Off", NOT_YET),
+    ENUM("SyslogFacility", facilities, "Daemon",
+         NO_EFFECT("the stack has one log, its standard error, for all groups"),
+         .help = "the facility under which the group logs"),
+    ROW("Envfile", WORD, .max = 1023,
+        NO_EFFECT("one process serves all groups; none has an environment of its own"),
+        .help = "a file of environment variables for the group's process"),
+    ONOFF("SecondaryMap", "Off", NOT_YET,
+          .help = "later connections of a program between the same addresses follow its first"),
 };
 
 static const struct pel_row env_rows[] = {
-    ENUM("HandshakeRole", roles, NULL, SLOT(ROLE), .flags = PEL_ROW_REQUIRED),
-    BLOCK_OR_REF("TTLSKeyringParms", KEYRING, KEYRING_PARMS, PEL_ROW_REQUIRED),
-    ENUM("SuiteBProfile", suite_b, "Off", NOT_YET),
-    BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0),
-    BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0),
-    ONOFF("CtraceClearText", "Off", NOT_YET),
-    UINT("Trace", 0, 255, "2", SLOT(TRACE)),
-    BLOCK_OR_REF("TTLSEnvironmentAdvancedParms", ENV_ADV, ADVANCED, 0),
-    BLOCK_OR_REF("TTLSGskAdvancedParms", GSK_ADV, GSK, 0),
-    UINT("EnvironmentUserInstance", 0, 65535, "1", NOT_YET),
+    ENUM("HandshakeRole", roles, NULL, SLOT(ROLE), .flags = PEL_ROW_REQUIRED,
+         .help =
+             "the side taken in TLS, whichever side connected; ServerWithClientAuth asks for a certificate"),
+    BLOCK_OR_REF("TTLSKeyringParms", KEYRING, KEYRING_PARMS, PEL_ROW_REQUIRED, "where keys and trust are"),
+    ENUM("SuiteBProfile", suite_b, "Off", NOT_YET,
+         .help = "suites, curves and signatures of RFC 6460 alone; Min: at least that strength"),
+    BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0,
+                 "the cipher suites; uncoded: those of TLS 1.3 and ECDHE with AES-GCM or ChaCha20"),
+    BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0, "groups and signatures"),
+    ONOFF("CtraceClearText", "Off", NO_EFFECT(NO_TRACE),
+          .help = "decrypted data in packet traces; uncoded: the group's"),
+    UINT("Trace", 0, 255, "2", SLOT(TRACE), .help = TRACE_HELP "; uncoded: the group's"),
+    BLOCK_OR_REF("TTLSEnvironmentAdvancedParms", ENV_ADV, ADVANCED, 0,
+                 "versions, certificates, names and checks"),
+    BLOCK_OR_REF("TTLSGskAdvancedParms", GSK_ADV, GSK, 0, "sessions, tickets and revocation"),
+    UINT("EnvironmentUserInstance", 0, 65535, "1", NO_EFFECT(NO_RENEWAL),
+         .help = "a number whose change makes the environment new"),
 };
 
 static const struct pel_row conn_rows[] = {
-    ENUM("HandshakeRole", roles, NULL, SLOT(ROLE)),
-    BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0),
-    BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0),
-    ONOFF("CtraceClearText", NULL, NOT_YET),
-    UINT("Trace", 0, 255, NULL, SLOT(TRACE)),
-    BLOCK_OR_REF("TTLSConnectionAdvancedParms", CONN_ADV, ADVANCED, 0),
-    UINT("ConnectionUserInstance", 0, 65535, NULL, NOT_YET),
+    ENUM("HandshakeRole", roles, NULL, SLOT(ROLE), .help = "the side taken in TLS"),
+    BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0, "the cipher suites"),
+    BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0, "groups and signatures"),
+    ONOFF("CtraceClearText", NULL, NO_EFFECT(NO_TRACE), .help = "decrypted data in packet traces"),
+    UINT("Trace", 0, 255, NULL, SLOT(TRACE), .help = TRACE_HELP),
+    BLOCK_OR_REF("TTLSConnectionAdvancedParms", CONN_ADV, ADVANCED, 0, "versions, certificates and names"),
+    UINT("ConnectionUserInstance", 0, 65535, NULL, NO_EFFECT(NO_RENEWAL),
+         .help = "a number whose change makes the action new"),
 };
 
 static const struct pel_row keyring_rows[] = {
     ROW("Keyring", WORD, SLOT(KEYRING), .max = 1023, .flags = PEL_ROW_REQUIRED,
-        .help = "ring, userid/ring or a path"),
+        .help =
+            "RING (of the socket's owner), USERID/RING, *AUTH*/* (the machine's authorities), or the path "
+            "of a ring directory or PKCS#12 file"),
     ROW("KeyringPw", WORD, SLOT(KEYRING_PW), .max = 128, .flags = PEL_ROW_SECRET,
-        .help = "the file's password"),
+        .help = "the PKCS#12 file's password; not together with KeyringStashFile"),
     ROW("KeyringStashFile", WORD, SLOT(KEYRING_STASH), .max = 1023,
-        .help = "the file that holds the password"),
+        .help = "the file, of mode 0600, that holds the PKCS#12 file's password"),
 };
 
 static const struct pel_row cipher_rows[] = {
-    ROW("V2CipherSuites", TEXT, .max = 4096, .flags = PEL_ROW_NOT_YET | PEL_ROW_REPEAT,
-        .help = "SSLv2: never spoken"),
-    ROW("V3CipherSuites", CIPHERS2, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT),
-    ROW("V3CipherSuites4Char", CIPHERS4, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT),
+    ROW("V2CipherSuites", TEXT, .max = 4096, .flags = PEL_ROW_REPEAT, NO_EFFECT("SSL 2.0 is never spoken"),
+        .help = "suites of SSL 2.0"),
+    ROW("V3CipherSuites", CIPHERS2, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT,
+        .help = "suites by preference: a name, or codes of 2 hexadecimal digits run together"),
+    ROW("V3CipherSuites4Char", CIPHERS4, SLOT(CIPHERS), .flags = PEL_ROW_REPEAT,
+        .help =
+            "suites by preference: a name, or codes of 4 hexadecimal digits run together; both kinds make "
+            "one list"),
 };
 
 static const struct pel_row signature_rows[] = {
-    ROW("ClientECurves", GROUPS, SLOT(CLIENT_CURVES), .default_value = "0021 0023 0024 0025 0019"),
-    ROW("ClientKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023"),
-    ROW("ServerKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023 0024 0025 0029 0030"),
-    ROW("ServerKexECurves", GROUPS, SLOT(SERVER_CURVES), .default_value = "0023 0024 0025 0021 0019"),
-    ROW("SignaturePairs", TEXT, .max = 4096, NOT_YET),
-    ROW("SignaturePairsCert", TEXT, .max = 4096, NOT_YET),
+    ROW("ClientECurves", GROUPS, SLOT(CLIENT_CURVES), .default_value = "0021 0023 0024 0025 0019",
+        .help = "named groups that a client offers"),
+    ROW("ClientKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023",
+        .help = "groups for which a client sends a key share at once"),
+    ROW("ServerKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023 0024 0025 0029 0030",
+        .help = "groups that a server takes in TLS 1.3"),
+    ROW("ServerKexECurves", GROUPS, SLOT(SERVER_CURVES), .default_value = "0023 0024 0025 0021 0019",
+        .help = "groups that a server takes up to TLS 1.2"),
+    ROW("SignaturePairs", TEXT, .max = 4096, NOT_YET,
+        .default_value = "0601 0603 0501 0503 0401 0403 0402 0301 0303 0302 0201 0203 0202",
+        .help = "signature algorithms by preference, codes of 4 hexadecimal digits, or Any"),
+    ROW("SignaturePairsCert", TEXT, .max = 4096, NOT_YET,
+        .help = "signature algorithms of certificates; uncoded: those of SignaturePairs"),
 };
 
 static const struct pel_row ip_addr_rows[] = {
-    ROW("Addr", ADDR, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED),
+    ROW("Addr", ADDR, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED, .help = "an address"),
 };
 static const struct pel_row ip_addr_set_rows[] = {
-    ROW("Prefix", PREFIX, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED, .help = "ADDRESS/LENGTH"),
-    ROW("Range", RANGE, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED, .help = "ADDRESS-ADDRESS"),
+    ROW("Prefix", PREFIX, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED,
+        .help = "all addresses that begin with the first LENGTH bits of ADDRESS"),
+    ROW("Range", RANGE, SLOT(ADDR_ITEM), .flags = PEL_ROW_REQUIRED,
+        .help = "all addresses from the first to the last"),
 };
 
 #define ITEMS (PEL_ROW_REPEAT | PEL_ROW_REQUIRED)
 
 static const struct pel_row ip_addr_group_rows[] = {
-    BLOCK_OR_REF("IpAddr", IP_ADDR, ADDR_ITEM, ITEMS),
-    BLOCK_OR_REF("IpAddrSet", IP_ADDR_SET, ADDR_ITEM, ITEMS),
+    BLOCK_OR_REF("IpAddr", IP_ADDR, ADDR_ITEM, ITEMS, "one address of the group"),
+    BLOCK_OR_REF("IpAddrSet", IP_ADDR_SET, ADDR_ITEM, ITEMS, "a prefix or range of the group"),
 };
 static const struct pel_row port_range_rows[] = {
-    ROW("Port", PORTS, SLOT(PORT_ITEM), .flags = PEL_ROW_REQUIRED),
+    ROW("Port", PORTS, SLOT(PORT_ITEM), .flags = PEL_ROW_REQUIRED,
+        .help = "a port, or the lowest and highest"),
 };
 static const struct pel_row port_group_rows[] = {
-    BLOCK_OR_REF("PortRange", PORT_RANGE, PORT_ITEM, ITEMS),
+    BLOCK_OR_REF("PortRange", PORT_RANGE, PORT_ITEM, ITEMS, "ports of the group"),
 };
 static const struct pel_row ip_time_rows[] = {
-    ROW("DayOfMonthMask", WORD, .max = 62, NOT_YET),
-    ROW("MonthOfYearMask", WORD, .max = 12, NOT_YET),
-    ROW("DayOfWeekMask", WORD, .max = 7, NOT_YET, .help = "Sunday first"),
-    ROW("TimeOfDayRange", TEXT, .max = 1023, NOT_YET, .default_value = "00:00-24:00"),
-    ROW("ConditionTimeRange", TEXT, .max = 64, NOT_YET, .help = "yyyymmddhhmmss:yyyymmddhhmmss"),
-    ROW("TimezoneOffset", WORD, .max = 16, NOT_YET),
-    ENUM("TimeZone", zones, "Local", NOT_YET),
+    ROW("DayOfMonthMask", WORD, .max = 62, NOT_YET,
+        .help = "31 digits 0 or 1, the first day first; 31 more count from the last day; uncoded: all"),
+    ROW("MonthOfYearMask", WORD, .max = 12, NOT_YET, .help = "12 digits 0 or 1, January first; uncoded: all"),
+    ROW("DayOfWeekMask", WORD, .max = 7, NOT_YET, .help = "7 digits 0 or 1, Sunday first; uncoded: all"),
+    ROW("TimeOfDayRange", TEXT, .max = 1023, NOT_YET, .default_value = "00:00-24:00",
+        .help = "hh:mm-hh:mm, several with commas"),
+    ROW("ConditionTimeRange", TEXT, .max = 64, NOT_YET,
+        .help = "yyyymmddhhmmss:yyyymmddhhmmss, the first and last moment; uncoded: none"),
+    ROW("TimezoneOffset", WORD, .max = 16, NOT_YET, .help = "the zone of these times, from UTC"),
+    ENUM("TimeZone", zones, "Local", NOT_YET, .help = "the zone of these times"),
 };
 
-static const struct pel_statement_schema skipped = {.name = ""}, rule = STATEMENT("TTLSRule", rule_rows),
-                                         group = STATEMENT("TTLSGroupAction", group_rows),
-                                         env = STATEMENT("TTLSEnvironmentAction", env_rows),
-                                         conn = STATEMENT("TTLSConnectionAction", conn_rows),
-                                         group_adv = STATEMENT("TTLSGroupAdvancedParms", group_adv_rows),
-                                         keyring = STATEMENT("TTLSKeyringParms", keyring_rows),
-                                         ciphers = STATEMENT("TTLSCipherParms", cipher_rows),
-                                         signature = STATEMENT("TTLSSignatureParms", signature_rows),
-                                         ip_addr = STATEMENT("IpAddr", ip_addr_rows),
-                                         ip_addr_set = STATEMENT("IpAddrSet", ip_addr_set_rows),
-                                         ip_addr_group = STATEMENT("IpAddrGroup", ip_addr_group_rows),
-                                         port_range = STATEMENT("PortRange", port_range_rows),
-                                         port_group = STATEMENT("PortGroup", port_group_rows),
-                                         ip_time =
-                                             STATEMENT("IpTimeCondition", ip_time_rows, .not_yet = true);
+static const struct pel_statement_schema
+    skipped = {.name = ""},
+    rule = STATEMENT("TTLSRule", rule_rows, .help = "which connections, and what is done with them"),
+    group = STATEMENT("TTLSGroupAction", group_rows, .help = "whether connections get TLS"),
+    env = STATEMENT("TTLSEnvironmentAction", env_rows, .help = "how TLS is spoken, and with which keys"),
+    conn = STATEMENT("TTLSConnectionAction", conn_rows,
+                     .help = "values that go before those of the environment"),
+    group_adv =
+        STATEMENT("TTLSGroupAdvancedParms", group_adv_rows, .help = "less usual parameters of a group"),
+    keyring = STATEMENT("TTLSKeyringParms", keyring_rows,
+                        .help = "where keys, certificates and trusted authorities are"),
+    ciphers = STATEMENT("TTLSCipherParms", cipher_rows, .help = "cipher suites in the order of preference"),
+    signature = STATEMENT("TTLSSignatureParms", signature_rows, .help = "groups and signature algorithms"),
+    ip_addr = STATEMENT("IpAddr", ip_addr_rows, .help = "one address"),
+    ip_addr_set = STATEMENT("IpAddrSet", ip_addr_set_rows, .help = "one prefix or one range"),
+    ip_addr_group =
+        STATEMENT("IpAddrGroup", ip_addr_group_rows, .help = "any number of addresses, prefixes and ranges"),
+    port_range = STATEMENT("PortRange", port_range_rows, .help = "one range of ports"),
+    port_group = STATEMENT("PortGroup", port_group_rows, .help = "any number of ranges of ports"),
+    ip_time = STATEMENT("IpTimeCondition", ip_time_rows, .help = "when a rule holds", .not_yet = true);
 
 static const struct pel_statement_schema *const statements[PEL_S_NR] = {
     [PEL_S_SKIPPED] = &skipped,
@@ -217,6 +272,14 @@ const char *pel_schema_nearest(enum pel_stmt_type type, const char *word)
             names[num++] = statements[type]->rows[i].name;
     }
     return pel_text_nearest(word, names, num);
+}
+
+const char *pel_schema_no_effect(enum pel_stmt_type type, const struct pel_row *row)
+{
+    if (row->no_effect != NULL)
+        return row->no_effect;
+    bool names_statement = row->type == PEL_V_REF || row->type == PEL_V_BLOCK;
+    return statements[names_statement ? row->target : type]->no_effect;
 }
 
 size_t pel_schema_places(const char *word, size_t word_len, char *text, size_t cap)

@@ -5,7 +5,7 @@
  * error text and the nearest known word; nothing else in the project knows a keyword. Source of the rows: IBM
  * z/OS 3.1 IP Configuration Reference, with Pellucid's own defaults where it differs.
  *
- * To make a parameter effective: give its row a slot, drop NOT_YET, and read the slot where rules are
+ * To make a parameter effective: give its row a slot, drop `no_effect`, and read the slot where rules are
  * compiled.
  */
 #ifndef PEL_POLICY_SCHEMA_H
@@ -127,13 +127,16 @@ struct pel_row {
     const char *const *values; /* PEL_V_ENUM: ends with NULL; the value is the index */
     const char *default_value; /* as a policy would write it; NULL: none */
     enum pel_stmt_type target; /* PEL_V_REF, PEL_V_BLOCK */
-    const char *help;
+    const char *no_effect;     /* why nothing acts on it here; NULL: something does */
+    const char *help;          /* for the manual: what it does, in a few words */
 };
 
 struct pel_statement_schema {
     const char *name;
     size_t name_len;
     bool not_yet;
+    const char *no_effect; /* why nothing acts on the whole statement; NULL: something does */
+    const char *help;
     const struct pel_row *rows;
     size_t num_rows;
 };
@@ -153,6 +156,10 @@ const struct pel_row *pel_schema_row(enum pel_stmt_type type, const char *word, 
 /* pel_schema_nearest returns the keyword nearest to `word` among the parameters of `type`, or among the
  * statements when `type` is PEL_S_SKIPPED; NULL when none is near. Any thread. */
 const char *pel_schema_nearest(enum pel_stmt_type type, const char *word);
+
+/* pel_schema_no_effect returns why the row of that statement has no effect here, for itself or with the whole
+ * statement, or NULL. Any thread. */
+const char *pel_schema_no_effect(enum pel_stmt_type type, const struct pel_row *row);
 
 /* pel_schema_places writes the statements that take the parameter, "A, B or C", into `text` and returns their
  * number. Any thread. */

@@ -19,11 +19,12 @@
 #define BLOCK(text, kind, ...)     ROW(text, BLOCK, .target = PEL_S_##kind, __VA_ARGS__)
 #define SLOT(id)                   .slot = PEL_SLOT_##id
 #define NOT_YET                    .flags = PEL_ROW_NOT_YET
+#define NO_EFFECT(why)             .no_effect = why
 
 /* A statement that may stand in its own braces or be named. */
-#define BLOCK_OR_REF(text, kind, id, bits)                                                                   \
-    BLOCK(text, kind, SLOT(id), .flags = (bits), .help = "in its own braces"),                               \
-        REF(text "Ref", kind, SLOT(id), .flags = (bits), .help = "by its name")
+#define BLOCK_OR_REF(text, kind, id, bits, what)                                                             \
+    BLOCK(text, kind, SLOT(id), .flags = (bits), .help = what),                                              \
+        REF(text "Ref", kind, SLOT(id), .flags = (bits), .help = "the same by its name")
 
 extern const char *const pel_values_on_off[];
 

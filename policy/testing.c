@@ -8,20 +8,31 @@ void pel_test_note(void *arg, const struct pel_policy_diag *diag)
 {
     struct pel_parsed *parsed = arg;
     size_t left = sizeof parsed->said - parsed->said_len;
-    bool error = diag->severity == PEL_SEV_ERROR;
-    parsed->num_errors += error;
-    parsed->num_warnings += !error;
+    parsed->num_errors += diag->severity == PEL_SEV_ERROR;
+    parsed->num_warnings += diag->severity == PEL_SEV_WARNING;
+    parsed->num_notes += diag->severity == PEL_SEV_NOTE;
     int len = snprintf(parsed->said + parsed->said_len, left, "%u:%u: %s: %s\n", diag->line, diag->column,
-                       error ? "error" : "warning", diag->message);
+                       pel_severity_name(diag->severity), diag->message);
     if (len > 0 && (size_t)len < left)
         parsed->said_len += (size_t)len;
 }
 
-void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len)
+static void parse(struct pel_parsed *parsed, const char *text, size_t text_len,
+                  const struct pel_policy_options *options)
 {
     struct pel_policy_source source = {.file = "t.policy", .text = text, .text_len = text_len};
     memset(parsed, 0, sizeof *parsed);
-    parsed->err = pel_policy_parse(&source, 1, pel_test_note, parsed, &parsed->policy, NULL);
+    parsed->err = pel_policy_parse(&source, 1, options, pel_test_note, parsed, &parsed->policy, NULL);
+}
+
+void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len)
+{
+    parse(parsed, text, text_len, NULL);
+}
+
+void pel_test_parse_as(struct pel_parsed *parsed, const char *text, const struct pel_policy_options *options)
+{
+    parse(parsed, text, strlen(text), options);
 }
 
 void pel_test_parse(struct pel_parsed *parsed, const char *text)

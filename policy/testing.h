@@ -11,13 +11,14 @@
 struct pel_parsed {
     enum pel_err err;
     struct pel_policy *policy; /* NULL after an error */
-    size_t num_errors, num_warnings;
+    size_t num_errors, num_warnings, num_notes;
     size_t said_len;
     char said[64 << 10];
 };
 
 /* pel_test_parse parses `text` as "t.policy" into `parsed`; pel_test_drop frees what it made. */
 void pel_test_parse(struct pel_parsed *parsed, const char *text);
+void pel_test_parse_as(struct pel_parsed *parsed, const char *text, const struct pel_policy_options *options);
 void pel_test_parse_len(struct pel_parsed *parsed, const char *text, size_t text_len);
 void pel_test_drop(struct pel_parsed *parsed);
 

@@ -34,6 +34,13 @@ bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number)
     return true;
 }
 
+enum pel_err pel_value_keep(struct pel_value_ctx *ctx)
+{
+    ctx->param->text = pel_arena_strndup(&ctx->parse->model->arena, ctx->word.text, ctx->word.len);
+    ctx->param->text_len = (uint32_t)ctx->word.len;
+    return ctx->param->text == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+}
+
 static void enum_fail(struct pel_value_ctx *ctx)
 {
     const char *const *values = ctx->param->row->values;

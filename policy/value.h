@@ -26,6 +26,9 @@ PEL_MUST_USE enum pel_err pel_value_read(struct pel_value_ctx *ctx);
 void pel_value_fail(struct pel_value_ctx *ctx, struct pel_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* pel_value_keep keeps the value's text as it stands with the model. Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_value_keep(struct pel_value_ctx *ctx);
+
 /* pel_value_number reads decimal digits; values over UINT64_MAX stay there. False when there is anything
  * else. */
 bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number);

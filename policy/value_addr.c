@@ -119,7 +119,7 @@ enum pel_err pel_value_addr(struct pel_value_ctx *ctx)
     const struct pel_ip v4 = {.version = 4}, v6 = {.version = 6};
     if (any_form && is_text(word, "All"))
         return PEL_OK;
-    struct pel_ip_range *range = pel_arena_alloc(&ctx->parse->scratch, sizeof *range);
+    struct pel_ip_range *range = pel_arena_alloc(&ctx->parse->model->arena, sizeof *range);
     if (range == NULL)
         return PEL_E_NO_MEMORY;
     ctx->param->range = range;

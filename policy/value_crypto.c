@@ -67,6 +67,7 @@ enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits)
 {
     const struct pel_word *word = &ctx->word;
     struct pel_shown shown = pel_diag_show(word->text, word->len);
+    PEL_TRY(pel_value_keep(ctx));
     if (is_hex(word)) {
         if (word->len % digits == 0)
             return read_codes(ctx, digits);
@@ -135,6 +136,7 @@ enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
 {
     const struct pel_word *word = &ctx->word;
     uint32_t num = 0;
+    PEL_TRY(pel_value_keep(ctx));
     if (word->len >= 3 && strncasecmp(word->text, "Any", 3) == 0 &&
         (word->len == 3 || word->text[3] == ' ' || word->text[3] == '\t')) {
         if (word->len > 3)

@@ -39,7 +39,7 @@ struct yaml_tcp {
 struct yaml_policy {
     char **files;
     unsigned num_files;
-    char *keyring_dir, *no_match, *start_gate;
+    char *keyring_dir, *image, *no_match, *start_gate, *compat;
 };
 struct yaml_engine {
     uint32_t *count;
@@ -119,8 +119,10 @@ static const cyaml_schema_field_t tcp_fields[] = {
 static const cyaml_schema_field_t policy_fields[] = {
     LIST(files, struct yaml_policy, num_files),
     TEXT(keyring_dir, struct yaml_policy),
+    TEXT(image, struct yaml_policy),
     TEXT(no_match, struct yaml_policy),
     TEXT(start_gate, struct yaml_policy),
+    TEXT(compat, struct yaml_policy),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
@@ -363,6 +365,7 @@ static enum pel_err check_tcp(const struct check *check, const struct yaml_tcp *
 static enum pel_err check_policy(const struct check *check, const struct yaml_policy *yaml)
 {
     static const char *const no_match[] = {"clear", "refuse"}, *const gate[] = {"closed", "open"};
+    static const char *const compat[] = {"pellucid", "zos"};
     struct yaml_policy none = {0};
     uint32_t word = 0;
     yaml = yaml != NULL ? yaml : &none;
@@ -374,10 +377,14 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
         check->config->policy.num_files++;
     }
     PEL_TRY(take_text(yaml->keyring_dir, "", &check->config->policy.keyring_dir));
+    if (yaml->image != NULL)
+        PEL_TRY(take_text(yaml->image, NULL, &check->config->policy.image));
     PEL_TRY(take_word(check, "policy.no_match", yaml->no_match, no_match, 2, &word));
     check->config->policy.no_match_refuse = word == 1;
     PEL_TRY(take_word(check, "policy.start_gate", yaml->start_gate, gate, 2, &word));
     check->config->policy.start_gate_open = word == 1;
+    PEL_TRY(take_word(check, "policy.compat", yaml->compat, compat, 2, &word));
+    check->config->policy.compat_zos = word == 1;
     return PEL_OK;
 }
 
@@ -580,6 +587,7 @@ void pel_config_free(struct pel_config *config)
     for (size_t i = 0; i < config->policy.num_files; i++)
         free(config->policy.files[i]);
     free(config->policy.keyring_dir);
+    free(config->policy.image);
     free(config->port.device);
     free(config->control.socket);
     free(config->attach.socket);

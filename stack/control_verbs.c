@@ -274,9 +274,8 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
 
 static void append_diag(void *arg, const struct pel_policy_diag *diag)
 {
-    json_t *json =
-        json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column", (json_int_t)diag->column,
-                  "severity", diag->severity == PEL_SEV_ERROR ? "error" : "warning");
+    json_t *json = json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column",
+                             (json_int_t)diag->column, "severity", pel_severity_name(diag->severity));
     json_object_set_new(json, "file", text_of(diag->file));
     json_object_set_new(json, "message", text_of(diag->message));
     json_array_append_new(arg, json);

@@ -61,8 +61,8 @@ static enum pel_err parse(const char *file, struct first_error *first, struct pe
 {
     static const struct pel_policy_source empty = {.file = "empty", .text = "", .text_len = 0};
     if (file == NULL)
-        return pel_policy_parse(&empty, 1, NULL, NULL, ret_policy, NULL);
-    return pel_policy_load_files(&file, 1, keep_first, first, ret_policy, NULL, reterr);
+        return pel_policy_parse(&empty, 1, NULL, NULL, NULL, ret_policy, NULL);
+    return pel_policy_load_files(&file, 1, NULL, keep_first, first, ret_policy, NULL, NULL, reterr);
 }
 
 static enum pel_err load(struct side *side, const char *file, const char *keyring_dir,

@@ -3,11 +3,10 @@
  * pel: the operator's command. It finds the verb; the verb does the rest.
  */
 #include <pellucid/version.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "apps/pel/nearest.h"
 #include "apps/pel/verb.h"
 
 static const struct pel_verb verbs[] = {
@@ -31,44 +30,12 @@ static void print_help(FILE *out)
                  "Exit status: 0 fine, 1 the thing failed or has errors, 2 wrong usage.\n");
 }
 
-/* How many letters of `word` must be changed, added or removed to get `verb`; both are short. */
-static size_t distance(const char *word, const char *verb)
-{
-    size_t row[16], verb_len = strlen(verb);
-    for (size_t i = 0; i <= verb_len; i++)
-        row[i] = i;
-    for (; *word != '\0'; word++) {
-        size_t diagonal = row[0]++;
-        for (size_t i = 1; i <= verb_len; i++) {
-            size_t cost = diagonal + (*word != verb[i - 1] ? 1 : 0);
-            diagonal = row[i];
-            size_t step = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
-            row[i] = cost < step ? cost : step;
-        }
-    }
-    return row[verb_len];
-}
-
-/* The verb that was probably meant, or NULL: a third of its letters may be wrong, or it was only begun. */
-static const char *nearest_verb(const char *word)
-{
-    const char *best = NULL;
-    size_t best_distance = (size_t)-1;
-    for (size_t i = 0; i < NUM_VERBS; i++) {
-        const char *verb = verbs[i].name;
-        size_t edits = distance(word, verb);
-        bool is_begun = strlen(word) >= 2 && strncmp(word, verb, strlen(word)) == 0;
-        if ((is_begun || edits * 3 <= strlen(verb)) && edits < best_distance) {
-            best = verb;
-            best_distance = edits;
-        }
-    }
-    return best;
-}
-
 static int unknown_verb(const char *word)
 {
-    const char *nearest = nearest_verb(word);
+    const char *names[NUM_VERBS];
+    for (size_t i = 0; i < NUM_VERBS; i++)
+        names[i] = verbs[i].name;
+    const char *nearest = nearest_word(word, names, NUM_VERBS);
     fprintf(stderr, "pel: there is no verb '%s'", word);
     if (nearest != NULL)
         fprintf(stderr, "; did you mean '%s'?", nearest);

@@ -67,13 +67,15 @@ static int run(const char *const *words)
 PEL_TEST(pel_policy, check_says_it_on_both_streams)
 {
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/warnings.policy"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 2 warnings\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 1 warning, 1 note\n");
     PEL_EXPECT_STR(err,
-                   PEL_TEST_DATA "/warnings.policy:8:5: warning: FIPS140: not yet effective\n" PEL_TEST_DATA
+                   PEL_TEST_DATA "/warnings.policy:8:5: note: CtraceClearText: accepted, no effect: packets "
+                                 "are not traced, so that clear text is in no trace\n" PEL_TEST_DATA
                                  "/warnings.policy:19:7: warning: TLSv1.1 On: TLS 1.1 is weak\n");
     PEL_EXPECT_EQ(RUN("check", "--strict", PEL_TEST_DATA "/warnings.policy"), 1);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 2 errors, nothing would be installed\n");
-    PEL_EXPECT_HAS(err, "/warnings.policy:8:5: error: FIPS140: not yet effective\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 1 error, nothing would be installed\n");
+    PEL_EXPECT_HAS(err, "/warnings.policy:8:5: note: CtraceClearText: accepted, no effect");
+    PEL_EXPECT_HAS(err, "/warnings.policy:19:7: error: TLSv1.1 On: TLS 1.1 is weak\n");
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"), 0);
     PEL_EXPECT_STR(out, PEL_TEST_DATA "/rules.policy, " PEL_TEST_DATA
                                       "/actions.policy: ok, 3 rules, 0 warnings\n");
@@ -86,9 +88,26 @@ PEL_TEST(pel_policy, check_as_json)
     PEL_EXPECT_HAS(out, "\"ok\": true");
     PEL_EXPECT_HAS(out, "\"line\": 19");
     PEL_EXPECT_HAS(out, "\"severity\": \"warning\"");
+    PEL_EXPECT_HAS(out, "\"severity\": \"note\"");
+    PEL_EXPECT_HAS(out, "\"notes\": 1");
     PEL_EXPECT_STR(err, "");
     PEL_EXPECT_EQ(RUN("check", "--json", PEL_TEST_DATA "/none\xff.policy"), 1);
     PEL_EXPECT_HAS(out, "none?.policy: No such file or directory");
+}
+
+PEL_TEST(pel_policy, check_follows_an_agents_files)
+{
+    PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/agent/pagent.conf"), 0);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 2 rules, 1 warning, 4 notes\n");
+    PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/pagent.conf:6:1: warning: 2 images: the first, \"TCPIP1\", is "
+                                      "read; name another to choose it\n");
+    PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/tcpip1.conf:2:1: note: IPSecConfig: accepted, no effect: only "
+                                      "AT-TLS policy is read\n");
+    PEL_EXPECT_EQ(RUN("check", "--strict", "--image", "tcpip2", PEL_TEST_DATA "/agent/pagent.conf"), 0);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 1 rule, 0 warnings, 3 notes\n");
+    PEL_EXPECT_EQ(RUN("check", "--image", "TCPIP3", PEL_TEST_DATA "/agent/pagent.conf"), 1);
+    PEL_EXPECT_HAS(err, "/agent/pagent.conf:5:1: error: no TcpImage is named \"TCPIP3\"; did you mean "
+                        "\"TCPIP1\"?\n");
 }
 
 PEL_TEST(pel_policy, wrong_use_is_2_and_no_file_is_1)

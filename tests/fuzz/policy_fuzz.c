@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     for (size_t i = 0; i < len; i++)
         seen.num_lines += data[i] == '\n';
     struct pel_policy_source source = {.file = "fuzz", .text = text, .text_len = len};
-    enum pel_err err = pel_policy_parse(&source, 1, check_message, &seen, &policy, NULL);
+    enum pel_err err = pel_policy_parse(&source, 1, NULL, check_message, &seen, &policy, NULL);
     if ((err == PEL_OK) != (seen.num_errors == 0) || (err == PEL_OK) != (policy != NULL))
         abort();
     free(text); /* the policy keeps nothing of it */

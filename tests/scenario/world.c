@@ -154,7 +154,7 @@ int world_load(struct world *world, int host, const char *text)
     struct pel_policy *policy;
     struct pel_generation *generation;
     int num_problems = 0;
-    if (pel_policy_parse(&source, 1, say_diag, NULL, &policy, NULL) != PEL_OK)
+    if (pel_policy_parse(&source, 1, NULL, say_diag, NULL, &policy, NULL) != PEL_OK)
         return -1;
     if (pel_generation_build(policy, &config, count_problem, &num_problems, &generation) != PEL_OK)
         return -1;

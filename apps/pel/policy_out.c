@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/pel/policy_out.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool policy_out_begin(struct policy_out *out)
+{
+    *out = (struct policy_out){0};
+    out->stream = open_memstream(&out->text, &out->len);
+    return out->stream != NULL;
+}
+
+bool policy_out_end(struct policy_out *out)
+{
+    bool failed = out->stream == NULL || ferror(out->stream) != 0;
+    if (out->stream != NULL && fclose(out->stream) != 0)
+        failed = true;
+    out->stream = NULL;
+    return !failed && out->text != NULL;
+}
+
+void policy_out_free(struct policy_out *out)
+{
+    if (out->stream != NULL)
+        fclose(out->stream);
+    free(out->text);
+    *out = (struct policy_out){0};
+}
+
+static bool failed(const char *path)
+{
+    fprintf(stderr, "pel: %s: %s\n", path, strerror(errno));
+    return false;
+}
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t done = write(fd, text, len);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        text += done;
+        len -= (size_t)done;
+    }
+    return true;
+}
+
+/* A file that was there keeps its mode. */
+static mode_t mode_of(const char *path)
+{
+    struct stat stat_of;
+    mode_t mask = umask(0);
+    umask(mask);
+    return stat(path, &stat_of) == 0 ? stat_of.st_mode & 07777 : 0666 & ~mask;
+}
+
+/* Beside the file and then in its place; a device or a pipe is written to as it is. */
+static bool replace(const char *path, const char *text, size_t len)
+{
+    char *beside = NULL;
+    if (asprintf(&beside, "%s.XXXXXX", path) < 0)
+        return false;
+    int fd = mkstemp(beside);
+    bool fine = fd >= 0 && fchmod(fd, mode_of(path)) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
+    if (fd >= 0 && close(fd) != 0)
+        fine = false;
+    fine = fine && rename(beside, path) == 0;
+    if (!fine) {
+        failed(path);
+        if (fd >= 0)
+            unlink(beside);
+    }
+    free(beside);
+    return fine;
+}
+
+static bool write_to(int fd, const char *name, const char *text, size_t len)
+{
+    bool fine = write_all(fd, text, len);
+    if (close(fd) != 0)
+        fine = false;
+    return fine || failed(name);
+}
+
+bool policy_save(const char *path, const char *text, size_t len, bool keep)
+{
+    struct stat stat_of;
+    if (path == NULL || strcmp(path, "-") == 0) {
+        if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0)
+            return true;
+        return failed("stdout");
+    }
+    bool is_there = stat(path, &stat_of) == 0;
+    if (keep && is_there) {
+        fprintf(stderr, "pel: %s: there is such a file; --force replaces it\n", path);
+        return false;
+    }
+    if (!is_there || S_ISREG(stat_of.st_mode))
+        return replace(path, text, len);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 ? write_to(fd, path, text, len) : failed(path);
+}
+
+void policy_out_versions(FILE *to, unsigned indent, const char *const *versions)
+{
+    static const struct {
+        const char *version, *keyword;
+    } all[] = {{"1.0", "TLSv1"}, {"1.1", "TLSv1.1"}, {"1.2", "TLSv1.2"}, {"1.3", "TLSv1.3"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        bool is_on = false;
+        for (size_t v = 0; versions[v] != NULL; v++)
+            is_on = is_on || strcmp(versions[v], all[i].version) == 0;
+        fprintf(to, "%*s%s %s\n", (int)indent, "", all[i].keyword, is_on ? "On" : "Off");
+    }
+}
