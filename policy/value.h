@@ -36,6 +36,7 @@ bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number);
 /* The types with files of their own. */
 PEL_MUST_USE enum pel_err pel_value_addr(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits);
+PEL_MUST_USE enum pel_err pel_value_time(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_groups(struct pel_value_ctx *ctx);
 
 #endif

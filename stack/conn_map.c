@@ -23,6 +23,7 @@ static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_identi
         .user = identity != NULL ? identity->user : config->user,
         .job = identity != NULL ? identity->job : config->job,
         .wall_s = pel_clock_wall_s(&config->ip.clock),
+        .cache = &conn->engine->policy_cache,
     };
     pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
     return pel_policy_lookup(conn->generation->policy, &query);

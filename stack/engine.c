@@ -200,6 +200,7 @@ void pel_engine_refresh_generation(struct pel_engine *engine)
         return;
     pel_generation_unref(engine->generation);
     engine->generation = pel_generation_current(engine->config.slot);
+    engine->policy_cache.policy = NULL; /* another policy may stand at the same place */
     pel_count_stat(&engine->counters, PEL_STAT_policy_loads, 1);
 }
 
