@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/classes.h"
 #include "policy/conditions.h"
 #include "policy/effective.h"
 #include "policy/tables.h"
@@ -134,6 +135,7 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
     if (parse->diags.num_errors > 0)
         return PEL_OK;
     PEL_TRY(pel_overlaps(parse, policy, positions));
+    PEL_TRY(pel_classes_make(parse, policy, parse->model->rules));
     return pel_tables_make(policy);
 }
 

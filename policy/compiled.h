@@ -70,6 +70,7 @@ struct pel_policy {
     atomic_size_t num_refs;
     struct pel_arena arena;
     size_t num_rules;
+    size_t num_settings;               /* different pel_rule.settings */
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
     struct pel_model *model;           /* what the rules were made from; policy/model.h */

@@ -30,6 +30,11 @@ size_t pel_policy_num_rules(const struct pel_policy *policy)
     return policy->num_rules;
 }
 
+size_t pel_policy_num_settings(const struct pel_policy *policy)
+{
+    return policy->num_settings;
+}
+
 const struct pel_rule *pel_policy_rule(const struct pel_policy *policy, size_t index)
 {
     return index < policy->num_rules ? &policy->rules[index] : NULL;

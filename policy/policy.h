@@ -85,6 +85,7 @@ enum pel_policy_version {
 struct pel_effective {
     bool ttls_enabled;
     bool application_controlled;
+    bool secondary_map; /* connections mapped by it are primaries: stack/secondary.h */
     enum pel_handshake_role role;
     enum pel_client_auth_type client_auth;
     uint32_t versions;       /* enum pel_policy_version */
@@ -114,6 +115,7 @@ struct pel_rule {
     const char *group_action;
     const char *environment_action; /* "" when none */
     const char *connection_action;  /* "" when none */
+    uint32_t settings;              /* rules with the same number have the same effective values */
     struct pel_effective effective;
 };
 
@@ -136,6 +138,9 @@ struct pel_policy_cache {
     const struct pel_policy *policy;
     struct pel_policy_note notes[PEL_POLICY_NOTES];
 };
+
+/* pel_policy_num_settings returns how many different pel_rule.settings there are: 0 to that less 1. Any thread. */
+size_t pel_policy_num_settings(const struct pel_policy *policy);
 
 /* One connection, as the policy sees it. */
 struct pel_policy_query {

@@ -22,6 +22,8 @@ static const struct {
      "RFC3339] "
      "[--why] [--json] FILE...",
      policy_match},
+    {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
+    {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
 };
