@@ -84,7 +84,8 @@ void pel_conn_begin(struct pel_conn *conn)
         return;
     }
     struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
-    enum pel_err err = pel_tls_new(env, name_to_check(conn), engine->now_us, &engine->counters, &conn->tls);
+    enum pel_err err = pel_tls_new_bound(env, conn->rule->index, name_to_check(conn), engine->now_us,
+                                         &engine->counters, &conn->tls);
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return;

@@ -61,19 +61,42 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Each rule has an environment of its own, also where it shares its actions with others: session tickets are
- * bound to the rule, and one that was given by one rule must not resume at another. */
+/* Rules of one class of settings share an environment, or the problem of having none: what it is made of are
+ * their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are bound to
+ * the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
-                              const struct pel_generation_config *config)
+                              const struct pel_generation_config *config, const struct pel_binding **first)
 {
     struct pel_binding *binding = &generation->bindings[rule->index];
     if (!rule->effective.ttls_enabled)
         return PEL_OK;
+    if (first[rule->settings] != NULL) {
+        binding->env = pel_tls_env_ref(first[rule->settings]->env);
+        binding->problem = first[rule->settings]->problem;
+        return PEL_OK;
+    }
     enum pel_err err = open_env(&rule->effective, config, &binding->env, &binding->problem);
     if (err == PEL_E_NO_MEMORY)
         return err;
     binding->problem.code = err;
+    first[rule->settings] = binding;
     return PEL_OK;
+}
+
+static enum pel_err bind_rules(struct pel_generation *generation, const struct pel_generation_config *config,
+                               pel_generation_problem_fn *on_problem, void *arg)
+{
+    size_t num_settings = pel_policy_num_settings(generation->policy);
+    const struct pel_binding **first = calloc(num_settings + 1, sizeof *first);
+    enum pel_err err = first == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    for (size_t i = 0; i < pel_policy_num_rules(generation->policy) && err == PEL_OK; i++) {
+        const struct pel_rule *rule = pel_policy_rule(generation->policy, i);
+        err = bind_rule(generation, rule, config, first);
+        if (err == PEL_OK && generation->bindings[i].problem.code != PEL_OK && on_problem != NULL)
+            on_problem(arg, rule, &generation->bindings[i].problem);
+    }
+    free(first);
+    return err;
 }
 
 enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_generation_config *config,
@@ -93,15 +116,10 @@ enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_ge
         pel_generation_unref(generation);
         return PEL_E_NO_MEMORY;
     }
-    for (size_t i = 0; i < num_rules; i++) {
-        const struct pel_rule *rule = pel_policy_rule(policy, i);
-        enum pel_err err = bind_rule(generation, rule, config);
-        if (err != PEL_OK) {
-            pel_generation_unref(generation);
-            return err;
-        }
-        if (generation->bindings[i].problem.code != PEL_OK && on_problem != NULL)
-            on_problem(arg, rule, &generation->bindings[i].problem);
+    enum pel_err err = bind_rules(generation, config, on_problem, arg);
+    if (err != PEL_OK) {
+        pel_generation_unref(generation);
+        return err;
     }
     *ret_generation = generation;
     return PEL_OK;
