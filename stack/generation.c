@@ -131,16 +131,43 @@ struct pel_generation *pel_generation_ref(struct pel_generation *generation)
     return generation;
 }
 
-void pel_generation_unref(struct pel_generation *generation)
+static void free_generation(struct pel_generation *generation)
 {
-    if (generation == NULL || __atomic_sub_fetch(&generation->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
-        return;
     size_t num_rules = generation->bindings != NULL ? pel_policy_num_rules(generation->policy) : 0;
     for (size_t i = 0; i < num_rules; i++)
         pel_tls_env_unref(generation->bindings[i].env);
     free(generation->bindings);
     pel_policy_unref(generation->policy);
     free(generation);
+}
+
+static void retire(struct pel_generation *generation)
+{
+    struct pel_generation_slot *slot = generation->slot;
+    generation->next_retired = __atomic_load_n(&slot->retired, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&slot->retired, &generation->next_retired, generation, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+}
+
+void pel_generation_unref(struct pel_generation *generation)
+{
+    if (generation == NULL || __atomic_sub_fetch(&generation->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (generation->slot != NULL)
+        retire(generation);
+    else
+        free_generation(generation);
+}
+
+void pel_generation_reap(struct pel_generation_slot *slot)
+{
+    struct pel_generation *generation = __atomic_exchange_n(&slot->retired, NULL, __ATOMIC_ACQUIRE);
+    while (generation != NULL) {
+        struct pel_generation *next = generation->next_retired;
+        free_generation(generation);
+        generation = next;
+    }
 }
 
 void pel_generation_slot_init(struct pel_generation_slot *slot)
@@ -153,6 +180,7 @@ void pel_generation_slot_init(struct pel_generation_slot *slot)
 void pel_generation_slot_fini(struct pel_generation_slot *slot)
 {
     pel_generation_unref(slot->current);
+    pel_generation_reap(slot);
     pel_primaries_fini(&slot->primaries);
     pthread_mutex_destroy(&slot->lock);
 }
@@ -163,11 +191,22 @@ uint64_t pel_generation_publish(struct pel_generation_slot *slot, struct pel_gen
     struct pel_generation *old = slot->current;
     uint64_t number = slot->number + 1;
     generation->number = number;
+    generation->slot = slot;
     slot->current = generation;
     __atomic_store_n(&slot->number, number, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&slot->lock);
     pel_generation_unref(old);
+    pel_generation_reap(slot);
     return number;
+}
+
+bool pel_generation_try_current(struct pel_generation_slot *slot, struct pel_generation **ret_generation)
+{
+    if (pthread_mutex_trylock(&slot->lock) != 0)
+        return false;
+    *ret_generation = slot->current != NULL ? pel_generation_ref(slot->current) : NULL;
+    pthread_mutex_unlock(&slot->lock);
+    return true;
 }
 
 struct pel_generation *pel_generation_current(struct pel_generation_slot *slot)
