@@ -206,10 +206,15 @@ bool pel_engine_gate_open(const struct pel_engine *engine)
 void pel_engine_refresh_generation(struct pel_engine *engine)
 {
     uint64_t have = engine->generation != NULL ? engine->generation->number : 0;
+    struct pel_generation *before = engine->generation;
     if (pel_generation_number(engine->config.slot) == have)
         return;
-    pel_generation_unref(engine->generation);
-    engine->generation = pel_generation_current(engine->config.slot);
+    if (before == NULL)
+        engine->generation = pel_generation_current(engine->config.slot);
+    else if (!pel_generation_try_current(engine->config.slot, &engine->generation))
+        return; /* whoever is at the slot may have lost its core: the next loop looks again */
+    pel_generation_unref(before);
+    engine->policy_cache.policy = NULL; /* another policy may stand at the same place */
     pel_count_stat(&engine->counters, PEL_STAT_policy_loads, 1);
 }
 

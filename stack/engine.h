@@ -100,6 +100,7 @@ struct pel_engine {
     uint64_t last_work_us;       /* when a loop of pel_engine_run last did something */
     uint64_t no_yield_before_us; /* others want the core: until then it sleeps rather than yields */
     struct pel_generation *generation;
+    struct pel_policy_cache policy_cache; /* of its policy */
     struct pel_listener *listeners; /* all, doubly linked */
     struct pel_conn *conns;         /* all, doubly linked */
     struct pel_conn *timed;         /* those with a deadline */
