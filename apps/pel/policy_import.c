@@ -66,7 +66,7 @@ static bool open_policy(struct import *import)
 {
     struct pel_error error = {0};
     enum pel_err err =
-        pel_policy_open(&import->options->policy, 1, 0, take_message, import, &import->policy, NULL, &error);
+        pel_policy_open(&import->options->policy, 1, NULL, take_message, import, &import->policy, NULL, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "%s", error.text);
     return err == PEL_OK;

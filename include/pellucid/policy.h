@@ -186,6 +186,27 @@ typedef enum pel_err pel_policy_write_fn(void *arg, const char *text, size_t tex
 PEL_MUST_USE enum pel_err pel_policy_write(const struct pel_policy *policy, pel_policy_write_fn *fn,
                                            void *arg);
 
+/* pel_policy_pasearch_head and pel_policy_pasearch_rule write what `pasearch -t` of z/OS Communications
+ * Server 3.1 prints: the report's head, and one rule with its actions. `loaded_s` stands for the time at
+ * which the policy came to be, seconds since 1970 UTC, `now_s` for that of the report; both in local time.
+ * docs/PASEARCH.md tells where and why it differs from the original. Errors: ARG (no such rule), `fn`'s,
+ * NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_pasearch_head(int64_t now_s, int64_t loaded_s, pel_policy_write_fn *fn,
+                                                   void *arg);
+PEL_MUST_USE enum pel_err pel_policy_pasearch_rule(const struct pel_policy *policy, size_t index,
+                                                   int64_t loaded_s, pel_policy_write_fn *fn, void *arg);
+
+/* pel_policy_format reads one policy file and gives its canonical text with its comments, to be freed with
+ * free(): keywords and values as the manual spells them, one parameter a line, each brace on a line of its
+ * own, two blanks a level; statements and parameters stay in their order. Comments before a line and at its
+ * end stay there, blank lines inside statements too, one for several; what has no effect (a parameter that a
+ * later one replaces, words behind a value) goes. It loads to the same policy, and formatting it again
+ * changes nothing. `ret_is_same` is 1 when the file is so already. Messages and errors: as pel_policy_check.
+ * Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_format(const char *path, pel_policy_message_fn *fn, void *arg,
+                                            char **ret_text, size_t *ret_text_len, int *ret_is_same,
+                                            struct pel_error *reterr);
+
 enum pel_policy_change_kind {
     PEL_POLICY_CHANGE_ADDED,   /* a rule that only the new policy has */
     PEL_POLICY_CHANGE_REMOVED, /* one that only the old one has */
