@@ -26,6 +26,7 @@ int policy_compile(int argc, char **argv); /* policy_compile.c */
 int policy_build(int argc, char **argv);   /* policy_build.c */
 int policy_import(int argc, char **argv);  /* policy_import.c */
 int policy_new(int argc, char **argv);     /* policy_new.c */
+int policy_test(int argc, char **argv);    /* policy_cases.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
