@@ -169,6 +169,15 @@ static void compile_suites_and_groups(const struct levels *levels, struct pel_ef
     }
 }
 
+/* One of the parameters that a group has too. */
+static bool is_secondary_map(const struct levels *levels)
+{
+    const struct pel_param *near = either(levels->conn_adv, levels->env_adv, PEL_SLOT_SECONDARY_MAP);
+    const struct pel_stmt *group_adv = pel_stmt_child(levels->group, PEL_SLOT_ADVANCED);
+    return number_or(near != NULL ? near : pel_stmt_get(group_adv, PEL_SLOT_SECONDARY_MAP), PEL_OFF) ==
+           PEL_ON;
+}
+
 static void compile_keyring(const struct levels *levels, struct pel_effective *effective)
 {
     const struct pel_stmt *keyring = pel_stmt_child(levels->env, PEL_SLOT_KEYRING_PARMS);
@@ -207,6 +216,7 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
                                                                      PEL_CLIENT_AUTH_REQUIRED);
         effective.application_controlled =
             number_or(either(near, far, PEL_SLOT_APPL_CONTROLLED), PEL_OFF) == PEL_ON;
+        effective.secondary_map = is_secondary_map(&levels);
         effective.handshake_timeout_s = number_or(either(near, far, PEL_SLOT_HANDSHAKE_TIMEOUT), 10);
         effective.client_tickets =
             number_or(pel_stmt_get(pel_stmt_child(levels.env, PEL_SLOT_GSK), PEL_SLOT_CLIENT_TICKETS),

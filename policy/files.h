@@ -7,9 +7,16 @@
 #ifndef PEL_POLICY_FILES_H
 #define PEL_POLICY_FILES_H
 
+#include <pellucid/policy.h>
+#include <stdbool.h>
+
 #include "policy/policy.h"
 
 #define PEL_POLICY_FILE_MAX_BYTES (128u << 20)
+
+/* pel_policy_message_of is a message as the public header has it; `strict`: a warning is an error. It borrows
+ * the strings. */
+struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict);
 
 /* pel_policy_read_file reads the file into memory of its own, to be freed with free(); a NUL stands behind
  * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO, ARG (not a regular file),

@@ -15,11 +15,7 @@ struct forward {
 static void forward_message(void *arg, const struct pel_policy_diag *diag)
 {
     const struct forward *forward = arg;
-    struct pel_policy_message message = {.is_error = diag->severity == PEL_SEV_ERROR,
-                                         .file = diag->file,
-                                         .line = diag->line,
-                                         .column = diag->column,
-                                         .text = diag->message};
+    struct pel_policy_message message = pel_policy_message_of(diag, false);
     if (forward->fn != NULL)
         forward->fn(forward->arg, &message);
 }
@@ -37,7 +33,7 @@ static enum pel_err format(const struct pel_policy_source *source, struct forwar
     struct pel_policy *policy = NULL;
     struct pel_arena scratch = {0};
     struct pel_comments comments;
-    PEL_TRY(pel_policy_parse(source, 1, forward_message, forward, &policy, NULL));
+    PEL_TRY(pel_policy_parse(source, 1, NULL, forward_message, forward, &policy, NULL));
     enum pel_err err = pel_comments_find(&scratch, source, 1, &comments);
     if (err == PEL_OK)
         err = pel_write_model(policy->model, &comments, add_text, out);

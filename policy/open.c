@@ -12,18 +12,23 @@ struct forward {
     struct pel_policy_summary summary;
 };
 
-static void forward_message(void *arg, const struct pel_policy_diag *diag)
+struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict)
 {
-    struct forward *forward = arg;
     static const enum pel_policy_severity severities[] = {[PEL_SEV_NOTE] = PEL_POLICY_NOTE,
                                                           [PEL_SEV_WARNING] = PEL_POLICY_WARNING,
                                                           [PEL_SEV_ERROR] = PEL_POLICY_ERROR};
-    bool raised = forward->strict && diag->severity == PEL_SEV_WARNING;
-    struct pel_policy_message message = {.severity = raised ? PEL_POLICY_ERROR : severities[diag->severity],
-                                         .file = diag->file,
-                                         .line = diag->line,
-                                         .column = diag->column,
-                                         .text = diag->message};
+    bool raised = strict && diag->severity == PEL_SEV_WARNING;
+    return (struct pel_policy_message){.severity = raised ? PEL_POLICY_ERROR : severities[diag->severity],
+                                       .file = diag->file,
+                                       .line = diag->line,
+                                       .column = diag->column,
+                                       .text = diag->message};
+}
+
+static void forward_message(void *arg, const struct pel_policy_diag *diag)
+{
+    struct forward *forward = arg;
+    struct pel_policy_message message = pel_policy_message_of(diag, forward->strict);
     forward->summary.num_errors += message.severity == PEL_POLICY_ERROR;
     forward->summary.num_warnings += message.severity == PEL_POLICY_WARNING;
     forward->summary.num_notes += message.severity == PEL_POLICY_NOTE;

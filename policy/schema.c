@@ -77,7 +77,7 @@ static const struct pel_row group_adv_rows[] = {
     ROW("Envfile", WORD, .max = 1023,
         NO_EFFECT("one process serves all groups; none has an environment of its own"),
         .help = "a file of environment variables for the group's process"),
-    ONOFF("SecondaryMap", "Off", NOT_YET,
+    ONOFF("SecondaryMap", "Off", SLOT(SECONDARY_MAP),
           .help = "later connections of a program between the same addresses follow its first"),
 };
 

@@ -37,7 +37,7 @@ static const char *const master_secret[] = {"Off", "On", "Required", NULL};
             .help = "the certificate to send; empty: none; uncoded: the ring's default"),                    \
         ROW("ServerCertificateLabel", LABEL, SLOT(SERVER_CERT_LABEL), .flags = PEL_ROW_REPEAT,               \
             .help = "one of several certificates of a server, chosen by what the client can check"),         \
-        ONOFF("SecondaryMap", default_of("Off"), NOT_YET,                                                    \
+        ONOFF("SecondaryMap", default_of("Off"), SLOT(SECONDARY_MAP),                                        \
               .help = "later connections of a program between the same addresses follow its first"),         \
         ENUM("TruncatedHMAC", demand, default_of("Off"),                                                     \
              NO_EFFECT("the handshake library has no truncated HMAC"), .help = "record tags of 80 bits"),    \

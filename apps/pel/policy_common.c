@@ -14,13 +14,13 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
 
 static void print_error(void *arg, const struct pel_policy_message *message)
 {
-    if (message->is_error)
+    if (message->severity == PEL_POLICY_ERROR)
         policy_print_message(arg, message);
 }
 
 static void add_error(void *arg, const struct pel_policy_message *message)
 {
-    if (message->is_error)
+    if (message->severity == PEL_POLICY_ERROR)
         policy_json_message(arg, message);
 }
 

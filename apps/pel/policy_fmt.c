@@ -49,9 +49,9 @@ struct formatted {
 
 static void take_message(void *arg, const struct pel_policy_message *message)
 {
-    if (message->is_error && arg != NULL)
+    if (message->severity == PEL_POLICY_ERROR && arg != NULL)
         policy_json_message(arg, message);
-    else if (message->is_error)
+    else if (message->severity == PEL_POLICY_ERROR)
         policy_print_message(NULL, message);
 }
 
