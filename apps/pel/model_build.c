@@ -9,8 +9,9 @@
 #include "apps/pel/model_addresses.h"
 #include "apps/pel/model_text.h"
 
-/* A map of 1,000 pairs may be named by 1,000,000 rules, and an address group as well: there must be an end. */
-enum { MAX_RULES = 200000, MAX_WORK = 512 << 20 };
+/* A map of 1,000 pairs may be named by 1,000,000 rules, and a level of 10,000 lines as well: there must be an
+ * end. */
+enum { MAX_RULES = 200000, MAX_WORK = 256 << 20 };
 
 /* ---- addresses and ports ---- */
 
@@ -43,6 +44,14 @@ static const char *share_addresses(struct build *build, unsigned index)
     return model_share(build, "IpAddrGroup", group->name, comment, at, &body);
 }
 
+/* Groups may be long and named by many rules. */
+static const char *name_of_group(struct build *build, unsigned index)
+{
+    if (build->group_names[index] == NULL)
+        build->group_names[index] = share_addresses(build, index);
+    return build->group_names[index];
+}
+
 static void put_address(struct build *build, const struct part *part, const char *side, const char *text)
 {
     char canonical[ADDRESS_TEXT_MAX];
@@ -57,7 +66,7 @@ static void put_address(struct build *build, const struct part *part, const char
     } else {
         int group = model_find(build->file, MODEL_ADDRESS_GROUP, text);
         model_put(build, &build->rules, part->at, "  %sAddrGroupRef %s\n", side,
-                  group >= 0 ? share_addresses(build, (unsigned)group) : "");
+                  group >= 0 ? name_of_group(build, (unsigned)group) : "");
     }
 }
 
@@ -279,14 +288,17 @@ bool model_build(struct model_file *file, unsigned stack, const char *file_name,
     const struct yaml_place top = yaml_find(&file->yaml, "stacks.%u", stack);
     size_t num_rules = 0, num_done = 0;
     *ret_policy = (struct model_policy){0};
+    build.group_names = calloc(file->model->num_address_groups + 1, sizeof *build.group_names);
+    build.no_memory = build.group_names == NULL;
     for (unsigned i = 0; i < build.stack->num_connectivity_rules; i++)
         num_rules += num_rules_of(&build, &build.stack->connectivity_rules[i]);
     if (num_rules > MAX_RULES) {
         yaml_say(report, YAML_ERROR, top, "stack \"%s\" comes to %zu rules; at most %d", build.stack->name,
                  num_rules, MAX_RULES);
+        free(build.group_names);
         return false;
     }
-    if (model_begin(&build, &build.rules) && model_begin(&build, &build.shared)) {
+    if (!build.no_memory && model_begin(&build, &build.rules) && model_begin(&build, &build.shared)) {
         put_head(&build, top, file_name);
         for (unsigned i = 0; i < build.stack->num_connectivity_rules && build.work <= MAX_WORK; i++) {
             put_connectivity(&build, i, (unsigned)(num_rules - num_done));
@@ -297,6 +309,7 @@ bool model_build(struct model_file *file, unsigned stack, const char *file_name,
     model_drop(&build.rules);
     model_drop(&build.shared);
     model_names_free(&build.names);
+    free(build.group_names);
     return report->num_errors == 0;
 }
 

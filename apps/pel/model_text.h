@@ -30,7 +30,8 @@ struct build {
     struct yaml_report *report;
     struct model_names names;
     struct section rules, shared;
-    size_t work; /* bytes written, also of what was there already */
+    const char **group_names; /* by address group: its statement's, once it is written */
+    size_t work;              /* bytes written, also of what was there already */
     bool no_memory;
 };
 

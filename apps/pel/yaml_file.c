@@ -69,7 +69,7 @@ static void collect(cyaml_log_t level, void *ctx, const char *format, va_list ar
     const char *at = strstr(text, "(line: ");
     if (at != NULL && messages->place.line == 0)
         sscanf(at, "(line: %u, column: %u", &messages->place.line, &messages->place.column);
-    if (messages->what[0] == '\0')
+    if (messages->what[0] == '\0' && at == NULL && strstr(text, "Backtrace") == NULL)
         snprintf(messages->what, sizeof messages->what, "%s",
                  strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
 }
