@@ -16,17 +16,17 @@
 enum { POLICY_FINE = 0, POLICY_FAILED = 1, POLICY_USAGE = 2 };
 
 /* The verbs; argv[0] is "pel policy VERB". */
+int policy_build(int argc, char **argv);   /* policy_build.c */
 int policy_check(int argc, char **argv);   /* policy_check.c */
+int policy_compile(int argc, char **argv); /* policy_compile.c */
+int policy_diff(int argc, char **argv);    /* policy_diff.c */
+int policy_fmt(int argc, char **argv);     /* policy_fmt.c */
+int policy_import(int argc, char **argv);  /* policy_import.c */
 int policy_load(int argc, char **argv);    /* policy_load.c */
 int policy_match(int argc, char **argv);   /* policy_match.c */
-int policy_show(int argc, char **argv);    /* policy_show.c */
-int policy_fmt(int argc, char **argv);     /* policy_fmt.c */
-int policy_diff(int argc, char **argv);    /* policy_diff.c */
 int policy_new(int argc, char **argv);     /* policy_new.c */
-int policy_compile(int argc, char **argv); /* policy_compile.c */
-int policy_build(int argc, char **argv);   /* policy_build.c */
-int policy_import(int argc, char **argv);  /* policy_import.c */
 int policy_test(int argc, char **argv);    /* policy_cases.c */
+int policy_show(int argc, char **argv);    /* policy_show.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
