@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Expected verdicts: connections, and what a policy shall say of each. docs/POLICY-MODEL.md describes the file.
+ * Expected verdicts: connections, and what a policy shall say of each. docs/POLICY-MODEL.md describes the
+ * file.
  */
 #ifndef PEL_APPS_PEL_CASES_H
 #define PEL_APPS_PEL_CASES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The model that `pel policy build` reads: reusable objects, and for each stack the connectivity rules that put
- * them together. docs/POLICY-MODEL.md describes the file. Pointers are NULL, and numbers of items 0, where
- * nothing is written.
+ * The model that `pel policy build` reads: reusable objects, and for each stack the connectivity rules that
+ * put them together. docs/POLICY-MODEL.md describes the file. Pointers are NULL, and numbers of items 0,
+ * where nothing is written.
  */
 #ifndef PEL_APPS_PEL_MODEL_H
 #define PEL_APPS_PEL_MODEL_H
@@ -130,8 +130,8 @@ const char *model_kind_name(enum model_kind kind);
 bool model_is_address(const char *text); /* an address, ADDRESS/PREFIX, LOW-HIGH, All, All4, All6 */
 int model_day(const char *text);         /* 0: Sunday; -1: no day */
 
-/* true and false in YAML's spellings: 1, 0, -1 when it is neither; 0 for NULL. libcyaml's own takes any other word
- * for true. */
+/* true and false in YAML's spellings: 1, 0, -1 when it is neither; 0 for NULL. libcyaml's own takes any other
+ * word for true. */
 int model_flag(const char *text);
 
 /* The schema's words, and -1 when it is none of them. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The actions that a rule refers to, from its security level, its traffic descriptor and its connectivity rule. */
+/* The actions that a rule refers to, from its security level, its traffic descriptor and its connectivity
+ * rule. */
 #include "apps/pel/model_text.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a model: every object and every reference is looked at, in one pass, and each mistake has its line. */
+/* Reading a model: every object and every reference is looked at, in one pass, and each mistake has its line.
+ * */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

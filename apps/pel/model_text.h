@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of a build share: text whose lines know what in the model they come from, and statements that
- * several rules need. Only model_text.c, model_actions.c and model_build.c include it.
+ * What the parts of a build share: text whose lines know what in the model they come from, and statements
+ * that several rules need. Only model_text.c, model_actions.c and model_build.c include it.
  */
 #ifndef PEL_APPS_PEL_MODEL_TEXT_H
 #define PEL_APPS_PEL_MODEL_TEXT_H

@@ -4,6 +4,7 @@
 back is an error; hostile files end soon. Usage: policy_model_test.py PEL SOURCE_ROOT"""
 import json
 import os
+import re
 import resource
 import shutil
 import stat
@@ -89,6 +90,17 @@ class Build(Case):
         self.fine("build", EXAMPLE, "--stack", "front", "-o", policy)
         self.assertIn("6 cases, 0 failed", self.fine("test", policy, ROOT + "/apps/pel/examples/front.cases.yaml"))
 
+    def test_what_the_document_shows(self):
+        with open(ROOT + "/docs/POLICY-MODEL.md", encoding="utf-8") as text:
+            model, cases = re.findall(r"```yaml\n(.*?)```", text.read(), re.DOTALL)
+        self.fine("build", "--strict", self.write("branch.yaml", model), "-o", self.path("front.policy"))
+        self.fine("check", "--strict", self.path("front.policy"))
+        self.assertIn("2 cases, 0 failed", self.fine("test", self.path("front.policy"), self.write("c.yaml", cases)))
+        moved = pel("test", self.path("front.policy"), self.write("c.yaml", cases.replace("10.20.7.8", "10.30.7.8"))).stdout
+        self.assertIn("c.yaml:2: a terminal of a branch: expected rule branch-terminals~tn3270-server, tls, HandshakeRole Server, "
+                      "TLSv1.1 Off, TLSv1.3 On; got no rule, clear (no rule): branch-terminals~tn3270-server: remote address "
+                      "10.30.7.8 is not 10.20.0.0/16, 10.31.4.1-10.31.4.99 or 2001:db8:20::/48\n", moved)
+
     def test_every_predefined_level_passes_the_strict_check(self):
         for level in ("Platinum", "Gold", "Silver", "Bronze", "Clear", "gold"):
             model = self.write("m.yaml", SMALL.replace("security: own", "security: " + level).replace(
@@ -117,7 +129,7 @@ class Build(Case):
                 ("[ 1.2 ]", "[ 1.2 ]\n    advanced: [ TLSv1.2 On, Foo Bar ]", 'm.yaml:8:29: error: unknown parameter "Foo"'),
                 ("[ 1.2 ]", "[ 1.2 ]\n    advanced: [ TLSv1.2 On ]", "TLSv1.2 is given twice; the one on line 7 is ignored"),
                 ("remote: lan", "remote: lan, trace: 256", "m.yaml:12:40: error: Trace: 256 is out of range (0 to 255)"),
-                ("443 ]", "443 ], handshake_timeout_s: 601", "m.yaml:4:78: error: HandshakeTimeout: 601"),
+                ("443 ]", "443 ], handshake_timeout_s: 601", "m.yaml:4:61: error: HandshakeTimeout: 601"),
                 ("443 ]", "443 ], job: " + "j" * 33, "m.yaml:4:5: error: Jobname"),
                 ("[ 1.2 ]", "[ 1.0, 1.1, 1.2 ]", "m.yaml:7:15: warning: TLSv1 On: TLS 1.0 is weak"),
                 ("remote: lan, ", "", 'm.yaml:2:5: warning: address group "lan" is not used')):
@@ -166,11 +178,11 @@ class Hostile(Case):
         self.refuse("m.yaml:", "stacks:" + "".join("\n" + " " * i + "- a:" for i in range(1, 2000)))
         self.refuse("m.yaml:", "{" * 1000000)
         self.refuse("longer than 16 MiB", "# " + "x" * (16 << 20))
-        self.refuse("Unexpected key: ", "x" * (15 << 20) + ": y")
+        self.refuse("Expecting MAPPING", "x" * (15 << 20) + ": y")
+        self.refuse("Unexpected key: stocks", "stocks: " + "x" * (15 << 20))
         bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n"
                                                     for i in range(20))
         self.refuse("m.yaml:1:1: error: Unexpected key: a", bomb)
-        self.refuse("YAML alias unsupported", "stacks: &a [ { name: s, connectivity_rules: *a } ]\ncases: &b [ { settings: *b } ]")
 
     def test_what_is_no_file(self):
         self.fails("No such file or directory", "build", self.path("none"))
@@ -182,9 +194,6 @@ class Hostile(Case):
         self.fails("a directory", "import", self.dir)
 
     def test_a_hundred_thousand_mistakes(self):
-        self.refuse("that is the hundredth of its kind: no more are shown",
-                    "address_groups:\n" + "  - { name: a, addresses: [ x ] }\n" * 100000 + "stacks: []\n"
-                    if False else "cases:\n" + "  - { name: a }\n" * 1 + "stacks: []\n") if False else None
         model = self.write("m.yaml", "address_groups:\n" + "  - { name: a, addresses: [ x ] }\n" * 100000 + "stacks: []\n")
         done = self.fails("that is the hundredth of its kind: no more are shown", "build", model)
         self.assertLess(len(done.stderr.splitlines()), 110)
@@ -209,12 +218,9 @@ class Import(Case):
         self.fine("import", policy, "-o", self.path("m.yaml"), "--force")
         self.fine("build", self.path("m.yaml"), "-o", self.path("again"))
         self.is_same(policy, self.path("again"))
-        self.fine("import", self.path("again"), "-o", self.path("two/m.yaml") if self.mkdir("two") else "", "--force")
+        os.makedirs(self.path("two"), exist_ok=True)
+        self.fine("import", self.path("again"), "-o", self.path("two/m.yaml"), "--force")
         self.assertEqual(self.read("again"), self.fine("build", self.path("two/m.yaml")), "the same text the second time")
-
-    def mkdir(self, name):
-        os.makedirs(self.path(name), exist_ok=True)
-        return True
 
     def test_own_policies(self):
         for policy in OWN:

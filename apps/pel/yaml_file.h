@@ -28,7 +28,8 @@ struct yaml_report {
 
 enum yaml_severity { YAML_WARNING, YAML_ERROR };
 
-/* yaml_say hands one message on: "FILE:LINE:COLUMN: error: TEXT". Errors past the hundredth are counted only. */
+/* yaml_say hands one message on: "FILE:LINE:COLUMN: error: TEXT". Errors past the hundredth are counted only.
+ * */
 void yaml_say(struct yaml_report *report, enum yaml_severity severity, struct yaml_place place,
               const char *format, ...) __attribute__((format(printf, 4, 5)));
 
