@@ -15,6 +15,7 @@ static const struct {
 } verbs[] = {
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
     {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
