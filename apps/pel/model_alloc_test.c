@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Nth allocation fails, for every N of a model's way to a policy and back. Nothing may crash or leak, and what is
- * made is the whole, or nothing, and then it was said.
+ * The Nth allocation fails, for every N of a model's way to a policy and back. Nothing may crash or leak, and
+ * what is made is the whole, or nothing, and then it was said.
  */
 #include <stdio.h>
 #include <stdlib.h>
