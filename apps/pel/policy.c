@@ -30,6 +30,7 @@ static const struct {
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
     {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
+    {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)
