@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/classes.h"
 #include "policy/conditions.h"
 #include "policy/effective.h"
 #include "policy/tables.h"
@@ -147,6 +148,7 @@ static enum pel_err run(struct pel_parse *parse, const struct pel_compile_job *j
         return PEL_OK;
     if (!job->quiet)
         PEL_TRY(pel_overlaps(parse, policy, positions));
+    PEL_TRY(pel_classes_make(parse, policy, parse->model->rules));
     return pel_tables_make(policy);
 }
 

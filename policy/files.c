@@ -30,6 +30,17 @@ static ssize_t read_all(int fd, char *text, size_t cap)
     return (ssize_t)len;
 }
 
+/* Whether the file is still the one that `before` tells of, in place and content. What is written in the same
+ * tick of the kernel's clock with the same length is not seen. */
+static bool is_unchanged(int fd, const char *path, const struct stat *before)
+{
+    struct stat after, in_place;
+    return fstat(fd, &after) == 0 && stat(path, &in_place) == 0 && after.st_size == before->st_size &&
+           after.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           after.st_mtim.tv_nsec == before->st_mtim.tv_nsec && in_place.st_dev == before->st_dev &&
+           in_place.st_ino == before->st_ino;
+}
+
 static enum pel_err read_open_file(int fd, const char *path, char **ret_text, size_t *ret_text_len,
                                    struct pel_error *reterr)
 {
@@ -43,13 +54,18 @@ static enum pel_err read_open_file(int fd, const char *path, char **ret_text, si
         return pel_error_set(reterr, PEL_E_TOO_BIG, "%s: %lld bytes; a policy file has at most %u", path,
                              (long long)status.st_size, PEL_POLICY_FILE_MAX_BYTES);
     size_t cap = (size_t)status.st_size;
-    char *text = malloc(cap + 1);
+    char *text = malloc(cap + 2);
     if (text == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "%s: out of memory", path);
-    ssize_t len = read_all(fd, text, cap);
-    if (len < 0) {
+    ssize_t len = read_all(fd, text, cap + 1); /* one more than there should be */
+    enum pel_err err = PEL_OK;
+    if (len < 0)
+        err = pel_error_set(reterr, PEL_E_IO, "%s: %s", path, strerror(errno));
+    else if (len != status.st_size || !is_unchanged(fd, path, &status))
+        err = pel_error_set(reterr, PEL_E_IO, "%s: changed while it was read; try again", path);
+    if (err != PEL_OK) {
         free(text);
-        return pel_error_set(reterr, PEL_E_IO, "%s: %s", path, strerror(errno));
+        return err;
     }
     text[len] = '\0';
     *ret_text = text;

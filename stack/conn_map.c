@@ -24,6 +24,7 @@ static struct pel_policy_query query_of(const struct pel_conn *conn, const struc
         .user = identity != NULL ? identity->user : config->user,
         .job = identity != NULL ? identity->job : config->job,
         .wall_s = pel_clock_wall_s(&config->ip.clock),
+        .cache = &conn->engine->policy_cache,
     };
 }
 
@@ -106,7 +107,8 @@ void pel_conn_begin(struct pel_conn *conn)
         return;
     }
     struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
-    enum pel_err err = pel_tls_new(env, name_to_check(conn), engine->now_us, &engine->counters, &conn->tls);
+    enum pel_err err = pel_tls_new_bound(env, conn->rule->index, name_to_check(conn), engine->now_us,
+                                         &engine->counters, &conn->tls);
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return;

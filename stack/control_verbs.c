@@ -300,6 +300,7 @@ static json_t *answer(struct pel_stack *stack, const json_t *request)
 void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json)
 {
     json_error_t error;
+    pel_generation_reap(&((struct pel_stack *)arg)->slot);
     json_t *request = json_loads(request_json, JSON_REJECT_DUPLICATES, &error);
     json_t *reply = request != NULL ? answer(arg, request) : pel_json_refusal(error.text);
     *ret_reply_json = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;

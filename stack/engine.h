@@ -75,10 +75,12 @@ struct pel_conn_report {
 /* What else an engine looks after on its thread, beside packets and its mailbox: the programs that are
  * attached to the daemon. */
 struct pel_engine_duty {
-    bool (*poll)(void *arg);      /* once a loop, before frames leave; returns whether there was work */
-    bool (*may_sleep)(void *arg); /* the engine wants to sleep: from now on whoever has work makes `fd`
+    bool (*poll)(void *arg);        /* once a loop, before frames leave; returns whether there was work */
+    bool (*may_sleep)(void *arg);   /* the engine wants to sleep: from now on whoever has work makes `fd`
                                      readable; false when there is work already */
-    void (*woke)(void *arg);      /* after a sleep, and after may_sleep */
+    void (*woke)(void *arg);        /* after a sleep, and after may_sleep */
+    bool (*is_dialogue)(void *arg); /* one socket alone has been at work lately: its next word is near, and
+                                       waits for this engine */
     int fd;
     void *arg;
 };
@@ -95,8 +97,10 @@ struct pel_engine {
     uint64_t now_us __attribute__((aligned(64)));
     bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
-    uint64_t last_work_us; /* when a loop of pel_engine_run last did something */
+    uint64_t last_work_us;       /* when a loop of pel_engine_run last did something */
+    uint64_t no_yield_before_us; /* others want the core: until then it sleeps rather than yields */
     struct pel_generation *generation;
+    struct pel_policy_cache policy_cache; /* of its policy */
     struct pel_listener *listeners; /* all, doubly linked */
     struct pel_conn *conns;         /* all, doubly linked */
     struct pel_conn *timed;         /* those with a deadline */

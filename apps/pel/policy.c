@@ -14,7 +14,9 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
-    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"check",
+     "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
+     policy_check},
     {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
@@ -28,6 +30,7 @@ static const struct {
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
     {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
+    {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

@@ -25,6 +25,7 @@ int policy_import(int argc, char **argv);  /* policy_import.c */
 int policy_load(int argc, char **argv);    /* policy_load.c */
 int policy_match(int argc, char **argv);   /* policy_match.c */
 int policy_new(int argc, char **argv);     /* policy_new.c */
+int policy_test(int argc, char **argv);    /* policy_cases.c */
 int policy_show(int argc, char **argv);    /* policy_show.c */
 int policy_status(int argc, char **argv);  /* policy_status.c */
 

@@ -2,6 +2,7 @@
 /* `pel policy`, with a stack that answers what the test says. */
 #include <fcntl.h>
 #include <pellucid/control.h>
+#include <pellucid/policy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,6 +23,26 @@ enum pel_err pel_control_call(const char *socket_path, const char *request, char
         return PEL_E_CONTROL_UNREACHABLE;
     }
     *ret_reply = strdup(stack_says);
+    return PEL_OK;
+}
+
+static size_t num_unusable;
+
+enum pel_err pel_policy_check_keyrings(struct pel_policy *policy, const char *keyring_dir, const char *owner,
+                                       pel_policy_message_fn *fn, void *arg, size_t *ret_num_unusable,
+                                       struct pel_error *reterr)
+{
+    struct pel_policy_message message = {.severity = num_unusable > 0 ? PEL_POLICY_ERROR : PEL_POLICY_WARNING,
+                                         .file = keyring_dir,
+                                         .line = 1,
+                                         .column = 2,
+                                         .text = owner != NULL ? owner : "nobody"};
+    if (policy == NULL || strcmp(keyring_dir, "broken") == 0) {
+        snprintf(reterr->text, sizeof reterr->text, "no memory");
+        return PEL_E_NO_MEMORY;
+    }
+    fn(arg, &message);
+    *ret_num_unusable = num_unusable;
     return PEL_OK;
 }
 
@@ -110,10 +131,34 @@ PEL_TEST(pel_policy, check_follows_an_agents_files)
                         "\"TCPIP1\"?\n");
 }
 
+PEL_TEST(pel_policy, check_with_keyrings)
+{
+    num_unusable = 0;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", PEL_TEST_DATA "/warnings.policy"), 0);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 2 warnings, 1 note\n");
+    PEL_EXPECT_HAS(err, "rings:1:2: warning: nobody\n");
+    num_unusable = 1;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", "--owner", "me", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 1 of 1 rule would refuse their connections\n");
+    PEL_EXPECT_HAS(err, "rings:1:2: error: me\n");
+    PEL_EXPECT_EQ(RUN("check", "--json", "--keyrings", "rings", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_HAS(out, "\"ok\": false");
+    PEL_EXPECT_HAS(out, "\"unusable\": 1");
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "broken", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_STR(err + strlen(err) - strlen("pel: no memory\n"), "pel: no memory\n");
+    num_unusable = 0;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", "--strict", "--image", "TCPIP1",
+                      PEL_TEST_DATA "/agent/pagent.conf"),
+                  1);
+    PEL_EXPECT_HAS(out, ": 1 error of keyrings\n");
+    PEL_EXPECT_EQ(
+        RUN("check", "--compat", "zos", PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"), 0);
+}
+
 PEL_TEST(pel_policy, wrong_use_is_2_and_no_file_is_1)
 {
     PEL_EXPECT_EQ(RUN("chek", "x"), 2);
-    PEL_EXPECT_HAS(err, "Usage: pel policy check");
+    PEL_EXPECT_HAS(err, " pel policy check [--strict]");
     PEL_EXPECT_EQ(RUN("--help"), 0);
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA), 1);
     PEL_EXPECT_STR(err, "pel: " PEL_TEST_DATA ": a directory, not a policy file\n");
