@@ -226,6 +226,7 @@ struct pel_policy_change {
     enum pel_policy_change_kind kind;
     const char *rule;
     size_t old_index, new_index; /* the rule's places in match order, as far as it has them */
+    const char *tried_before;    /* MOVED: the next rule that did not move; NULL: behind all of them */
     const char *statement;       /* SETTING: as in struct pel_policy_setting; else NULL */
     const char *name;
     const char *old_value; /* NULL: none. Secrets are "(not shown)" on both sides */
