@@ -26,7 +26,7 @@ static const struct {
      "[--why] [--json] FILE...",
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
-    {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
+    {"show", "[--all] [--format pasearch] [--compat zos] [--json] FILE [RULE...]", policy_show},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

@@ -192,6 +192,11 @@ class View(unittest.TestCase):
         self.assertIn("  TTLS Action:                  (inline)".ljust(79), lines)
         self.assertEqual(pel("show", self.policy, "--format", "pasearch", "--json").returncode, 2)
         self.assertEqual(pel("show", self.policy, "--format", "xml").returncode, 2)
+        self.assertIn("     TLSv1:                     Off            ", lines)
+        as_zos = self.fine("show", self.policy, "--format", "pasearch", "--compat", "zos").splitlines()
+        self.assertIn("     TLSv1:                     On             ", as_zos)
+        self.assertIn("     TLSv1.3:                   Off            ", as_zos)
+        self.assertEqual(pel("show", self.policy, "--compat", "zvm").returncode, 2)
 
     def test_fmt(self):
         self.assertEqual(self.fine("fmt", self.policy), POLICY.replace("}\n# The end", "}\n\n# The end"))
