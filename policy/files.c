@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "policy/agent.h"
+#include "policy/image.h"
 
 /* Reads until the end of the file, or until `cap` bytes are there. */
 static ssize_t read_all(int fd, char *text, size_t cap)
@@ -286,6 +287,25 @@ static enum pel_err read_path(struct loader *loader, const char *path, struct pe
     return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
 }
 
+/* Texts, or one image. */
+static enum pel_err parse_sources(const struct loader *loader, const struct pel_policy_source *sources,
+                                  size_t num, struct pel_policy **ret_policy, size_t *num_warnings,
+                                  struct pel_error *reterr)
+{
+    for (size_t i = 0; i < num; i++) {
+        if (!pel_image_recognise(sources[i].text, sources[i].text_len))
+            continue;
+        if (num > 1)
+            return pel_error_set(reterr, PEL_E_ARG, "%s: a compiled policy stands alone, without other files",
+                                 sources[i].file);
+        return pel_image_read(sources[i].file, sources[i].text, sources[i].text_len, loader->options,
+                              ret_policy, reterr);
+    }
+    enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
+                                        ret_policy, num_warnings);
+    return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
+}
+
 static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_policy, size_t *num_warnings,
                           struct pel_error *reterr)
 {
@@ -299,14 +319,13 @@ static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_p
         if (entry->is_policy)
             sources[num++] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
     }
-    enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
-                                        &policy, num_warnings);
+    enum pel_err err = parse_sources(loader, sources, num, &policy, num_warnings, reterr);
     free(sources);
     if (err == PEL_OK && loader->num_errors > 0)
-        err = PEL_E_POLICY_SYNTAX;
+        err = pel_error_set(reterr, PEL_E_POLICY_SYNTAX, "%s", pel_err_text(PEL_E_POLICY_SYNTAX));
     if (err != PEL_OK) {
         pel_policy_unref(policy);
-        return pel_error_set(reterr, err, "%s", pel_err_text(err));
+        return err;
     }
     *num_warnings += loader->num_warnings;
     *ret_policy = policy;

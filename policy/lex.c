@@ -128,6 +128,17 @@ bool pel_lex_line(struct pel_lexer *lexer)
     return true;
 }
 
+bool pel_lex_alone(struct pel_lexer *lexer, struct pel_diags *diags, const char *text, size_t text_len,
+                   struct pel_pos pos)
+{
+    const char *end = text + text_len;
+    *lexer = (struct pel_lexer){.diags = diags, .next = end, .end = end, .line = text, .cursor = text};
+    lexer->line_end = end;
+    lexer->pos = pos;
+    check_characters(lexer, text, end);
+    return !lexer->line_bad && memchr(text, '#', text_len) == NULL;
+}
+
 static void skip_blanks(struct pel_lexer *lexer)
 {
     while (lexer->cursor < lexer->line_end && is_blank(*lexer->cursor))

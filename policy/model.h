@@ -73,6 +73,7 @@ struct pel_model {
     const char **files;      /* by pel_pos.file */
     size_t num_files;
     size_t num_warnings;
+    bool compat_zos; /* defaults are the original's */
 };
 
 /* The state of one call of pel_policy_parse. */
@@ -94,6 +95,15 @@ const struct pel_param *pel_stmt_get(const struct pel_stmt *stmt, enum pel_slot 
 
 /* pel_stmt_child returns the statement that fills the slot, inline or by reference, or NULL. */
 struct pel_stmt *pel_stmt_child(const struct pel_stmt *stmt, enum pel_slot slot);
+
+/* pel_stmt_in_order gives the statement's parameters, repeatable ones too, in the order of the text: an array
+ * to be freed with free(). Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_stmt_in_order(const struct pel_stmt *stmt, const struct pel_param ***ret_params,
+                                            size_t *ret_num);
+
+/* pel_stmt_stands_alone tells whether a writer must write the statement by itself: one of top level, or one
+ * whose place in another was taken, which lives on where it is referred to. */
+bool pel_stmt_stands_alone(const struct pel_stmt *stmt);
 
 /* A statement named in a message: `TTLSRule "R1"`, or `TTLSKeyringParms` for one without a name. */
 struct pel_title {

@@ -196,6 +196,13 @@ typedef enum pel_err pel_policy_write_fn(void *arg, const char *text, size_t tex
 PEL_MUST_USE enum pel_err pel_policy_write(const struct pel_policy *policy, pel_policy_write_fn *fn,
                                            void *arg);
 
+/* pel_policy_write_image writes the policy as an image, which every function here that reads files takes as
+ * well, alone: it loads to the same policy, without its warnings. The image holds passwords
+ * (pel_policy_has_secrets tells whether there are any). Errors: `fn`'s; NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_write_image(const struct pel_policy *policy, pel_policy_write_fn *fn,
+                                                 void *arg);
+int pel_policy_has_secrets(const struct pel_policy *policy);
+
 /* pel_policy_pasearch_head and pel_policy_pasearch_rule write what `pasearch -t` of z/OS Communications
  * Server 3.1 prints: the report's head, and one rule with its actions. `loaded_s` stands for the time at
  * which the policy came to be, seconds since 1970 UTC, `now_s` for that of the report; both in local time.
