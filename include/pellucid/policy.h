@@ -84,12 +84,12 @@ PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_p
 /* pel_policy_close gives the policy back; all that it pointed to is gone. NULL is harmless. Any thread. */
 void pel_policy_close(struct pel_policy *policy);
 
-/* pel_policy_check_keyrings opens the keyring of each rule with TLS as a stack does that loads the policy. Each
- * rule whose connections would be refused, for a keyring that is missing, unreadable, expired or without a
- * usable key, is an error at its place for `fn` (may be NULL); a certificate that ends in less than 30 days is
- * a warning. `owner` is the user whose rings relative names mean, NULL: who runs this. `ret_num_unusable` (may
- * be NULL) counts the rules that would be refused, which are no error of the function. Errors: NO_MEMORY. Any
- * thread. */
+/* pel_policy_check_keyrings opens the keyring of each rule with TLS as a stack does that loads the policy.
+ * Each rule whose connections would be refused, for a keyring that is missing, unreadable, expired or without
+ * a usable key, is an error at its place for `fn` (may be NULL); a certificate that ends in less than 30 days
+ * is a warning. `owner` is the user whose rings relative names mean, NULL: who runs this. `ret_num_unusable`
+ * (may be NULL) counts the rules that would be refused, which are no error of the function. Errors:
+ * NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_check_keyrings(struct pel_policy *policy, const char *keyring_dir,
                                                     const char *owner, pel_policy_message_fn *fn, void *arg,
                                                     size_t *ret_num_unusable, struct pel_error *reterr);
