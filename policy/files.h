@@ -19,8 +19,8 @@
 struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict);
 
 /* pel_policy_read_file reads the file into memory of its own, to be freed with free(); a NUL stands behind
- * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO (also when it changes while it is
- * read, or is another file by then), ARG (not a regular file), TOO_BIG, NO_MEMORY. Any thread. */
+ * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO (also when it changes while it
+ * is read, or is another file by then), ARG (not a regular file), TOO_BIG, NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret_text_len,
                                                struct pel_error *reterr);
 

@@ -16,10 +16,10 @@
 #include "tests/harness/harness.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#define MEMORY_FACTOR 4 /* red zones and shadow */
+#define MEMORY_FACTOR 2 /* red zones and shadow */
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define MEMORY_FACTOR 4
+#define MEMORY_FACTOR 2 /* red zones and shadow */
 #endif
 #endif
 #ifndef MEMORY_FACTOR

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A policy beside the keyrings that it names, without a stack: a generation is built as a load would build it, and
- * its problems are told at the rules that have them. */
+/* A policy beside the keyrings that it names, without a stack: a generation is built as a load would build
+ * it, and its problems are told at the rules that have them. */
 #include <pellucid/policy.h>
 #include <pwd.h>
 #include <stdio.h>

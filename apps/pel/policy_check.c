@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel policy check FILE...`: what a load of these files would say, without a stack; with --keyrings also what the
- * stack would find in the keyrings.
+ * `pel policy check FILE...`: what a load of these files would say, without a stack; with --keyrings also
+ * what the stack would find in the keyrings.
  */
 #include <stdio.h>
 #include <string.h>

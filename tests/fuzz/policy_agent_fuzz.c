@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as an agent's file: what it names lies in the text, there are at most 8 images of different names, and
- * one that is there is found by its name. No file is opened. */
+/* Any bytes as an agent's file: what it names lies in the text, there are at most 8 images of different
+ * names, and one that is there is found by its name. No file is opened. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

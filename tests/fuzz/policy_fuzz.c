@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a policy: no crash, no leak, no message without a place in the text; what is made can be asked, and
- * its canonical text makes the same rules. */
+/* Any bytes as a policy: no crash, no leak, no message without a place in the text; what is made can be
+ * asked, and its canonical text makes the same rules. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as lines and words: each word lies in its line, where its position says, and is one brace or has neither
- * blanks nor braces in it; lines are counted right; a bad character is one message and a line without words. */
+/* Any bytes as lines and words: each word lies in its line, where its position says, and is one brace or has
+ * neither blanks nor braces in it; lines are counted right; a bad character is one message and a line without
+ * words. */
 #include <stdlib.h>
 #include <string.h>
 
