@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/classes.h"
 #include "policy/conditions.h"
 #include "policy/effective.h"
 #include "policy/tables.h"
@@ -113,14 +114,18 @@ static enum pel_err keep_file_names(struct pel_parse *parse)
 {
     struct pel_model *model = parse->model;
     model->files = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->files);
-    for (size_t i = 0; i < parse->num_sources && model->files != NULL; i++) {
+    model->apart = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->apart);
+    if (model->files == NULL || model->apart == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < parse->num_sources; i++) {
         const char *file = parse->sources[i].file;
         model->files[i] = pel_arena_strndup(&model->arena, file, strlen(file));
         if (model->files[i] == NULL)
             return PEL_E_NO_MEMORY;
+        model->apart[i] = parse->sources[i].apart;
     }
     model->num_files = parse->num_sources;
-    return model->files == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    return PEL_OK;
 }
 
 static enum pel_err read_texts(void *arg, struct pel_parse *parse)
@@ -143,6 +148,7 @@ static enum pel_err run(struct pel_parse *parse, const struct pel_compile_job *j
         return PEL_OK;
     if (!job->quiet)
         PEL_TRY(pel_overlaps(parse, policy, positions));
+    PEL_TRY(pel_classes_make(parse, policy, parse->model->rules));
     return pel_tables_make(policy);
 }
 

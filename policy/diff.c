@@ -191,7 +191,11 @@ static bool is_same_value(struct diff *diff, const struct pel_param *a, const st
     case PEL_V_TEXT:
     case PEL_V_CIPHERS2:
     case PEL_V_CIPHERS4:
-    case PEL_V_GROUPS: return a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0;
+    case PEL_V_GROUPS:
+    case PEL_V_MASK:
+    case PEL_V_HOURS:
+    case PEL_V_SPAN:
+    case PEL_V_OFFSET: return a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0;
     case PEL_V_REF:
     case PEL_V_BLOCK: return says_same(diff, a->child, b->child);
     }

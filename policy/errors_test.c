@@ -243,11 +243,8 @@ PEL_TEST(errors, duplicates_and_slots)
 
 PEL_TEST(errors, what_has_no_effect_yet)
 {
-    EXPECT(IN_RULE("IpTimeCondition\n{\nTimeZone UTC\n}\n"),
-           "15:1: warning: IpTimeCondition: not yet effective: the rule is matched at any time\n");
-    EXPECT(IN_RULE("IpTimeConditionRef T\n") "IpTimeCondition T\n{\n}\n",
-           "15:1: warning: IpTimeConditionRef: not yet effective: the rule is matched at any time\n"
-           "21:1: warning: IpTimeCondition: not yet effective\n");
+    EXPECT(IN_RULE("IpTimeCondition\n{\nTimeZone UTC\n}\n"), "");
+    EXPECT(IN_RULE("IpTimeConditionRef T\n") "IpTimeCondition T\n{\n}\n", "");
     EXPECT(
         "TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 0\nTTLSGskOcspParms\n{\nOcspUrl http://x/\n}\n}\n",
         "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n4:1: note: TTLSGskOcspParms: accepted, no "

@@ -98,6 +98,8 @@ struct entry {
 struct loader {
     struct entry *entries;
     size_t num_entries;
+    const struct pel_policy_source *more; /* texts beside the files' */
+    size_t num_more;
     const struct pel_policy_options *options;
     pel_policy_diag_fn *diag;
     void *diag_arg;
@@ -206,7 +208,8 @@ static enum pel_err read_image(struct agent *agent, const struct pel_agent_image
         *ret_file = &agent->main;
         return PEL_OK;
     }
-    agent->sources[1] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+    agent->sources[1] =
+        (struct pel_policy_source){.file = entry->path, .text = entry->text, .text_len = entry->text_len};
     pel_agent_parse(&agent->diags, 1, true, &agent->image);
     *ret_file = &agent->image;
     if (agent->main.ttls.is_coded)
@@ -265,7 +268,8 @@ static enum pel_err follow_agent(struct loader *loader, struct entry *main)
         return PEL_E_NO_MEMORY;
     main->is_policy = false;
     agent->loader = loader;
-    agent->sources[0] = (struct pel_policy_source){main->path, main->text, main->text_len};
+    agent->sources[0] =
+        (struct pel_policy_source){.file = main->path, .text = main->text, .text_len = main->text_len};
     agent->diags = (struct pel_diags){.arena = &agent->arena, .sources = agent->sources};
     enum pel_err err = follow(agent);
     if (err == PEL_OK)
@@ -309,7 +313,7 @@ static enum pel_err parse_sources(const struct loader *loader, const struct pel_
 static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_policy, size_t *num_warnings,
                           struct pel_error *reterr)
 {
-    struct pel_policy_source *sources = calloc(loader->num_entries + 1, sizeof *sources);
+    struct pel_policy_source *sources = calloc(loader->num_entries + loader->num_more + 1, sizeof *sources);
     struct pel_policy *policy = NULL;
     size_t num = 0;
     if (sources == NULL)
@@ -317,8 +321,11 @@ static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_p
     for (size_t i = 0; i < loader->num_entries; i++) {
         const struct entry *entry = &loader->entries[i];
         if (entry->is_policy)
-            sources[num++] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+            sources[num++] = (struct pel_policy_source){
+                .file = entry->path, .text = entry->text, .text_len = entry->text_len};
     }
+    for (size_t i = 0; i < loader->num_more; i++)
+        sources[num++] = loader->more[i];
     enum pel_err err = parse_sources(loader, sources, num, &policy, num_warnings, reterr);
     free(sources);
     if (err == PEL_OK && loader->num_errors > 0)
@@ -350,12 +357,15 @@ static enum pel_err finish(struct loader *loader, struct pel_policy_files *ret_f
     return ret_files != NULL && paths == NULL ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
-enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
-                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
-                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
-                                   struct pel_policy_files *ret_files, struct pel_error *reterr)
+enum pel_err pel_policy_load_files_beside(const char *const *paths, size_t num_paths,
+                                          const struct pel_policy_source *more, size_t num_more,
+                                          const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                          void *diag_arg, struct pel_policy **ret_policy,
+                                          size_t *ret_num_warnings, struct pel_policy_files *ret_files,
+                                          struct pel_error *reterr)
 {
-    struct loader loader = {.options = options, .diag = diag, .diag_arg = diag_arg};
+    struct loader loader = {
+        .more = more, .num_more = num_more, .options = options, .diag = diag, .diag_arg = diag_arg};
     struct pel_policy *policy = NULL;
     size_t num_warnings = 0;
     enum pel_err err = PEL_OK;
@@ -374,6 +384,15 @@ enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
     if (ret_num_warnings != NULL)
         *ret_num_warnings = num_warnings;
     return PEL_OK;
+}
+
+enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
+                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
+                                   struct pel_policy_files *ret_files, struct pel_error *reterr)
+{
+    return pel_policy_load_files_beside(paths, num_paths, NULL, 0, options, diag, diag_arg, ret_policy,
+                                        ret_num_warnings, ret_files, reterr);
 }
 
 void pel_policy_files_free(struct pel_policy_files *files)

@@ -43,6 +43,14 @@ struct pel_policy_files {
 /* pel_policy_files_free frees the paths and leaves zeros. */
 void pel_policy_files_free(struct pel_policy_files *files);
 
+/* pel_policy_load_files_beside is pel_policy_load_files with more texts beside the files' (policy/keep.h). */
+PEL_MUST_USE enum pel_err
+pel_policy_load_files_beside(const char *const *paths, size_t num_paths, const struct pel_policy_source *more,
+                             size_t num_more, const struct pel_policy_options *options,
+                             pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
+                             size_t *ret_num_warnings, struct pel_policy_files *ret_files,
+                             struct pel_error *reterr);
+
 /* pel_policy_load_files reads the files, and those that agent files among them name, and makes one policy of
  * them; messages name the paths as given. Nothing is parsed when one of `paths` cannot be read; a file that
  * an agent file names is an error of the statement there. `ret_files` (may be NULL) is written in any case

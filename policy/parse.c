@@ -103,10 +103,7 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     parse->last = stmt;
     parse->num_rules += type == PEL_S_RULE;
     parser->pending = stmt;
-    if (type == PEL_S_IP_TIME && stmt->parent != NULL)
-        pel_diag_warning(&parse->diags, pos,
-                         "IpTimeCondition: not yet effective: the rule is matched at any time");
-    else if (pel_schema(type)->no_effect != NULL)
+    if (pel_schema(type)->no_effect != NULL)
         pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
                       pel_schema(type)->no_effect);
     else if (pel_schema(type)->not_yet)
@@ -204,6 +201,9 @@ static void close_statement(struct parser *parser, struct pel_pos pos)
     if (stmt->type == PEL_S_CIPHERS && stmt->coded_suites && stmt->num_suites == 0 && !stmt->bad)
         pel_stmt_fail(parser->parse, stmt, stmt->pos, "%s: no cipher suite is left",
                       pel_stmt_title(stmt).text);
+    const struct pel_param *offset = pel_stmt_get(stmt, PEL_SLOT_TIME_OFFSET);
+    if (offset != NULL && pel_stmt_get(stmt, PEL_SLOT_TIME_ZONE) != NULL)
+        pel_stmt_fail(parser->parse, stmt, offset->pos, "TimezoneOffset and TimeZone exclude each other");
     const struct pel_param *stash = pel_stmt_get(stmt, PEL_SLOT_KEYRING_STASH);
     if (stash != NULL && pel_stmt_get(stmt, PEL_SLOT_KEYRING_PW) != NULL)
         pel_stmt_fail(parser->parse, stmt, stash->pos, "KeyringPw and KeyringStashFile exclude each other");
@@ -280,10 +280,7 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
         PEL_TRY(begin_statement(parser, row->target, pos, read_name(parser), &param.child));
         return param.child == NULL ? PEL_OK : add_param(parser, stmt, &param);
     }
-    if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
-                         row->name);
-    else if (row->no_effect != NULL)
+    if (row->no_effect != NULL)
         pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
     else if (not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);

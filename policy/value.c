@@ -178,7 +178,7 @@ static enum pel_err read_label(struct pel_value_ctx *ctx)
 
 static bool is_rest_of_line(enum pel_value_type type)
 {
-    return type == PEL_V_LABEL || type == PEL_V_TEXT || type == PEL_V_GROUPS;
+    return type == PEL_V_LABEL || type == PEL_V_TEXT || type == PEL_V_GROUPS || type == PEL_V_HOURS;
 }
 
 /* What must be said about a value that is right. */
@@ -225,6 +225,10 @@ enum pel_err pel_value_read(struct pel_value_ctx *ctx)
     case PEL_V_CIPHERS2: err = pel_value_ciphers(ctx, 2); break;
     case PEL_V_CIPHERS4: err = pel_value_ciphers(ctx, 4); break;
     case PEL_V_GROUPS: err = pel_value_groups(ctx); break;
+    case PEL_V_MASK:
+    case PEL_V_HOURS:
+    case PEL_V_SPAN:
+    case PEL_V_OFFSET: err = pel_value_time(ctx); break;
     case PEL_V_REF: err = read_ref(ctx); break;
     case PEL_V_ADDR:
     case PEL_V_PREFIX:

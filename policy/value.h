@@ -40,6 +40,7 @@ void pel_value_no_dash(struct pel_value_ctx *ctx, const char *form);
 /* The types with files of their own. */
 PEL_MUST_USE enum pel_err pel_value_addr(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits);
+PEL_MUST_USE enum pel_err pel_value_time(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_groups(struct pel_value_ctx *ctx);
 
 #endif

@@ -158,6 +158,21 @@ enum pel_err pel_write_model(const struct pel_model *model, const struct pel_com
     return err;
 }
 
+enum pel_err pel_write_some(const struct pel_model *model,
+                            bool (*wanted)(void *arg, const struct pel_stmt *stmt), void *wanted_arg,
+                            pel_policy_write_fn *fn, void *arg)
+{
+    struct writer writer = {.fn = fn, .arg = arg};
+    enum pel_err err = PEL_OK;
+    for (const struct pel_stmt *stmt = model->first; stmt != NULL && err == PEL_OK; stmt = stmt->next)
+        if (wanted(wanted_arg, stmt))
+            err = write_stmt(&writer, stmt, 0);
+    if (err == PEL_OK)
+        err = flush(&writer, 0);
+    pel_out_free(&writer.out);
+    return err;
+}
+
 enum pel_err pel_policy_write(const struct pel_policy *policy, pel_policy_write_fn *fn, void *arg)
 {
     return pel_write_model(policy->model, NULL, fn, arg);

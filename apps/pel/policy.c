@@ -14,13 +14,14 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
-    {"check", "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
+    {"check",
+     "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
      policy_check},
     {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
     {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
-    {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"load", "[--socket PATH] [--json] [FILE...]", policy_load},
     {"match",
      "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
      "RFC3339] "
@@ -28,6 +29,8 @@ static const struct {
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
+    {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
+    {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
@@ -59,12 +60,14 @@ json_t *policy_json_text(const char *text)
 
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute)
 {
+    char here[PATH_MAX], path[2 * PATH_MAX];
     json_t *names = json_array();
+    absolute = absolute && getcwd(here, sizeof here) != NULL;
     for (size_t i = 0; i < num_paths; i++) {
-        char path[PATH_MAX];
-        /* A file that is not there keeps its name: the stack says what is wrong with it. */
-        bool resolved = absolute && realpath(paths[i], path) != NULL;
-        (void)json_array_append_new(names, policy_json_text(resolved ? path : paths[i]));
+        bool put_here = absolute && paths[i][0] != '/';
+        if (put_here)
+            snprintf(path, sizeof path, "%s/%s", here, paths[i]);
+        (void)json_array_append_new(names, policy_json_text(put_here ? path : paths[i]));
     }
     return names;
 }

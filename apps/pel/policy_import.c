@@ -65,8 +65,8 @@ static void take_message(void *arg, const struct pel_policy_message *message)
 static bool open_policy(struct import *import)
 {
     struct pel_error error = {0};
-    enum pel_err err =
-        pel_policy_open(&import->options->policy, 1, 0, take_message, import, &import->policy, NULL, &error);
+    enum pel_err err = pel_policy_open(&import->options->policy, 1, NULL, take_message, import,
+                                       &import->policy, NULL, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "%s", error.text);
     return err == PEL_OK;
