@@ -6,6 +6,7 @@
 
 #include "policy/arena.h"
 #include "policy/files.h"
+#include "policy/keep.h"
 #include "policy/image.h"
 #include "policy/out.h"
 #include "policy/testing.h"
@@ -69,7 +70,7 @@ PEL_TEST(alloc, each_one_fails_once)
 
 /* ---- A policy looked at ---- */
 
-static struct pel_policy *every, *rules;
+static struct pel_policy *every, *rules, *others;
 static struct pel_out image;
 
 /* Outputs of no memory of their own, so that only the view's allocations are counted. */
@@ -140,6 +141,14 @@ static enum pel_err view_format(void)
     return err;
 }
 
+static enum pel_err view_keep(void)
+{
+    struct pel_policy_kept kept = {0};
+    enum pel_err err = pel_policy_keep(every, others, "kept", &kept);
+    pel_policy_kept_free(&kept);
+    return err;
+}
+
 static enum pel_err read_image(void)
 {
     struct pel_policy *policy = NULL;
@@ -152,16 +161,19 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
 {
     static const char *const every_path[] = {PEL_TEST_DATA "/every.policy"};
     static const char *const changed_path[] = {PEL_TEST_DATA "/changed.policy"};
+    static const char *const others_path[] = {PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"};
     static const struct {
         const char *name;
         enum pel_err (*view)(void);
         uint64_t at_least;
     } views[] = {{"settings", view_settings, 5}, {"match", view_match, 1},    {"text", view_text, 10},
                  {"image", view_image, 10},      {"report", view_report, 5},  {"head", view_report_head, 1},
-                 {"diff", view_diff, 10},        {"format", view_format, 50}, {"read", read_image, 50}};
+                 {"diff", view_diff, 10},        {"format", view_format, 50}, {"read", read_image, 50},
+                 {"keep", view_keep, 5}};
     PEL_EXPECT_ERR(pel_policy_open(every_path, 1, NULL, NULL, NULL, &every, NULL, NULL), PEL_OK);
     PEL_EXPECT_ERR(pel_policy_open(changed_path, 1, NULL, NULL, NULL, &rules, NULL, NULL), PEL_OK);
-    PEL_REQUIRE(every != NULL && rules != NULL);
+    PEL_EXPECT_ERR(pel_policy_open(others_path, 2, NULL, NULL, NULL, &others, NULL, NULL), PEL_OK);
+    PEL_REQUIRE(every != NULL && rules != NULL && others != NULL);
     PEL_EXPECT_ERR(pel_policy_write_image(every, add_text, &image), PEL_OK);
     for (size_t i = 0; i < sizeof views / sizeof *views && !pel_test_has_failed(); i++) {
         uint64_t nth = 1;
@@ -182,5 +194,6 @@ PEL_TEST(alloc, each_one_of_a_view_fails_once)
     }
     pel_policy_close(every);
     pel_policy_close(rules);
+    pel_policy_close(others);
     pel_out_free(&image);
 }

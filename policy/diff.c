@@ -23,6 +23,7 @@ struct diff {
     uint32_t *old_of;  /* by new index: the rule's old one, or NONE */
     bool *kept;        /* by old index: the new policy has it */
     bool *moved;       /* by new index */
+    uint32_t *next;    /* by new index: the next one that both have and that has not moved, or NONE */
     struct same *memo; /* MEMO_SIZE of them */
     struct pel_settings_list old_side, new_side;
     pel_policy_change_fn *fn;
@@ -75,6 +76,19 @@ static enum pel_err find_pairs(struct diff *diff)
     return PEL_OK;
 }
 
+static enum pel_err find_next(struct diff *diff)
+{
+    size_t num = diff->after->num_rules;
+    uint32_t next = NONE;
+    diff->next = pel_arena_alloc(&diff->scratch, (num + 1) * sizeof *diff->next);
+    for (size_t i = num; i-- > 0 && diff->next != NULL;) {
+        diff->next[i] = next;
+        if (diff->old_of[i] != NONE && !diff->moved[i])
+            next = (uint32_t)i;
+    }
+    return diff->next == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+}
+
 /* The longest increasing run of old places, in the order of the new ones: `ends[n]` is the new index that
  * ends the best run of n + 1, `before` the one that comes before it. */
 static enum pel_err find_moved(struct diff *diff)
@@ -103,7 +117,7 @@ static enum pel_err find_moved(struct diff *diff)
     }
     for (uint32_t i = longest > 0 ? ends[longest - 1] : NONE; i != NONE; i = before[i])
         diff->moved[i] = false;
-    return PEL_OK;
+    return find_next(diff);
 }
 
 /* ---- Settings ---- */
@@ -266,6 +280,7 @@ static enum pel_err compare_rules(struct diff *diff)
         }
         change.old_index = diff->old_of[i];
         change.kind = PEL_POLICY_CHANGE_MOVED;
+        change.tried_before = diff->next[i] == NONE ? NULL : diff->after->rules[diff->next[i]].name;
         if (diff->moved[i])
             tell(diff, &change);
         PEL_TRY(compare_pair(diff, i));

@@ -291,19 +291,20 @@ static enum pel_err read_path(struct loader *loader, const char *path, struct pe
     return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
 }
 
-/* Texts, or one image. */
+/* Texts, or one image; texts that are apart come last, and go with either. */
 static enum pel_err parse_sources(const struct loader *loader, const struct pel_policy_source *sources,
                                   size_t num, struct pel_policy **ret_policy, size_t *num_warnings,
                                   struct pel_error *reterr)
 {
-    for (size_t i = 0; i < num; i++) {
+    size_t num_files = num - loader->num_more;
+    for (size_t i = 0; i < num_files; i++) {
         if (!pel_image_recognise(sources[i].text, sources[i].text_len))
             continue;
-        if (num > 1)
+        if (num_files > 1)
             return pel_error_set(reterr, PEL_E_ARG, "%s: a compiled policy stands alone, without other files",
                                  sources[i].file);
-        return pel_image_read(sources[i].file, sources[i].text, sources[i].text_len, loader->options,
-                              ret_policy, reterr);
+        return pel_image_read_beside(sources[i].file, sources[i].text, sources[i].text_len, loader->more,
+                                     loader->num_more, loader->options, ret_policy, reterr);
     }
     enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
                                         ret_policy, num_warnings);

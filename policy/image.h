@@ -28,6 +28,12 @@ PEL_MUST_USE enum pel_err pel_image_read(const char *name, const void *bytes, si
                                          const struct pel_policy_options *options,
                                          struct pel_policy **ret_policy, struct pel_error *reterr);
 
+/* pel_image_read_beside is pel_image_read with texts beside the image (policy/keep.h). */
+PEL_MUST_USE enum pel_err pel_image_read_beside(const char *name, const void *bytes, size_t len,
+                                                const struct pel_policy_source *more, size_t num_more,
+                                                const struct pel_policy_options *options,
+                                                struct pel_policy **ret_policy, struct pel_error *reterr);
+
 /* One fact of a text. */
 enum pel_fact {
     PEL_FACT_END,   /* of the policy */

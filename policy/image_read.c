@@ -118,8 +118,8 @@ static enum pel_err check_header(const char *name, const unsigned char *bytes, s
 }
 
 /* The files whose names places in the policy bear. */
-static enum pel_err read_files(struct reader *reader, struct pel_policy_source **ret_sources,
-                               char **ret_names)
+static enum pel_err read_files(struct reader *reader, const struct pel_policy_source *more, size_t num_more,
+                               struct pel_policy_source **ret_sources, char **ret_names)
 {
     uint32_t num;
     const unsigned char *first = reader->at;
@@ -128,7 +128,7 @@ static enum pel_err read_files(struct reader *reader, struct pel_policy_source *
     /* Each takes at least a byte. */
     if (!read_number(reader, &num) || num > (size_t)(reader->end - reader->at))
         return PEL_E_POLICY_IMAGE;
-    struct pel_policy_source *sources = calloc((size_t)num + 1, sizeof *sources);
+    struct pel_policy_source *sources = calloc((size_t)num + num_more + 1, sizeof *sources);
     char *names = malloc((size_t)(reader->end - first) + num + 1), *at = names;
     *ret_sources = sources;
     *ret_names = names;
@@ -144,6 +144,8 @@ static enum pel_err read_files(struct reader *reader, struct pel_policy_source *
         sources[i].file = at;
         at += name_len + 1;
     }
+    for (size_t i = 0; i < num_more; i++)
+        sources[num + i] = more[i];
     reader->num_files = num;
     return PEL_OK;
 }
@@ -161,12 +163,17 @@ static void keep_first(void *arg, const struct pel_policy_diag *diag)
 
 static enum pel_err read_facts(void *arg, struct pel_parse *parse)
 {
-    return pel_parse_facts(parse, next_fact, arg);
+    const struct reader *reader = arg;
+    PEL_TRY(pel_parse_facts(parse, next_fact, arg));
+    for (size_t i = reader->num_files; i < parse->num_sources && !parse->cut; i++)
+        PEL_TRY(pel_parse_text(parse, i));
+    return PEL_OK;
 }
 
-enum pel_err pel_image_read(const char *name, const void *bytes, size_t len,
-                            const struct pel_policy_options *options, struct pel_policy **ret_policy,
-                            struct pel_error *reterr)
+enum pel_err pel_image_read_beside(const char *name, const void *bytes, size_t len,
+                                   const struct pel_policy_source *more, size_t num_more,
+                                   const struct pel_policy_options *options, struct pel_policy **ret_policy,
+                                   struct pel_error *reterr)
 {
     const unsigned char *first_byte = bytes;
     struct pel_policy_source *sources = NULL;
@@ -174,10 +181,10 @@ enum pel_err pel_image_read(const char *name, const void *bytes, size_t len,
     struct first_error first = {""};
     PEL_TRY(check_header(name, first_byte, len, reterr));
     struct reader reader = {.at = first_byte + PEL_IMAGE_HEADER, .end = first_byte + len};
-    enum pel_err err = read_files(&reader, &sources, &names);
+    enum pel_err err = read_files(&reader, more, num_more, &sources, &names);
     if (err == PEL_OK) {
         struct pel_compile_job job = {.sources = sources,
-                                      .num_sources = reader.num_files,
+                                      .num_sources = reader.num_files + num_more,
                                       .options = options,
                                       .read = read_facts,
                                       .read_arg = &reader,
@@ -190,4 +197,11 @@ enum pel_err pel_image_read(const char *name, const void *bytes, size_t len,
         return pel_error_set(reterr, PEL_E_POLICY_IMAGE, "%s: the image holds no policy: %s", name,
                              first.text[0] != '\0' ? first.text : "it ends too early");
     return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s: %s", name, pel_err_text(err));
+}
+
+enum pel_err pel_image_read(const char *name, const void *bytes, size_t len,
+                            const struct pel_policy_options *options, struct pel_policy **ret_policy,
+                            struct pel_error *reterr)
+{
+    return pel_image_read_beside(name, bytes, len, NULL, 0, options, ret_policy, reterr);
 }

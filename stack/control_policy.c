@@ -160,14 +160,15 @@ static json_t *rules_of(struct pel_stack *stack)
 
 /* ---- policy-status: the rest ---- */
 
+/* NULL: out of memory. */
 static json_t *stale_of(struct pel_stack *stack, json_int_t *ret_num_more)
 {
-    json_t *list = json_array();
     struct pel_stale_rules *rules = malloc(sizeof *rules);
     if (rules == NULL || pel_stale_collect(stack, rules) != PEL_OK) {
         free(rules);
-        return list;
+        return NULL;
     }
+    json_t *list = json_array();
     for (size_t i = 0; i < rules->num; i++) {
         const struct pel_stale_rule *row = &rules->rows[i];
         json_t *json =
@@ -311,7 +312,12 @@ json_t *pel_control_policy_status(struct pel_stack *stack, const json_t *request
     if (wants(request, "rules"))
         json_object_set_new(reply, "rules", rules_of(stack));
     if (wants(request, "stale")) {
-        json_object_set_new(reply, "stale", stale_of(stack, &num_more));
+        json_t *stale = stale_of(stack, &num_more);
+        if (stale == NULL) {
+            json_decref(reply);
+            return NULL;
+        }
+        json_object_set_new(reply, "stale", stale);
         json_object_set_new(reply, "stale_connections_more", json_integer(num_more));
     }
     if (wants(request, "certificates"))

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -288,6 +289,7 @@ static void *run(void *arg)
 {
     struct pel_watch *watch = arg;
     uint64_t count;
+    prctl(PR_SET_NAME, "pel-watch", 0, 0, 0);
     struct pollfd pollfds[] = {{.fd = watch->wake_fd, .events = POLLIN},
                                {.fd = watch->inotify_fd, .events = POLLIN}};
     watch->next_certs_ms = now_ms() + CERTS_MS;

@@ -28,7 +28,7 @@ static const struct {
      "[--why] [--json] FILE...",
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
-    {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
+    {"show", "[--all] [--format pasearch] [--compat zos] [--json] FILE [RULE...]", policy_show},
     {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
     {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };

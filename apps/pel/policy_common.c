@@ -25,11 +25,12 @@ static void add_error(void *arg, const struct pel_policy_message *message)
         policy_json_message(arg, message);
 }
 
-bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
+bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
+                    struct pel_policy **ret_policy)
 {
     struct pel_error error = {0};
     json_t *diagnostics = json ? json_array() : NULL;
-    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, NULL,
+    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, options,
                                        json ? add_error : print_error, diagnostics, ret_policy, NULL, &error);
     if (err == PEL_OK) {
         json_decref(diagnostics);
@@ -41,6 +42,11 @@ bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_pol
     else if (err != PEL_E_POLICY_SYNTAX)
         fprintf(stderr, "pel: %s\n", error.text);
     return false;
+}
+
+bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
+{
+    return policy_open_as(paths, num_paths, NULL, json, ret_policy);
 }
 
 json_t *policy_json_text(const char *text)

@@ -38,6 +38,10 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
  */
 bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy);
 
+/* policy_open_as does so with options; NULL: the defaults. */
+bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
+                    struct pel_policy **ret_policy);
+
 /* policy_json_text makes text from outside a JSON string; what is not UTF-8 (a file's name may be) is shown
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);

@@ -66,8 +66,9 @@ struct pel_policy_options {
 /* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL). A file
  * of z/OS's Policy Agent is followed to the policy files that it names. `options` may be NULL. `ret_summary`
  * (may be NULL) is also written for PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says
- * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular
- * file), TOO_BIG (over 128 MiB); NO_MEMORY. */
+ * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; POLICY_IMAGE (a compiled policy that
+ * cannot be read); NOT_FOUND, IO, ARG (not a regular file; an image among other files), TOO_BIG (over 128
+ * MiB); NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths,
                                            const struct pel_policy_options *options,
                                            pel_policy_message_fn *fn, void *arg,
@@ -236,6 +237,7 @@ struct pel_policy_change {
     enum pel_policy_change_kind kind;
     const char *rule;
     size_t old_index, new_index; /* the rule's places in match order, as far as it has them */
+    const char *tried_before;    /* MOVED: the next rule that did not move; NULL: behind all of them */
     const char *statement;       /* SETTING: as in struct pel_policy_setting; else NULL */
     const char *name;
     const char *old_value; /* NULL: none. Secrets are "(not shown)" on both sides */

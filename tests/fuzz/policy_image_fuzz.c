@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as an image, with header and checksum made right so that the facts behind them are reached; and as
- * they are. What loads can be looked at and written, and loads again from what was written. */
+/* Any bytes as an image: as they are, and with header and checksum made right, so that the facts behind are
+ * reached. What loads can be looked at and written, and loads again from what was written. */
 #include <pellucid/policy.h>
 #include <stdlib.h>
 #include <string.h>

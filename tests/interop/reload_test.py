@@ -88,9 +88,9 @@ def has(text, *parts):
 class Web:
     """An httpd with a policy of its own, and what is asked of it."""
 
-    def __init__(self, lab, policy=WEB, more="", before=(), ready="httpd: serving"):
+    def __init__(self, lab, policy=WEB, more="", before=(), ready="httpd: serving", sections=""):
         self.lab = lab
-        config = lab.config("httpd", policy)
+        config = lab.config("httpd", policy, more=sections)
         with open(config) as text:
             changed = text.read().replace("policy:\n", f"policy:\n{more}")
         lab.write("httpd.yaml", changed)
@@ -295,7 +295,7 @@ def load_under_load_case(lab):
     rules = WEB + inbound("OTHER", 444, "other")
     variants = (rules, rules + inbound("MORE", 445, "web"), rules.replace("HandshakeRole Server", "HandshakeRole Server\n    Trace 6"),
                 WEB, "TTLSRule broken\n{\n")
-    with Web(lab, rules) as web:
+    with Web(lab, rules, sections="engine:\n  count: 2\n") as web:
         stop = lab.path("stop")
         client = lab.start(sys.executable, "-c", LOOP, lab.ring("ca") + "/ca.crt", stop, log="loop.log")
         lab.wait_for("requests", lambda: web.rule("WEB")["hits"] > 20 or client.poll() is not None, 20)
@@ -365,14 +365,19 @@ def kept_case(lab):
         has(web.load().text, "nothing changed in effect", "1 rule is in no file any more")
         lab.write("httpd.policy", "")
         has(web.load().text, "loaded, 2 rules, generation 4", "2 rules are in no file any more, and stay")
+        # An image is a file like others.
+        lab.write("short.policy", GROUP + inbound("SHORT", 445, "web"))
+        lab.pel("policy", "compile", "-o", lab.path("short.image"), lab.path("short.policy"))
+        has(web.load(lab.path("short.image")).text, "loaded, 3 rules, generation 5", "rule SHORT added", "2 rules are in no file")
+        lab.write("httpd.policy", "")
         # In the files again, it is theirs; an agent's file has the last word.
         lab.write("rules.policy", GROUP + inbound("GONE", 444, "web", more=advanced("HandshakeTimeout 20")))
         agent = lab.write("agent.conf", "TTLSConfig rules.policy NOFLUSH PURGE\n")
         result = web.load(agent)
-        has(result.text, "loaded, 2 rules", "rule GONE changed: HandshakeTimeout: 10 -> 20", "note: PURGE: accepted, no effect: ")
+        has(result.text, "loaded, 3 rules", "rule GONE changed: HandshakeTimeout: 10 -> 20", "note: PURGE: accepted, no effect: ")
         expect("kept" not in web.rule("GONE") and web.rule("WEB")["kept"], "kept")
         lab.write("agent.conf", "TTLSConfig rules.policy FLUSH\n")
-        has(web.load(agent).text, "loaded, 1 rule,", "rule WEB removed")
+        has(web.load(agent).text, "loaded, 1 rule,", "rule WEB removed", "rule SHORT removed")
         expect(web.get().returncode != 0, "TLS without a rule")
 
 
