@@ -43,7 +43,7 @@ struct pel_param {
                        * until it is linked, then the name */
     uint32_t text_len;
     bool bad;             /* an error was reported about it */
-    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: seconds */
+    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: s */
     uint32_t number_high; /* PORTS: highest; MASK: digits from the 32nd on */
     union {               /* in the policy's arena */
         const struct pel_ip_range *range;  /* addresses; NULL: All */

@@ -13,7 +13,7 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { FILE_LEN_MAX = 16 << 20, MAX_ERRORS = 100 };
+enum { MAX_ERRORS = 100 };
 
 const cyaml_schema_value_t yaml_text_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -187,8 +187,8 @@ static char *read_whole(const char *path, size_t *ret_len, char *why, size_t why
         snprintf(why, why_cap, "%s", strerror(errno));
     else if (!S_ISREG(status.st_mode))
         snprintf(why, why_cap, "not a regular file");
-    else if (status.st_size > FILE_LEN_MAX)
-        snprintf(why, why_cap, "longer than %d MiB", FILE_LEN_MAX >> 20);
+    else if (status.st_size > YAML_FILE_MAX)
+        snprintf(why, why_cap, "longer than %d MiB", YAML_FILE_MAX >> 20);
     else
         text = malloc((size_t)status.st_size + 1);
     ssize_t len = text != NULL ? pread(fd, text, (size_t)status.st_size + 1, 0) : -1;

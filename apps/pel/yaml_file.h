@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { YAML_FILE_MAX = 16 << 20 };
+
 /* A place in a file. Lines and columns count from 1; 0: not known. */
 struct yaml_place {
     uint32_t line, column;
