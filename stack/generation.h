@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "stack/held.h"
 #include "stack/secondary.h"
 #include "tls/tls.h"
 
@@ -57,6 +58,7 @@ struct pel_generation_slot {
     struct pel_generation *current; /* under the lock; NULL before the first */
     uint64_t number;                /* of `current`, read without the lock; 0 before the first */
     struct pel_primaries primaries; /* of whatever generation: connections that others may follow */
+    struct pel_held held;           /* who came before the first */
 };
 
 void pel_generation_slot_init(struct pel_generation_slot *slot);
