@@ -158,8 +158,8 @@ PEL_TEST(errors, numbers)
 PEL_TEST(errors, addresses)
 {
     EXPECT(IN_RULE("RemoteAddr 6793\n"),
-           "15:12: error: RemoteAddr: \"6793\" is not an IP address, ADDRESS/LENGTH, "
-           "ADDRESS-ADDRESS or All\n");
+           "15:12: error: RemoteAddr: \"6793\" is a number, not an IP address; a port goes into "
+           "RemotePortRange\n");
     EXPECT(
         IN_RULE("RemoteAddr ::ffff:10.0.0.1\n"),
         "15:12: error: RemoteAddr: \"::ffff:10.0.0.1\" is an IPv4-mapped IPv6 address; write it as IPv4\n");
@@ -207,7 +207,8 @@ PEL_TEST(errors, suites)
            "3:18: warning: V3CipherSuites: TLS_RSA_WITH_DES_CBC_SHA (0009) is not available here and is left "
            "out\n");
     EXPECT("TTLSSignatureParms S\n{\nClientECurves 0023 0099\n}\n",
-           "3:20: error: ClientECurves: \"0023 0099\" is not a named group\n");
+           "3:20: error: ClientECurves: \"0099\" is not a named group; write its number in 4 decimal digits, "
+           "as 0023\n");
     EXPECT("TTLSSignatureParms S\n{\nClientECurves 0030\n}\n",
            "3:15: warning: ClientECurves: x448 (0030) is not available here and is left out\n"
            "3:15: error: ClientECurves: no group is left\n");

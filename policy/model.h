@@ -74,8 +74,7 @@ struct pel_stmt {
     struct pel_param *last_item;
     uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
     void *compiled;   /* what the compiler made of it for all its users */
-    uint32_t
-        class_number; /* of an action: actions that say the same have the same (policy/classes.h); 0: none yet */
+    uint32_t class_number; /* of an action: the same for those that say the same; 0: none yet */
 };
 
 /* What stays with the policy. */
@@ -84,8 +83,10 @@ struct pel_model {
     struct pel_stmt *first;  /* all statements */
     struct pel_stmt **rules; /* beside the policy's rules, in match order */
     const char **files;      /* by pel_pos.file */
+    bool *apart;             /* likewise: struct pel_policy_source's */
     size_t num_files;
     size_t num_warnings;
+    bool compat_zos; /* defaults are the original's */
 };
 
 /* The state of one call of pel_policy_parse. */
@@ -109,6 +110,15 @@ const struct pel_param *pel_stmt_get(const struct pel_stmt *stmt, enum pel_slot 
 
 /* pel_stmt_child returns the statement that fills the slot, inline or by reference, or NULL. */
 struct pel_stmt *pel_stmt_child(const struct pel_stmt *stmt, enum pel_slot slot);
+
+/* pel_stmt_in_order gives the statement's parameters, repeatable ones too, in the order of the text: an array
+ * to be freed with free(). Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_stmt_in_order(const struct pel_stmt *stmt, const struct pel_param ***ret_params,
+                                            size_t *ret_num);
+
+/* pel_stmt_stands_alone tells whether a writer must write the statement by itself: one of top level, or one
+ * whose place in another was taken, which lives on where it is referred to. */
+bool pel_stmt_stands_alone(const struct pel_stmt *stmt);
 
 /* A statement named in a message: `TTLSRule "R1"`, or `TTLSKeyringParms` for one without a name. */
 struct pel_title {

@@ -46,6 +46,7 @@ struct pel_policy_source {
     const char *file;
     const char *text; /* any bytes; need not end with NUL */
     size_t text_len;
+    bool apart; /* names in it are its own, but for the rules': references to and from others do not meet */
 };
 
 /* pel_policy_parse reads one or more texts as one policy and makes a generation with one reference, the

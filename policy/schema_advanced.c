@@ -34,7 +34,7 @@ static const char *const master_secret[] = {"Off", "On", "Required", NULL};
         UINT("ResetCipherTimer", 0, 1440, default_of("0"), NOT_YET,                                          \
              .help = "minutes until keys are renewed (TLS 1.3); 0: never"),                                  \
         ROW("CertificateLabel", LABEL, SLOT(CERT_LABEL),                                                     \
-            .help = "the certificate to send; empty: none; uncoded: the ring's default"),                    \
+            .help = "the certificate to send; empty or none: none; uncoded: the ring's default"),            \
         ROW("ServerCertificateLabel", LABEL, SLOT(SERVER_CERT_LABEL), .flags = PEL_ROW_REPEAT,               \
             .help = "one of several certificates of a server, chosen by what the client can check"),         \
         ONOFF("SecondaryMap", default_of("Off"), SLOT(SECONDARY_MAP),                                        \

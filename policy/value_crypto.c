@@ -104,6 +104,16 @@ static struct group find_group(unsigned number)
     return (struct group){0};
 }
 
+/* Four characters, or the whole word when it is not made of digits. */
+static struct pel_shown shown_group(const struct pel_value_ctx *ctx, const char *at)
+{
+    size_t len = 0, left = (size_t)(ctx->word.text + ctx->word.len - at);
+    bool digits = true;
+    for (; len < left && at[len] != ' ' && at[len] != '\t'; len++)
+        digits = digits && at[len] >= '0' && at[len] <= '9';
+    return pel_diag_show(at, digits ? 4 : len);
+}
+
 static bool add_group(struct pel_value_ctx *ctx, const char *digits, uint16_t *groups, uint32_t *num)
 {
     uint64_t number = 0;
@@ -113,8 +123,8 @@ static bool add_group(struct pel_value_ctx *ctx, const char *digits, uint16_t *g
     if (pel_value_number(digits, 4, &number))
         group = find_group((unsigned)number);
     if (!group.known) {
-        struct pel_shown shown = pel_diag_show(ctx->word.text, ctx->word.len);
-        pel_value_fail(ctx, pos, "\"%s\" is not a named group", shown.text);
+        pel_value_fail(ctx, pos, "\"%s\" is not a named group; write its number in 4 decimal digits, as 0023",
+                       shown_group(ctx, digits).text);
         return false;
     }
     if (!group.available) {
@@ -131,18 +141,19 @@ static bool add_group(struct pel_value_ctx *ctx, const char *digits, uint16_t *g
     return true;
 }
 
+static bool is_any(const char *text, size_t left)
+{
+    return left >= 3 && strncasecmp(text, "Any", 3) == 0 && (left == 3 || text[3] == ' ' || text[3] == '\t');
+}
+
 /* Four decimal digits a group, with or without blanks between them. */
 enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
 {
     const struct pel_word *word = &ctx->word;
     uint32_t num = 0;
     PEL_TRY(pel_value_keep(ctx));
-    if (word->len >= 3 && strncasecmp(word->text, "Any", 3) == 0 &&
-        (word->len == 3 || word->text[3] == ' ' || word->text[3] == '\t')) {
-        if (word->len > 3)
-            pel_value_fail(ctx, word->pos, "Any stands alone");
+    if (is_any(word->text, word->len) && word->len == 3)
         return PEL_OK;
-    }
     uint16_t *groups = pel_arena_alloc(ctx->parse->kept, PEL_MAX_GROUPS * sizeof *groups);
     if (groups == NULL)
         return PEL_E_NO_MEMORY;
@@ -150,6 +161,12 @@ enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
         if (word->text[at] == ' ' || word->text[at] == '\t') {
             at++;
             continue;
+        }
+        if (is_any(word->text + at, word->len - at)) {
+            struct pel_pos pos = word->pos;
+            pos.column += (uint32_t)at;
+            pel_value_fail(ctx, pos, "Any cannot be combined with a list");
+            return PEL_OK;
         }
         if (word->len - at < 4) {
             pel_value_fail(ctx, word->pos, "not made of groups of 4 digits");

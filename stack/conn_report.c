@@ -61,6 +61,7 @@ void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *r
     ret_report->bytes_in = conn->bytes_in;
     ret_report->bytes_out = conn->bytes_out;
     ret_report->age_ms = (conn->engine->now_us - conn->opened_us) / 1000;
+    ret_report->own_tls = conn->own_tls;
     COPY(ret_report->state, pel_sm_name(&conn->sm));
     fill_rule(conn, ret_report);
     fill_tls(conn, ret_report);

@@ -14,6 +14,8 @@
 /* Shows `len` bytes of clear text to the owner; returns how many were taken. */
 static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
+    if (conn->bytes_in == 0)
+        pel_conn_look_inside(conn, bytes, len);
     size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
     conn->bytes_in += taken_len;
     if (conn->tls == NULL)

@@ -126,6 +126,22 @@ enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_ge
     return PEL_OK;
 }
 
+enum pel_err pel_generation_take_over(struct pel_generation *generation, const struct pel_generation *before,
+                                      const uint32_t *index, const bool *same, uint64_t number,
+                                      uint32_t num_engines)
+{
+    size_t num_rules = pel_policy_num_rules(generation->policy);
+    for (size_t i = 0; i < num_rules; i++) {
+        struct pel_binding *binding = &generation->bindings[i];
+        const struct pel_binding *old = before != NULL && same[i] ? &before->bindings[index[i]] : NULL;
+        binding->since = old != NULL ? old->since : number;
+        binding->hits = old != NULL ? pel_rule_hits_ref(old->hits) : pel_rule_hits_new(num_engines);
+        if (binding->hits == NULL)
+            return PEL_E_NO_MEMORY;
+    }
+    return PEL_OK;
+}
+
 struct pel_generation *pel_generation_ref(struct pel_generation *generation)
 {
     __atomic_add_fetch(&generation->num_refs, 1, __ATOMIC_RELAXED);
@@ -135,8 +151,10 @@ struct pel_generation *pel_generation_ref(struct pel_generation *generation)
 static void free_generation(struct pel_generation *generation)
 {
     size_t num_rules = generation->bindings != NULL ? pel_policy_num_rules(generation->policy) : 0;
-    for (size_t i = 0; i < num_rules; i++)
+    for (size_t i = 0; i < num_rules; i++) {
         pel_tls_env_unref(generation->bindings[i].env);
+        pel_rule_hits_unref(generation->bindings[i].hits);
+    }
     free(generation->bindings);
     pel_policy_unref(generation->policy);
     free(generation);

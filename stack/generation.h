@@ -19,12 +19,15 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "stack/rule_hits.h"
 #include "stack/secondary.h"
 #include "tls/tls.h"
 
 struct pel_binding {
-    struct pel_tls_env *env;  /* NULL: clear on purpose (TTLSEnabled Off), or problem.code is not PEL_OK */
-    struct pel_error problem; /* code PEL_OK: none */
+    struct pel_tls_env *env;    /* NULL: clear on purpose (TTLSEnabled Off), or problem.code is not PEL_OK */
+    struct pel_error problem;   /* code PEL_OK: none */
+    struct pel_rule_hits *hits; /* NULL: not counted */
+    uint64_t since;             /* the number of the first generation that had the rule as it is */
 };
 
 struct pel_generation {
@@ -53,6 +56,14 @@ PEL_MUST_USE enum pel_err pel_generation_build(struct pel_policy *policy,
                                                const struct pel_generation_config *config,
                                                pel_generation_problem_fn *on_problem, void *arg,
                                                struct pel_generation **ret_generation);
+
+/* pel_generation_take_over tells a new generation, which will have the number `number`, what it has of the
+ * one before (NULL: there was none): with `same[i]` rule `i` is unchanged, and `index[i]` its place there.
+ * Such a rule keeps its counts and the number since when it is so; the others begin anew, with counts for
+ * `num_engines`. Before it is published. Errors: NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_generation_take_over(struct pel_generation *generation,
+                                                   const struct pel_generation *before, const uint32_t *index,
+                                                   const bool *same, uint64_t number, uint32_t num_engines);
 
 /* pel_generation_ref takes a reference; pel_generation_unref drops one. The last one frees a generation
  * that was never published, and retires one that was. NULL is harmless. Any thread; takes no lock. */

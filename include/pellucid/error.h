@@ -73,6 +73,8 @@ enum pel_err_category {
     X(STOPPING, LIMIT, "the stack is stopping: it takes no new connection")                                  \
     /* policy and mapping */                                                                                 \
     X(POLICY_SYNTAX, CONFIG, "the policy has errors; the old one stays in force")                            \
+    X(POLICY_IMAGE, CONFIG, "a compiled policy cannot be read; compile it again")                            \
+    X(POLICY_EMPTY, CONFIG, "the policy has no rule left; the old one stays in force")                       \
     X(START_GATE, POLICY, "no policy is loaded yet: the start gate is closed")                               \
     X(NO_RULE_CLEAR, POLICY, "a connection that no rule matched went on in clear")                           \
     X(NO_RULE_REFUSED, POLICY, "a connection that no rule matched was refused")                              \
