@@ -38,12 +38,19 @@ static void print_values(const struct pel_row *row)
         [PEL_V_CIPHERS2] = "a name, or codes of 2 digits",
         [PEL_V_CIPHERS4] = "a name, or codes of 4 digits",
         [PEL_V_GROUPS] = "numbers of 4 digits, or `Any`",
+        [PEL_V_HOURS] = "`hh:mm-hh:mm`, several with commas",
+        [PEL_V_SPAN] = "`yyyymmddhhmmss:yyyymmddhhmmss`",
+        [PEL_V_OFFSET] = "`+hh:mm` or `-hh:mm`",
     };
     bool is_text = row->type == PEL_V_PATTERN || row->type == PEL_V_WORD || row->type == PEL_V_TEXT;
     if (row->type == PEL_V_ENUM)
         print_enum(row);
     else if (row->type == PEL_V_UINT)
         printf("%llu to %llu", (unsigned long long)row->min, (unsigned long long)row->max);
+    else if (row->type == PEL_V_MASK && row->min == row->max)
+        printf("%llu digits", (unsigned long long)row->min);
+    else if (row->type == PEL_V_MASK)
+        printf("%llu or %llu digits", (unsigned long long)row->min, (unsigned long long)row->max);
     else if (row->type == PEL_V_REF)
         printf("the name of one");
     else if (row->type == PEL_V_BLOCK)

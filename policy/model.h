@@ -38,9 +38,9 @@ struct pel_param {
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    const char
-        *text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times: as coded. REF: a slice of the source
-                       * until it is linked, then the name */
+    /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times: as coded. REF: a slice of the source until it is
+     * linked, then the name. */
+    const char *text;
     uint32_t text_len;
     bool bad;             /* an error was reported about it */
     uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: s */

@@ -194,6 +194,7 @@ void pel_generation_slot_init(struct pel_generation_slot *slot)
     memset(slot, 0, sizeof *slot);
     pthread_mutex_init(&slot->lock, NULL);
     pel_primaries_init(&slot->primaries);
+    pel_held_init(&slot->held);
 }
 
 void pel_generation_slot_fini(struct pel_generation_slot *slot)
@@ -201,6 +202,7 @@ void pel_generation_slot_fini(struct pel_generation_slot *slot)
     pel_generation_unref(slot->current);
     pel_generation_reap(slot);
     pel_primaries_fini(&slot->primaries);
+    pel_held_fini(&slot->held);
     pthread_mutex_destroy(&slot->lock);
 }
 

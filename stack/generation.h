@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "stack/held.h"
 #include "stack/rule_hits.h"
 #include "stack/secondary.h"
 #include "tls/tls.h"
@@ -76,6 +77,7 @@ struct pel_generation_slot {
     uint64_t number;                /* of `current`, read without the lock; 0 before the first */
     struct pel_generation *retired; /* nobody has a reference of them: a stack, pushed to by any thread */
     struct pel_primaries primaries; /* of whatever generation: connections that others may follow */
+    struct pel_held held;           /* who came before the first */
 };
 
 void pel_generation_slot_init(struct pel_generation_slot *slot);
