@@ -38,12 +38,12 @@ struct pel_param {
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    const char
-        *text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times: as coded. REF: a slice of the source
-                       * until it is linked, then the name */
+    /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times: as coded. REF: a slice of the source until it is
+     * linked, then the name. */
+    const char *text;
     uint32_t text_len;
     bool bad;             /* an error was reported about it */
-    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: seconds */
+    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: s */
     uint32_t number_high; /* PORTS: highest; MASK: digits from the 32nd on */
     union {               /* in the policy's arena */
         const struct pel_ip_range *range;  /* addresses; NULL: All */
@@ -74,8 +74,7 @@ struct pel_stmt {
     struct pel_param *last_item;
     uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
     void *compiled;   /* what the compiler made of it for all its users */
-    uint32_t
-        class_number; /* of an action: actions that say the same have the same (policy/classes.h); 0: none yet */
+    uint32_t class_number; /* of an action: actions that say the same have the same; 0: none yet */
 };
 
 /* What stays with the policy. */

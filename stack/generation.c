@@ -61,9 +61,10 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Rules of one class of settings share an environment, or the problem of having none: what it is made of are
- * their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are bound to
- * the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at another. */
+/* Rules of one class of settings share an environment, or the problem of having none: what it is made of
+ * are their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are
+ * bound to the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at
+ * another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
                               const struct pel_generation_config *config, const struct pel_binding **first)
 {
