@@ -23,6 +23,8 @@ enum {
     PEL_MAX_PARAMS = 4000000,
     PEL_MAX_SUITES = 32,
     PEL_MAX_GROUPS = 8,
+    PEL_MAX_SIGNATURES = 32,
+    PEL_MAX_KEY_SHARES = 2, /* that a client sends at once */
 };
 
 struct pel_stmt;
@@ -32,14 +34,16 @@ struct pel_param {
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    const char *text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS: as coded. REF: a slice of the source
+    const char *
+        text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS and the like: as coded. REF: a slice of the source
                        * until it is linked, then the name */
     uint32_t text_len;
     bool bad;                         /* an error was reported about it */
-    uint32_t number;                  /* ENUM, UINT; PORTS: lowest; GROUPS: how many */
+    uint32_t number;                  /* ENUM, UINT; PORTS: lowest; GROUPS, SIGNATURES: how many */
     uint32_t number_high;             /* PORTS: highest */
     const struct pel_ip_range *range; /* addresses; NULL: All */
-    const uint16_t *groups;           /* GROUPS, in the policy's arena */
+    const uint16_t *groups;           /* GROUPS, SIGNATURES, in the policy's arena; NULL: Any */
+    const char *pair;                 /* NAME_LABEL: the name, NUL, the label, NUL */
     struct pel_stmt *child;           /* BLOCK, and REF once linked */
 };
 

@@ -37,5 +37,6 @@ bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number);
 PEL_MUST_USE enum pel_err pel_value_addr(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits);
 PEL_MUST_USE enum pel_err pel_value_groups(struct pel_value_ctx *ctx);
+PEL_MUST_USE enum pel_err pel_value_signatures(struct pel_value_ctx *ctx);
 
 #endif

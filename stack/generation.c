@@ -56,7 +56,7 @@ static enum pel_err open_env(const struct pel_effective *effective,
         .num_more_labels = effective->num_server_certificate_labels,
         .handshake_timeout_us = (uint64_t)effective->handshake_timeout_s * 1000000u,
         .now_s = config->now_s,
-        .no_tickets = !effective->client_tickets,
+        .no_tickets = !effective->sessions.client_tickets,
     };
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
