@@ -10,9 +10,8 @@
 
 /* What the labels and names of an advanced statement come to, kept with it for its next rule. */
 struct adv_lists {
-    const char **labels;
-    struct pel_sni_label *names;
-    size_t num_labels, num_names;
+    const char **labels, **sni_hosts, **sni_labels;
+    size_t num_labels, num_sni;
 };
 
 static size_t count(const struct pel_stmt *stmt, enum pel_slot slot)
@@ -25,22 +24,21 @@ static size_t count(const struct pel_stmt *stmt, enum pel_slot slot)
 
 static enum pel_err lists_of(struct pel_parse *parse, struct pel_stmt *stmt, struct adv_lists **ret_lists)
 {
+    size_t num_labels = count(stmt, PEL_SLOT_SERVER_CERT_LABEL),
+           num_sni = count(stmt, PEL_SLOT_SERVER_SNI_NAME);
     struct adv_lists *lists = pel_arena_alloc(parse->kept, sizeof *lists);
-    if (lists == NULL)
+    const char **texts = pel_arena_alloc(parse->kept, (num_labels + 2 * num_sni) * sizeof *texts);
+    if (lists == NULL || texts == NULL)
         return PEL_E_NO_MEMORY;
     *lists = (struct adv_lists){
-        .labels =
-            pel_arena_alloc(parse->kept, (count(stmt, PEL_SLOT_SERVER_CERT_LABEL) + 1) * sizeof(char *)),
-        .names = pel_arena_alloc(parse->kept,
-                                 (count(stmt, PEL_SLOT_SERVER_SNI_NAME) + 1) * sizeof(struct pel_sni_label))};
-    if (lists->labels == NULL || lists->names == NULL)
-        return PEL_E_NO_MEMORY;
+        .labels = texts, .sni_hosts = texts + num_labels, .sni_labels = texts + num_labels + num_sni};
     for (const struct pel_param *item = stmt->items; item != NULL; item = item->next) {
         if (item->row->slot == PEL_SLOT_SERVER_CERT_LABEL)
             lists->labels[lists->num_labels++] = item->text;
-        if (item->row->slot == PEL_SLOT_SERVER_SNI_NAME)
-            lists->names[lists->num_names++] =
-                (struct pel_sni_label){.host = item->pair, .label = item->pair + strlen(item->pair) + 1};
+        if (item->row->slot != PEL_SLOT_SERVER_SNI_NAME)
+            continue;
+        lists->sni_hosts[lists->num_sni] = item->pair;
+        lists->sni_labels[lists->num_sni++] = item->pair + strlen(item->pair) + 1;
     }
     stmt->compiled = lists;
     *ret_lists = lists;
@@ -70,8 +68,9 @@ enum pel_err pel_eff_labels(struct pel_eff *eff)
     }
     PEL_TRY(nearest_lists(eff, PEL_SLOT_SERVER_SNI_NAME, &lists));
     if (lists != NULL) {
-        e->server_sni_labels = lists->names;
-        e->num_server_sni_labels = lists->num_names;
+        e->server_sni_hosts = lists->sni_hosts;
+        e->server_sni_labels = lists->sni_labels;
+        e->num_server_sni = lists->num_sni;
     }
     return PEL_OK;
 }

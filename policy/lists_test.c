@@ -288,11 +288,11 @@ PEL_TEST(lists, names_and_labels)
         CONN_ADV("ServerHandshakeSNI Optional\n"));
     PEL_REQUIRE(e != NULL);
     PEL_EXPECT(e->sni == PEL_DEMAND_OPTIONAL && e->sni_match);
-    PEL_REQUIRE(e->num_server_sni_labels == 2);
-    PEL_EXPECT_STR(e->server_sni_labels[0].host, "www.example");
-    PEL_EXPECT_STR(e->server_sni_labels[0].label, "WWW cert");
-    PEL_EXPECT_STR(e->server_sni_labels[1].host, "b.example");
-    PEL_EXPECT_STR(e->server_sni_labels[1].label, "B");
+    PEL_REQUIRE(e->num_server_sni == 2);
+    PEL_EXPECT_STR(e->server_sni_hosts[0], "www.example");
+    PEL_EXPECT_STR(e->server_sni_labels[0], "WWW cert");
+    PEL_EXPECT_STR(e->server_sni_hosts[1], "b.example");
+    PEL_EXPECT_STR(e->server_sni_labels[1], "B");
     PEL_EXPECT_EQ(e->num_server_certificate_labels, 1);
     PEL_EXPECT_STR(parsed.said, "");
     pel_test_drop(&parsed);

@@ -83,12 +83,6 @@ enum pel_policy_version {
 /* Off, or what is done when the peer cannot: go on without, or refuse. In the order of the schema's values. */
 enum pel_demand { PEL_DEMAND_OFF, PEL_DEMAND_OPTIONAL, PEL_DEMAND_REQUIRED };
 
-/* A name that a server's client may ask for, and the label of its certificate. */
-struct pel_sni_label {
-    const char *host;
-    const char *label;
-};
-
 /* Which sessions are kept, and how long they may be resumed. */
 struct pel_effective_sessions {
     uint32_t timeout_s;                  /* up to TLS 1.2; 0: none is resumed */
@@ -127,11 +121,12 @@ struct pel_effective {
     const char *certificate_label;  /* NULL: not coded; "": coded empty, no certificate */
     const char *const *server_certificate_labels;
     size_t num_server_certificate_labels;
-    enum pel_demand sni;         /* of the role: a client sends a name, a server looks at it */
-    bool sni_match;              /* of the role: a name that the server does not know is refused */
-    const char *client_sni_name; /* NULL when not coded */
-    const struct pel_sni_label *server_sni_labels;
-    size_t num_server_sni_labels;
+    enum pel_demand sni;                  /* of the role: a client sends a name, a server looks at it */
+    bool sni_match;                       /* of the role: a name that the server does not know is refused */
+    const char *client_sni_name;          /* NULL when not coded */
+    const char *const *server_sni_hosts;  /* a name that a client may ask for, */
+    const char *const *server_sni_labels; /* and beside it the label of its certificate */
+    size_t num_server_sni;
     const char *host_reference_dns; /* NULL when not coded */
     const char *host_reference_cn;  /* NULL when not coded */
     bool host_reference_wildcards;

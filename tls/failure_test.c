@@ -290,7 +290,7 @@ PEL_TEST(failure, a_server_chooses_the_certificate_that_the_client_can_verify)
     const uint16_t *const lists[] = {rsa_only, ecdsa_only, NULL};
     static const char *const subjects[] = {"CN=rsa,O=Pellucid", "CN=p256,O=Pellucid", "CN=p256,O=Pellucid"};
     for (size_t i = 0; i < 3; i++) {
-        struct pel_tls_config client = client_config(), server = server_config();
+        struct pel_tls_config client = client_config(), server = kit_config(PEL_TLS_SERVER, "server", "p256");
         struct kit_pair pair;
         struct pel_tls_info info;
         server.more_labels = more;
@@ -311,7 +311,7 @@ PEL_TEST(failure, a_server_chooses_the_certificate_that_the_client_can_verify)
 PEL_TEST(failure, the_choice_of_certificate_follows_the_signature_algorithms)
 {
     static const char *const more[] = {"rsa"};
-    struct pel_tls_config client = client_config(), server = server_config();
+    struct pel_tls_config client = client_config(), server = kit_config(PEL_TLS_SERVER, "server", "p256");
     struct kit_pair pair;
     uint8_t hello[2048];
     size_t len = 0, used_len = 0, with_rsa = 0, with_ec = 0;
