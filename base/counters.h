@@ -33,6 +33,7 @@
     X(policy_lookups, "policy lookups")                                                                      \
     X(policy_loads, "policy generations installed")                                                          \
     X(map_tls, "connections mapped to TLS")                                                                  \
+    X(map_secondary, "connections mapped to TLS by the rule of an earlier one (SecondaryMap)")               \
     X(map_clear, "connections mapped to clear by a rule")                                                    \
     X(map_no_rule, "connections that no rule matched")                                                       \
     X(tls_handshakes_server, "TLS handshakes completed as server")                                           \

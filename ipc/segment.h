@@ -131,6 +131,9 @@ struct pel_slot {
     /* How many processes hold it open. At the last close of its channel: 0 is a clean end, what was written
      * is still delivered; more is a death, and the peer gets a reset. */
     uint32_t num_holders;
+    /* Which of the application's processes connects, or has the accepted socket mapped: its pid, as it knows
+     * itself. The policy's SecondaryMap tells by it the connections of one process from those of another. */
+    uint32_t process;
 
     struct pel_slot_options options __attribute__((aligned(64)));
 

@@ -32,8 +32,10 @@ static void fail_each(const char *const *paths, size_t num_paths, enum pel_err e
     for (long nth = 0;; nth++) {
         memset(&parsed, 0, sizeof parsed);
         failmalloc_arm((uint64_t)nth + 1);
+        struct pel_policy_files files = {0};
         enum pel_err err = pel_policy_load_files(paths, num_paths, NULL, pel_test_note, &parsed,
-                                                 &parsed.policy, NULL, NULL, NULL);
+                                                 &parsed.policy, NULL, &files, NULL);
+        pel_policy_files_free(&files);
         bool failed = failmalloc_disarm();
         PEL_EXPECT((parsed.policy != NULL) == (err == PEL_OK));
         pel_test_drop(&parsed);
@@ -56,6 +58,8 @@ PEL_TEST(alloc, each_one_fails_once)
     static const char *const good[] = {PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/actions.policy"};
     static const char *const bad[] = {PEL_TEST_DATA "/rules.policy", PEL_TEST_DATA "/warnings.policy"};
     static const char *const every[] = {PEL_TEST_DATA "/every.policy"};
+    static const char *const agent[] = {PEL_TEST_DATA "/agent/pagent.conf"};
+    fail_each(agent, 1, PEL_OK, 30);
     fail_each(good, 2, PEL_OK, 50);
     fail_each(bad, 2, PEL_E_POLICY_SYNTAX, 50);
     fail_each(every, 1, PEL_OK, 50);

@@ -5,13 +5,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct pel_arena_chunk {
     struct pel_arena_chunk *next;
     alignas(max_align_t) unsigned char bytes[];
 };
 
-enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20 };
+enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20, HUGE_PAGE = 2 << 20 };
+
+/* Large tables are read here and there: with pages of 4 KiB each look would miss the processor's list of pages
+ * as well. It is a wish: without such pages all works, slower. */
+static void wish_huge_pages(void *bytes, size_t len)
+{
+    uintptr_t from = ((uintptr_t)bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t to = ((uintptr_t)bytes + len) / HUGE_PAGE * HUGE_PAGE;
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
 
 static int add_chunk(struct pel_arena *arena, size_t need)
 {
@@ -25,6 +36,7 @@ static int add_chunk(struct pel_arena *arena, size_t need)
     struct pel_arena_chunk *chunk = malloc(sizeof *chunk + cap);
     if (chunk == NULL)
         return -1;
+    wish_huge_pages(chunk, cap);
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     arena->used = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules as boxes of numbers. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/tables_inside.h"
@@ -107,7 +108,6 @@ struct expansion {
     size_t most; /* boxes of a rule */
     struct pel_tables *tables;
     struct pel_box *boxes;
-    uint32_t *rules;
     struct pel_extra *extras;
     size_t num_boxes, num_extras;
 };
@@ -159,6 +159,14 @@ static void find_sides(const struct pel_conditions *c, size_t most, struct sides
     choose_expanded(ret_sides, most);
 }
 
+static bool needs_extra(const struct pel_conditions *c, const struct sides *sides)
+{
+    bool needed = c->user.text != NULL || c->job.text != NULL;
+    for (int i = 0; i < NUM_LISTS; i++)
+        needed |= !sides->expanded[i];
+    return needed;
+}
+
 static size_t count_boxes(const struct expansion *expansion, size_t most, size_t *ret_num_extras)
 {
     size_t num = 0, num_extras = 1;
@@ -166,7 +174,7 @@ static size_t count_boxes(const struct expansion *expansion, size_t most, size_t
     for (size_t i = 0; i < expansion->num_rules; i++) {
         find_sides(&expansion->conditions[i], most, &sides);
         num += sides.num_boxes;
-        num_extras += !sides.expanded[0] || !sides.expanded[1] || !sides.expanded[2] || !sides.expanded[3];
+        num_extras += needs_extra(&expansion->conditions[i], &sides);
     }
     *ret_num_extras = num_extras;
     return num;
@@ -190,24 +198,23 @@ static struct pel_rank_range direction_range(enum pel_direction direction)
 }
 
 /* What all boxes of the rule have in common. */
-static struct pel_box common_box(struct expansion *expansion, const struct pel_conditions *c,
-                                 const struct sides *sides)
+static struct pel_box common_box(struct expansion *expansion, uint32_t rule, const struct sides *sides)
 {
-    struct pel_box box = {0};
-    struct pel_extra extra = {0};
-    bool needed = false;
+    const struct pel_conditions *c = &expansion->conditions[rule];
+    struct pel_box box = {.rule = rule};
+    struct pel_extra extra = {.users = pattern_range(&expansion->tables->users, &c->user),
+                              .jobs = pattern_range(&expansion->tables->jobs, &c->job)};
     for (int i = 0; i < NUM_LISTS; i++) {
         const struct pel_rank_list *list = &sides->lists[i];
         if (sides->expanded[i])
             continue;
         set_range(&box, i, (struct pel_rank_range){list->ranges[0].low, list->ranges[list->num - 1].high});
         extra.lists[i] = *list;
-        needed = true;
     }
-    set_range(&box, PEL_DIM_USER, pattern_range(&expansion->tables->users, &c->user));
-    set_range(&box, PEL_DIM_JOB, pattern_range(&expansion->tables->jobs, &c->job));
+    set_range(&box, PEL_DIM_USER, extra.users);
+    set_range(&box, PEL_DIM_JOB, extra.jobs);
     set_range(&box, PEL_DIM_DIRECTION, direction_range(c->direction));
-    if (needed) {
+    if (needs_extra(c, sides)) {
         box.extra = (uint32_t)expansion->num_extras;
         expansion->extras[expansion->num_extras++] = extra;
     }
@@ -221,7 +228,7 @@ static void add_boxes(struct expansion *expansion, uint32_t rule)
     find_sides(&expansion->conditions[rule], expansion->most, &sides);
     if (sides.num_boxes == 0)
         return; /* an empty list: nothing is in it */
-    struct pel_box common = common_box(expansion, &expansion->conditions[rule], &sides);
+    struct pel_box common = common_box(expansion, rule, &sides);
     for (size_t number = 0; number < sides.num_boxes; number++) {
         size_t rest = number;
         struct pel_box *box = &expansion->boxes[expansion->num_boxes];
@@ -232,7 +239,7 @@ static void add_boxes(struct expansion *expansion, uint32_t rule)
             set_range(box, i, sides.lists[i].ranges[rest % sides.lists[i].num]);
             rest /= sides.lists[i].num;
         }
-        expansion->rules[expansion->num_boxes++] = rule;
+        expansion->num_boxes++;
     }
 }
 
@@ -251,7 +258,7 @@ static enum pel_err translate_all(struct pel_arena *arena, struct pel_conditions
 }
 
 enum pel_err pel_boxes_make(struct pel_arena *arena, struct pel_conditions *conditions, size_t num_rules,
-                            struct pel_tables *tables)
+                            struct pel_tables *tables, struct pel_box **ret_boxes)
 {
     struct expansion expansion = {.arena = arena,
                                   .conditions = conditions,
@@ -264,16 +271,16 @@ enum pel_err pel_boxes_make(struct pel_arena *arena, struct pel_conditions *cond
     size_t limit = BOXES_ALWAYS + BOXES_A_RULE * num_rules + num_ranges;
     while ((num_boxes = count_boxes(&expansion, expansion.most, &num_extras)) > limit && expansion.most > 1)
         expansion.most /= 2;
-    expansion.boxes = pel_cache_lines_alloc(arena, num_boxes * sizeof *expansion.boxes);
-    expansion.rules = pel_arena_alloc(arena, (num_boxes + 1) * sizeof *expansion.rules);
+    expansion.boxes = malloc((num_boxes + 1) * sizeof *expansion.boxes);
     expansion.extras = pel_arena_alloc(arena, num_extras * sizeof *expansion.extras);
-    if (expansion.boxes == NULL || expansion.rules == NULL || expansion.extras == NULL)
+    if (expansion.boxes == NULL || expansion.extras == NULL) {
+        free(expansion.boxes);
         return PEL_E_NO_MEMORY;
+    }
     for (size_t i = 0; i < num_rules; i++)
         add_boxes(&expansion, (uint32_t)i);
-    tables->boxes = expansion.boxes;
-    tables->rules = expansion.rules;
     tables->extras = expansion.extras;
     tables->size.num_boxes = expansion.num_boxes;
+    *ret_boxes = expansion.boxes;
     return PEL_OK;
 }

@@ -2,7 +2,8 @@
 /*
  * Messages about a policy text, collected while it is read and checked, and handed out in the order of the
  * text. At most 100 errors, 1000 warnings and 1000 notes are kept; what comes after is counted, and one last
- * message of each kind says so. A message that cannot be kept for want of memory sets `failed`, so that callers need not look at each.
+ * message of each kind says so. A message that cannot be kept for want of memory sets `failed`, so that
+ * callers need not look at each.
  */
 #ifndef PEL_POLICY_DIAG_H
 #define PEL_POLICY_DIAG_H

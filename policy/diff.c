@@ -8,26 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/settings.h"
+#include "policy/settings_list.h"
 
 enum { NONE = UINT32_MAX, MEMO_SIZE = 1024 };
 
 /* Actions of a rule before and after that come to the same. */
 struct same_actions {
     const struct pel_stmt *before[3], *after[3];
-};
-
-/* The settings of one rule. */
-struct side {
-    struct pel_out text; /* the values, each with its NUL */
-    struct value {
-        enum pel_stmt_type home;
-        const struct pel_row *row;
-        size_t at; /* in `text` */
-        bool has_value, is_default;
-    } * values;
-    size_t num, cap;
-    bool failed;
 };
 
 struct diff {
@@ -37,7 +24,7 @@ struct diff {
     bool *kept;       /* by old index: the new policy has it */
     bool *moved;      /* by new index */
     struct same_actions *memo;
-    struct side old_side, new_side;
+    struct pel_settings_list old_side, new_side;
     pel_policy_change_fn *fn;
     void *arg;
     size_t num_changes;
@@ -121,66 +108,28 @@ static enum pel_err find_moved(struct diff *diff)
 
 /* ---- Settings ---- */
 
-static void keep_setting(void *arg, const struct pel_setting *setting)
-{
-    struct side *side = arg;
-    if (side->num == side->cap) {
-        size_t cap = side->cap == 0 ? 256 : side->cap * 2;
-        struct value *values = realloc(side->values, cap * sizeof *values);
-        if (values == NULL) {
-            side->failed = true;
-            return;
-        }
-        side->values = values;
-        side->cap = cap;
-    }
-    side->values[side->num++] = (struct value){.home = setting->home,
-                                               .row = setting->row,
-                                               .at = side->text.len,
-                                               .has_value = setting->value != NULL,
-                                               .is_default = setting->is_default};
-    if (setting->value != NULL)
-        pel_out_add(&side->text, setting->value, strlen(setting->value) + 1);
-}
-
-static enum pel_err read_side(struct side *side, const struct pel_policy *policy, size_t index,
+static enum pel_err read_side(struct pel_settings_list *side, const struct pel_policy *policy, size_t index,
                               unsigned parts)
 {
-    side->num = 0;
-    pel_out_clear(&side->text);
-    PEL_TRY(pel_settings_walk(policy, index, parts, keep_setting, side));
-    return side->failed || side->text.failed ? PEL_E_NO_MEMORY : PEL_OK;
-}
-
-static const char *text_of(const struct side *side, const struct value *value)
-{
-    return value != NULL && value->has_value ? side->text.text + value->at : NULL;
-}
-
-static const struct value *find_value(const struct side *side, const struct value *wanted, size_t hint)
-{
-    if (hint < side->num && strcmp(side->values[hint].row->name, wanted->row->name) == 0)
-        return &side->values[hint];
-    for (size_t i = 0; i < side->num; i++) {
-        if (strcmp(side->values[i].row->name, wanted->row->name) == 0)
-            return &side->values[i];
-    }
-    return NULL;
+    pel_settings_clear(side);
+    PEL_TRY(pel_settings_walk(policy, index, parts, pel_settings_keep, side));
+    return side->failed ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
 /* Of a setting that applies on one side only the default is no change. */
-static bool is_same(const struct diff *diff, const struct value *old, const struct value *new)
+static bool is_same(const struct diff *diff, const struct pel_kept_setting *old,
+                    const struct pel_kept_setting *new)
 {
     if (old == NULL || new == NULL)
         return old != NULL ? old->is_default : new->is_default;
-    const char *was = text_of(&diff->old_side, old), *is = text_of(&diff->new_side, new);
+    const char *was = pel_settings_text(&diff->old_side, old), *is = pel_settings_text(&diff->new_side, new);
     return was == NULL || is == NULL ? was == is : strcmp(was, is) == 0;
 }
 
-static void compare_value(struct diff *diff, size_t new_index, const struct value *old,
-                          const struct value *new)
+static void compare_value(struct diff *diff, size_t new_index, const struct pel_kept_setting *old,
+                          const struct pel_kept_setting *new)
 {
-    const struct value *either = new != NULL ? new : old;
+    const struct pel_kept_setting *either = new != NULL ? new : old;
     if (is_same(diff, old, new))
         return;
     struct pel_policy_change change = {.kind = PEL_POLICY_CHANGE_SETTING,
@@ -189,8 +138,8 @@ static void compare_value(struct diff *diff, size_t new_index, const struct valu
                                        .new_index = new_index,
                                        .statement = pel_schema(either->home)->name,
                                        .name = either->row->name,
-                                       .old_value = text_of(&diff->old_side, old),
-                                       .new_value = text_of(&diff->new_side, new)};
+                                       .old_value = pel_settings_text(&diff->old_side, old),
+                                       .new_value = pel_settings_text(&diff->new_side, new)};
     bool secret = (either->row->flags & PEL_ROW_SECRET) != 0;
     if (secret && change.old_value != NULL)
         change.old_value = "(not shown)";
@@ -201,14 +150,15 @@ static void compare_value(struct diff *diff, size_t new_index, const struct valu
 
 static enum pel_err compare_settings(struct diff *diff, size_t new_index, unsigned parts)
 {
-    struct side *old = &diff->old_side, *new = &diff->new_side;
+    struct pel_settings_list *old = &diff->old_side, *new = &diff->new_side;
     PEL_TRY(read_side(old, diff->before, diff->old_of[new_index], parts));
     PEL_TRY(read_side(new, diff->after, new_index, parts));
     for (size_t i = 0; i < new->num; i++)
-        compare_value(diff, new_index, find_value(old, &new->values[i], i), &new->values[i]);
+        compare_value(diff, new_index, pel_settings_find(old, new->settings[i].row->name, i),
+                      &new->settings[i]);
     for (size_t i = 0; i < old->num; i++) {
-        if (find_value(new, &old->values[i], i) == NULL)
-            compare_value(diff, new_index, &old->values[i], NULL);
+        if (pel_settings_find(new, old->settings[i].row->name, i) == NULL)
+            compare_value(diff, new_index, &old->settings[i], NULL);
     }
     return PEL_OK;
 }
@@ -287,9 +237,7 @@ enum pel_err pel_policy_diff(const struct pel_policy *before, const struct pel_p
     if (err == PEL_OK && ret_num_changes != NULL)
         *ret_num_changes = diff.num_changes;
     pel_arena_free(&diff.scratch);
-    pel_out_free(&diff.old_side.text);
-    pel_out_free(&diff.new_side.text);
-    free(diff.old_side.values);
-    free(diff.new_side.values);
+    pel_settings_free(&diff.old_side);
+    pel_settings_free(&diff.new_side);
     return err;
 }

@@ -48,7 +48,7 @@ static void expect_changes(const char *old_text, const char *new_text, const cha
 
 #define RULE(name, lines)                                                                                    \
     "TTLSRule " name "\n{\nDirection Inbound\nTTLSGroupActionRef G\nTTLSEnvironmentActionRef E\n" lines "}"  \
-                                                                                                        "\n"
+    "\n"
 
 PEL_TEST(diff, only_what_changes_in_effect)
 {

@@ -236,6 +236,15 @@ static void compile_sessions(struct pel_eff *eff)
     s->server_ticket_refresh_s = number_or(pel_stmt_get(gsk, PEL_SLOT_SERVER_TICKET_REFRESH), 300);
 }
 
+/* One of the parameters that a group has too. */
+static bool is_secondary_map(const struct pel_eff *eff)
+{
+    const struct pel_param *near = pel_eff_get(eff, PEL_SLOT_SECONDARY_MAP);
+    const struct pel_stmt *group_adv = pel_stmt_child(eff->group, PEL_SLOT_ADVANCED);
+    return number_or(near != NULL ? near : pel_stmt_get(group_adv, PEL_SLOT_SECONDARY_MAP), PEL_OFF) ==
+           PEL_ON;
+}
+
 static enum pel_err compile_enabled(struct pel_eff *eff)
 {
     struct pel_effective *e = &eff->values;
@@ -245,6 +254,7 @@ static enum pel_err compile_enabled(struct pel_eff *eff)
     e->client_auth = (enum pel_client_auth_type)number_or(pel_stmt_get(eff->env_adv, PEL_SLOT_CLIENT_AUTH),
                                                           PEL_CLIENT_AUTH_REQUIRED);
     e->application_controlled = pel_eff_number(eff, PEL_SLOT_APPL_CONTROLLED, PEL_OFF) == PEL_ON;
+    e->secondary_map = is_secondary_map(eff);
     e->handshake_timeout_s = pel_eff_number(eff, PEL_SLOT_HANDSHAKE_TIMEOUT, 10);
     e->reset_cipher_s = 60 * pel_eff_number(eff, PEL_SLOT_RESET_CIPHER, 0);
     compile_keyring(eff);

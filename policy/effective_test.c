@@ -31,8 +31,9 @@ static const struct pel_effective *effective_of(const char *group, const char *e
     return rule == NULL ? NULL : &rule->effective;
 }
 
-#define ENV_ADV(lines)  "TTLSEnvironmentAdvancedParms\n{\n" lines "}\n"
-#define CONN_ADV(lines) "TTLSConnectionAdvancedParms\n{\n" lines "}\n"
+#define GROUP_ADV(lines) "TTLSGroupAdvancedParms\n{\n" lines "}\n"
+#define ENV_ADV(lines)   "TTLSEnvironmentAdvancedParms\n{\n" lines "}\n"
+#define CONN_ADV(lines)  "TTLSConnectionAdvancedParms\n{\n" lines "}\n"
 
 PEL_TEST(effective, defaults)
 {
@@ -51,6 +52,37 @@ PEL_TEST(effective, defaults)
     PEL_EXPECT_EQ(e->handshake_timeout_s, 10);
     PEL_EXPECT(e->host_reference_dns == NULL && e->host_reference_cn == NULL);
     PEL_EXPECT_EQ(e->trace, 2);
+    pel_test_drop(&parsed);
+}
+
+PEL_TEST(effective, secondary_map_goes_up_all_three_levels)
+{
+    static const struct {
+        const char *group, *env, *conn;
+        bool is_on;
+    } cases[] = {
+        {"", "", "", false},
+        {GROUP_ADV("SecondaryMap On\n"), "", "", true},
+        {GROUP_ADV("SecondaryMap On\n"), ENV_ADV("SecondaryMap Off\n"), "", false},
+        {GROUP_ADV("SecondaryMap Off\n"), ENV_ADV("SecondaryMap On\n"), "", true},
+        {"", ENV_ADV("SecondaryMap On\n"), CONN_ADV("SecondaryMap Off\n"), false},
+        {"", ENV_ADV("HandshakeTimeout 5\n"), CONN_ADV("SecondaryMap On\n"), true},
+        {GROUP_ADV("SecondaryMap On\n"), ENV_ADV("HandshakeTimeout 5\n"), CONN_ADV("TLSv1.2 On\n"), true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct pel_effective *e = effective_of(cases[i].group, cases[i].env, cases[i].conn);
+        PEL_EXPECT_EQ(e->secondary_map, cases[i].is_on);
+        pel_test_drop(&parsed);
+    }
+}
+
+/* Where TLS is off there is nothing that a later connection could follow. */
+PEL_TEST(effective, a_rule_that_is_off_has_no_secondary_map)
+{
+    pel_test_parse(&parsed, "TTLSRule R\n{\nLocalPortRange 1\nDirection Inbound\nTTLSGroupAction\n{\n"
+                            "TTLSEnabled Off\nTTLSGroupAdvancedParms\n{\nSecondaryMap On\n}\n}\n}\n");
+    PEL_REQUIRE_OK(parsed.err);
+    PEL_EXPECT(!pel_test_rule(&parsed, "R")->effective.secondary_map);
     pel_test_drop(&parsed);
 }
 

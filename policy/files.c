@@ -298,7 +298,7 @@ static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_p
 }
 
 /* Hands the paths over, and frees the texts. */
-static void finish(struct loader *loader, struct pel_policy_files *ret_files)
+static enum pel_err finish(struct loader *loader, struct pel_policy_files *ret_files)
 {
     char **paths = ret_files != NULL ? calloc(loader->num_entries + 1, sizeof *paths) : NULL;
     for (size_t i = 0; i < loader->num_entries; i++) {
@@ -312,6 +312,7 @@ static void finish(struct loader *loader, struct pel_policy_files *ret_files)
         *ret_files = (struct pel_policy_files){
             .paths = paths, .num_paths = paths != NULL ? loader->num_entries : 0, .agent = loader->agent};
     free(loader->entries);
+    return ret_files != NULL && paths == NULL ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
 enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
@@ -320,16 +321,24 @@ enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
                                    struct pel_policy_files *ret_files, struct pel_error *reterr)
 {
     struct loader loader = {.options = options, .diag = diag, .diag_arg = diag_arg};
+    struct pel_policy *policy = NULL;
     size_t num_warnings = 0;
     enum pel_err err = PEL_OK;
     for (size_t i = 0; i < num_paths && err == PEL_OK; i++)
         err = read_path(&loader, paths[i], reterr);
     if (err == PEL_OK)
-        err = parse(&loader, ret_policy, &num_warnings, reterr);
-    if (err == PEL_OK && ret_num_warnings != NULL)
+        err = parse(&loader, &policy, &num_warnings, reterr);
+    enum pel_err kept = finish(&loader, ret_files);
+    if (kept != PEL_OK)
+        err = pel_error_set(reterr, kept, "out of memory");
+    if (err != PEL_OK) {
+        pel_policy_unref(policy);
+        return err;
+    }
+    *ret_policy = policy;
+    if (ret_num_warnings != NULL)
         *ret_num_warnings = num_warnings;
-    finish(&loader, ret_files);
-    return err;
+    return PEL_OK;
 }
 
 void pel_policy_files_free(struct pel_policy_files *files)

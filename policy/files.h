@@ -7,9 +7,16 @@
 #ifndef PEL_POLICY_FILES_H
 #define PEL_POLICY_FILES_H
 
+#include <pellucid/policy.h>
+#include <stdbool.h>
+
 #include "policy/policy.h"
 
 #define PEL_POLICY_FILE_MAX_BYTES (128u << 20)
+
+/* pel_policy_message_of is a message as the public header has it; `strict`: a warning is an error. It borrows
+ * the strings. */
+struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict);
 
 /* pel_policy_read_file reads the file into memory of its own, to be freed with free(); a NUL stands behind
  * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO, ARG (not a regular file),
@@ -38,8 +45,8 @@ void pel_policy_files_free(struct pel_policy_files *files);
 
 /* pel_policy_load_files reads the files, and those that agent files among them name, and makes one policy of
  * them; messages name the paths as given. Nothing is parsed when one of `paths` cannot be read; a file that
- * an agent file names is an error of the statement there. `ret_files` (may be NULL) is written in any case and
- * is the caller's to free. `reterr` (may be NULL) says in one line what failed. Errors: those of
+ * an agent file names is an error of the statement there. `ret_files` (may be NULL) is written in any case
+ * and is the caller's to free. `reterr` (may be NULL) says in one line what failed. Errors: those of
  * pel_policy_read_file and pel_policy_parse. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
                                                 const struct pel_policy_options *options,

@@ -73,10 +73,11 @@ PEL_TEST(files, check_and_strict)
 {
     static const char *const paths[] = {PEL_TEST_DATA "/warnings.policy"};
     static const char *const none[] = {PEL_TEST_DATA "/none.policy"};
+    static const struct pel_policy_options strict = {.flags = PEL_POLICY_CHECK_STRICT};
     struct pel_policy_summary summary = {0};
     struct pel_error error = {0};
     size_t nums[3] = {0}; /* notes, warnings, errors */
-    PEL_EXPECT_ERR(pel_policy_check(paths, 1, 0, count_message, nums, &summary, &error), PEL_OK);
+    PEL_EXPECT_ERR(pel_policy_check(paths, 1, NULL, count_message, nums, &summary, &error), PEL_OK);
     PEL_EXPECT_EQ(nums[0], 1);
     PEL_EXPECT_EQ(nums[1], 1);
     PEL_EXPECT_EQ(nums[2], 0);
@@ -84,13 +85,13 @@ PEL_TEST(files, check_and_strict)
     PEL_EXPECT_EQ(summary.num_warnings, 1);
     PEL_EXPECT_EQ(summary.num_notes, 1);
     nums[0] = nums[1] = 0;
-    PEL_EXPECT_ERR(pel_policy_check(paths, 1, PEL_POLICY_CHECK_STRICT, count_message, nums, &summary, &error),
+    PEL_EXPECT_ERR(pel_policy_check(paths, 1, &strict, count_message, nums, &summary, &error),
                    PEL_E_POLICY_SYNTAX);
     PEL_EXPECT_EQ(nums[0], 1); /* a note stays one */
     PEL_EXPECT_EQ(nums[1], 0);
     PEL_EXPECT_EQ(nums[2], 1);
     PEL_EXPECT_EQ(summary.num_rules, 0);
     PEL_EXPECT_EQ(summary.num_errors, 1);
-    PEL_EXPECT_ERR(pel_policy_check(none, 1, 0, count_message, nums, NULL, &error), PEL_E_NOT_FOUND);
+    PEL_EXPECT_ERR(pel_policy_check(none, 1, NULL, count_message, nums, NULL, &error), PEL_E_NOT_FOUND);
     PEL_EXPECT_HAS(error.text, "none.policy: No such file or directory");
 }

@@ -12,18 +12,23 @@ struct forward {
     struct pel_policy_summary summary;
 };
 
-static void forward_message(void *arg, const struct pel_policy_diag *diag)
+struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict)
 {
-    struct forward *forward = arg;
     static const enum pel_policy_severity severities[] = {[PEL_SEV_NOTE] = PEL_POLICY_NOTE,
                                                           [PEL_SEV_WARNING] = PEL_POLICY_WARNING,
                                                           [PEL_SEV_ERROR] = PEL_POLICY_ERROR};
-    bool raised = forward->strict && diag->severity == PEL_SEV_WARNING;
-    struct pel_policy_message message = {.severity = raised ? PEL_POLICY_ERROR : severities[diag->severity],
-                                         .file = diag->file,
-                                         .line = diag->line,
-                                         .column = diag->column,
-                                         .text = diag->message};
+    bool raised = strict && diag->severity == PEL_SEV_WARNING;
+    return (struct pel_policy_message){.severity = raised ? PEL_POLICY_ERROR : severities[diag->severity],
+                                       .file = diag->file,
+                                       .line = diag->line,
+                                       .column = diag->column,
+                                       .text = diag->message};
+}
+
+static void forward_message(void *arg, const struct pel_policy_diag *diag)
+{
+    struct forward *forward = arg;
+    struct pel_policy_message message = pel_policy_message_of(diag, forward->strict);
     forward->summary.num_errors += message.severity == PEL_POLICY_ERROR;
     forward->summary.num_warnings += message.severity == PEL_POLICY_WARNING;
     forward->summary.num_notes += message.severity == PEL_POLICY_NOTE;
@@ -36,14 +41,15 @@ const char *pel_policy_severity_name(enum pel_policy_severity severity)
     return severity == PEL_POLICY_ERROR ? "error" : severity == PEL_POLICY_WARNING ? "warning" : "note";
 }
 
-enum pel_err pel_policy_open(const char *const *paths, size_t num_paths, unsigned flags,
-                             pel_policy_message_fn *fn, void *arg, struct pel_policy **ret_policy,
-                             struct pel_policy_summary *ret_summary, struct pel_error *reterr)
+enum pel_err pel_policy_open(const char *const *paths, size_t num_paths,
+                             const struct pel_policy_options *options, pel_policy_message_fn *fn, void *arg,
+                             struct pel_policy **ret_policy, struct pel_policy_summary *ret_summary,
+                             struct pel_error *reterr)
 {
-    struct forward forward = {.fn = fn, .arg = arg, .strict = (flags & PEL_POLICY_CHECK_STRICT) != 0};
-    struct pel_policy_options options = {.flags = flags};
+    bool strict = options != NULL && (options->flags & PEL_POLICY_CHECK_STRICT) != 0;
+    struct forward forward = {.fn = fn, .arg = arg, .strict = strict};
     struct pel_policy *policy = NULL;
-    enum pel_err err = pel_policy_load_files(paths, num_paths, &options, forward_message, &forward, &policy,
+    enum pel_err err = pel_policy_load_files(paths, num_paths, options, forward_message, &forward, &policy,
                                              NULL, NULL, reterr);
     if (err == PEL_OK && forward.summary.num_errors > 0)
         err = pel_error_set(reterr, PEL_E_POLICY_SYNTAX, "warnings are errors");
@@ -63,12 +69,12 @@ void pel_policy_close(struct pel_policy *policy)
     pel_policy_unref(policy);
 }
 
-enum pel_err pel_policy_check(const char *const *paths, size_t num_paths, unsigned flags,
-                              pel_policy_message_fn *fn, void *arg, struct pel_policy_summary *ret_summary,
-                              struct pel_error *reterr)
+enum pel_err pel_policy_check(const char *const *paths, size_t num_paths,
+                              const struct pel_policy_options *options, pel_policy_message_fn *fn, void *arg,
+                              struct pel_policy_summary *ret_summary, struct pel_error *reterr)
 {
     struct pel_policy *policy = NULL;
-    PEL_TRY(pel_policy_open(paths, num_paths, flags, fn, arg, &policy, ret_summary, reterr));
+    PEL_TRY(pel_policy_open(paths, num_paths, options, fn, arg, &policy, ret_summary, reterr));
     pel_policy_close(policy);
     return PEL_OK;
 }

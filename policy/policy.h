@@ -98,6 +98,7 @@ struct pel_effective_sessions {
 struct pel_effective {
     bool ttls_enabled;
     bool application_controlled;
+    bool secondary_map; /* connections mapped by it are primaries: stack/secondary.h */
     enum pel_handshake_role role;
     enum pel_client_auth_type client_auth;
     uint32_t versions;       /* enum pel_policy_version */

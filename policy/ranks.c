@@ -5,75 +5,108 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAN_OUT = PEL_KEYS_BLOCK + 1 };
+enum { LINE = 64, WIDE = LINE / sizeof(int64_t), NARROW = LINE / sizeof(int32_t) };
 
 /* ---- sorted numbers ---- */
 
 static void *alloc_blocks(struct pel_arena *arena, size_t num_blocks)
 {
-    const size_t line = PEL_KEYS_BLOCK * sizeof(int64_t);
-    uintptr_t at = (uintptr_t)pel_arena_alloc(arena, num_blocks * line + line);
-    return at == 0 ? NULL : (void *)((at + line - 1) / line * line);
+    uintptr_t at = (uintptr_t)pel_arena_alloc(arena, num_blocks * LINE + LINE);
+    return at == 0 ? NULL : (void *)((at + LINE - 1) / LINE * LINE);
 }
 
-/* The lowest number below block `block` of the level: that of its first block on the lowest level. */
-static int64_t lowest_below(const int64_t *lowest, size_t num_blocks, size_t block, uint32_t level)
+static void put(const struct pel_keys *keys, void *level, size_t i, const int64_t *number)
 {
-    for (; level > 0; level--)
-        block *= FAN_OUT;
-    return block < num_blocks ? lowest[block * PEL_KEYS_BLOCK] : INT64_MAX;
+    if (keys->narrow)
+        ((int32_t *)level)[i] = number == NULL ? INT32_MAX : (int32_t)*number;
+    else
+        ((int64_t *)level)[i] = number == NULL ? INT64_MAX : *number;
 }
 
-enum pel_err pel_keys_make(struct pel_arena *arena, const int64_t *sorted, size_t num,
+/* Fills a level: number i of it is the lowest below the block that follows the one it stands for. */
+static void fill_level(const struct pel_keys *keys, void *level, size_t num_blocks, const int64_t *sorted)
+{
+    size_t block_num = keys->narrow ? NARROW : WIDE, fan_out = block_num + 1;
+    for (size_t i = 0; i < num_blocks * block_num; i++) {
+        size_t lowest = i;
+        if (keys->num_levels > 0) {
+            lowest = i / block_num * fan_out + i % block_num + 1;
+            for (uint32_t below = 1; below < keys->num_levels; below++)
+                lowest *= fan_out;
+            lowest *= block_num;
+        }
+        put(keys, level, i, lowest < keys->num ? &sorted[lowest] : NULL);
+    }
+}
+
+enum pel_err pel_keys_make(struct pel_arena *arena, const int64_t *sorted, size_t num, bool narrow,
                            struct pel_keys *ret_keys)
 {
-    struct pel_keys keys = {.num = (uint32_t)num};
-    size_t num_lowest = (num + PEL_KEYS_BLOCK - 1) / PEL_KEYS_BLOCK, num_blocks = num_lowest;
-    if (num > UINT32_MAX / 2)
+    struct pel_keys keys = {.num = (uint32_t)num, .narrow = narrow};
+    size_t block_num = narrow ? NARROW : WIDE, num_blocks = (num + block_num - 1) / block_num;
+    if (num > INT32_MAX / 2)
         return PEL_E_NO_MEMORY;
     while (num > 0 && (keys.num_levels == 0 || num_blocks > 1)) {
         if (keys.num_levels > 0)
-            num_blocks = (num_blocks + FAN_OUT - 1) / FAN_OUT;
-        int64_t *level = alloc_blocks(arena, num_blocks);
+            num_blocks = (num_blocks + block_num) / (block_num + 1);
+        void *level = alloc_blocks(arena, num_blocks);
         if (level == NULL)
             return PEL_E_NO_MEMORY;
-        for (size_t i = 0; i < num_blocks * PEL_KEYS_BLOCK; i++) {
-            if (keys.num_levels == 0)
-                level[i] = i < num ? sorted[i] : INT64_MAX;
-            else
-                level[i] =
-                    lowest_below(keys.levels[0], num_lowest,
-                                 i / PEL_KEYS_BLOCK * FAN_OUT + i % PEL_KEYS_BLOCK + 1, keys.num_levels - 1);
-        }
+        fill_level(&keys, level, num_blocks, sorted);
         keys.levels[keys.num_levels++] = level;
     }
     *ret_keys = keys;
     return PEL_OK;
 }
 
+/* Several at a time, so that the compiler compares them in one instruction. */
+typedef int64_t pair __attribute__((vector_size(16)));
+typedef int32_t four __attribute__((vector_size(16)));
+
+/* How many of a block's numbers are at or below the key. A comparison that holds is -1. */
+static uint32_t count_wide(const void *blocks, size_t block, int64_t key)
+{
+    const pair *pairs = (const pair *)blocks + block * 4;
+    pair keys = {key, key};
+    pair below = (pairs[0] <= keys) + (pairs[1] <= keys) + (pairs[2] <= keys) + (pairs[3] <= keys);
+    return (uint32_t) - (below[0] + below[1]);
+}
+
+static uint32_t count_narrow(const void *blocks, size_t block, int32_t key)
+{
+    const four *fours = (const four *)blocks + block * 4;
+    four keys = {key, key, key, key};
+    four below = (fours[0] <= keys) + (fours[1] <= keys) + (fours[2] <= keys) + (fours[3] <= keys);
+    return (uint32_t) - (below[0] + below[1] + below[2] + below[3]);
+}
+
 uint32_t pel_keys_rank(const struct pel_keys *keys, int64_t key)
 {
-    uint32_t block = 0, rank = 0;
+    size_t block = 0;
     if (keys->num == 0 || key == INT64_MAX)
-        return keys->num; /* INT64_MAX would take the empty places for numbers */
-    for (uint32_t level = keys->num_levels; level-- > 0;) {
-        const int64_t *numbers = keys->levels[level] + (size_t)block * PEL_KEYS_BLOCK;
-        int64_t below = 0;
-        for (int i = 0; i < PEL_KEYS_BLOCK; i++)
-            below += numbers[i] <= key;
-        rank = block * PEL_KEYS_BLOCK + (uint32_t)below;
-        block = block * FAN_OUT + (uint32_t)below;
-    }
-    return rank;
+        return keys->num; /* the empty places hold INT64_MAX */
+    for (uint32_t level = keys->num_levels - 1; level > 0; level--)
+        block = block * (WIDE + 1) + count_wide(keys->levels[level], block, key);
+    return (uint32_t)block * WIDE + count_wide(keys->levels[0], block, key);
+}
+
+uint32_t pel_keys_rank32(const struct pel_keys *keys, int32_t key)
+{
+    size_t block = 0;
+    if (keys->num == 0 || key == INT32_MAX)
+        return keys->num;
+    for (uint32_t level = keys->num_levels - 1; level > 0; level--)
+        block = block * (NARROW + 1) + count_narrow(keys->levels[level], block, key);
+    return (uint32_t)block * NARROW + count_narrow(keys->levels[0], block, key);
 }
 
 /* ---- addresses ---- */
 
-static int64_t v4_number(const uint8_t *bytes)
+static int32_t v4_number(const uint8_t *bytes)
 {
     uint32_t number;
     memcpy(&number, bytes, sizeof number);
-    return be32toh(number);
+    return (int32_t)(be32toh(number) ^ (uint32_t)1 << 31);
 }
 
 static struct pel_v6 v6_number(const uint8_t *bytes)
@@ -95,7 +128,7 @@ static uint32_t v6_rank(const struct pel_ip_ranks *ranks, const struct pel_v6 *i
     if (halves == 0)
         return 0;
     uint32_t from = ranks->v6_from[halves - 1], num = ranks->v6_from[halves] - from;
-    if (ranks->v6_high.levels[0][halves - 1] != turned(ip->high))
+    if (((const int64_t *)ranks->v6_high.levels[0])[halves - 1] != turned(ip->high))
         return from + num;
     while (num > 0) {
         uint32_t half = num / 2;
@@ -109,7 +142,7 @@ static uint32_t v6_rank(const struct pel_ip_ranks *ranks, const struct pel_v6 *i
 uint32_t pel_ip_rank(const struct pel_ip_ranks *ranks, const struct pel_ip *ip)
 {
     if (ip->version == 4)
-        return 1 + pel_keys_rank(&ranks->v4, v4_number(ip->bytes));
+        return 1 + pel_keys_rank32(&ranks->v4, v4_number(ip->bytes));
     if (ip->version != 6)
         return 0;
     struct pel_v6 number = v6_number(ip->bytes);
@@ -147,7 +180,8 @@ void pel_ip_bounds_add(struct pel_ip_bounds *bounds, const struct pel_ip_range *
         bounds->failed = true;
     } else if (range->version == 4) {
         bounds->v4[bounds->num_v4++] = v4_number(range->low);
-        bounds->v4[bounds->num_v4++] = v4_number(range->high) + 1;
+        bounds->v4[bounds->num_v4] = (int64_t)v4_number(range->high) + 1;
+        bounds->num_v4 += bounds->v4[bounds->num_v4] <= INT32_MAX; /* nothing is behind the last address */
     } else {
         add_v6(bounds, range);
     }
@@ -184,7 +218,7 @@ static enum pel_err make_v4(struct pel_arena *arena, struct pel_ip_bounds *bound
             bounds->v4[num++] = bounds->v4[i];
     }
     ranks->v6_base = (uint32_t)num + 2;
-    return pel_keys_make(arena, bounds->v4, num, &ranks->v4);
+    return pel_keys_make(arena, bounds->v4, num, true, &ranks->v4);
 }
 
 static enum pel_err make_v6(struct pel_arena *arena, struct pel_ip_bounds *bounds, struct pel_ip_ranks *ranks)
@@ -212,7 +246,7 @@ static enum pel_err make_v6(struct pel_arena *arena, struct pel_ip_bounds *bound
     from[num_halves] = (uint32_t)num;
     ranks->v6_low = lows;
     ranks->v6_from = from;
-    enum pel_err err = pel_keys_make(arena, halves, num_halves, &ranks->v6_high);
+    enum pel_err err = pel_keys_make(arena, halves, num_halves, false, &ranks->v6_high);
     free(halves);
     return err;
 }
@@ -238,15 +272,13 @@ struct pel_rank_range pel_ip_range_ranks(const struct pel_ip_ranks *ranks, const
 
 static struct pel_name fold(const char *text, size_t len)
 {
-    unsigned char bytes[PEL_NAME_WORDS * 8] = {0};
-    struct pel_name name;
+    struct pel_name name = {.words[PEL_NAME_WORDS - 1] = len > PEL_NAME_BYTES};
     size_t kept_len = len < PEL_NAME_BYTES ? len : PEL_NAME_BYTES;
-    for (size_t i = 0; i < kept_len; i++)
-        bytes[i] = (unsigned char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
-    memcpy(name.words, bytes, sizeof bytes);
-    for (int i = 0; i < PEL_NAME_WORDS - 1; i++)
-        name.words[i] = be64toh(name.words[i]);
-    name.words[PEL_NAME_WORDS - 1] = len > PEL_NAME_BYTES;
+    for (size_t i = 0; i < kept_len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        uint64_t folded = c + (c >= 'A' && c <= 'Z' ? 'a' - 'A' : 0u);
+        name.words[i / 8] |= folded << (56 - i % 8 * 8);
+    }
     return name;
 }
 
@@ -260,9 +292,15 @@ static int compare_names(const void *a, const void *b)
     return 0;
 }
 
+/* Few names begin with the same 8 bytes. */
 static uint32_t rank_of_name(const struct pel_name_ranks *ranks, const struct pel_name *name)
 {
-    uint32_t from = 0, num = ranks->num;
+    uint32_t firsts = pel_keys_rank(&ranks->firsts, turned(name->words[0]));
+    if (firsts == 0)
+        return 0;
+    uint32_t from = ranks->from[firsts - 1], num = ranks->from[firsts] - from;
+    if (ranks->names[from].words[0] != name->words[0])
+        return from + num;
     while (num > 0) {
         uint32_t half = num / 2;
         bool above = compare_names(&ranks->names[from + half], name) <= 0;
@@ -329,6 +367,26 @@ void pel_name_bounds_free(struct pel_name_bounds *bounds)
     *bounds = (struct pel_name_bounds){0};
 }
 
+static enum pel_err index_firsts(struct pel_arena *arena, struct pel_name_ranks *ranks)
+{
+    uint32_t *from = pel_arena_alloc(arena, (ranks->num + 1) * sizeof *from), num = 0;
+    int64_t *firsts = malloc((ranks->num + 1) * sizeof *firsts);
+    enum pel_err err = from == NULL || firsts == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    for (uint32_t i = 0; i < ranks->num && err == PEL_OK; i++) {
+        if (i > 0 && ranks->names[i].words[0] == ranks->names[i - 1].words[0])
+            continue;
+        from[num] = i;
+        firsts[num++] = turned(ranks->names[i].words[0]);
+    }
+    if (err == PEL_OK) {
+        from[num] = ranks->num;
+        ranks->from = from;
+        err = pel_keys_make(arena, firsts, num, false, &ranks->firsts);
+    }
+    free(firsts);
+    return err;
+}
+
 enum pel_err pel_name_ranks_make(struct pel_arena *arena, struct pel_name_bounds *bounds,
                                  struct pel_name_ranks *ret_ranks)
 {
@@ -347,7 +405,7 @@ enum pel_err pel_name_ranks_make(struct pel_arena *arena, struct pel_name_bounds
     if (num > 0)
         memcpy(names, bounds->names, num * sizeof *names);
     *ret_ranks = (struct pel_name_ranks){.num = (uint32_t)num, .names = names};
-    return PEL_OK;
+    return index_firsts(arena, ret_ranks);
 }
 
 struct pel_rank_range pel_pattern_ranks(const struct pel_name_ranks *ranks, const struct pel_pattern *pattern)

@@ -14,26 +14,30 @@
 
 #include "policy/compiled.h"
 
-/* Sorted numbers in blocks of 8, a cache line each; a block of an upper level tells in which of 9 blocks below
- * to go on. */
-enum { PEL_KEYS_BLOCK = 8, PEL_KEYS_MAX_LEVELS = 11 };
+/* Sorted numbers in blocks of a cache line: 8 of 64 bits, or 16 of 32. A block of an upper level tells in which
+ * of the blocks below, one more than it has numbers, to go on. */
+enum { PEL_KEYS_MAX_LEVELS = 11 };
 
 struct pel_keys {
     uint32_t num, num_levels;
-    const int64_t *levels[PEL_KEYS_MAX_LEVELS]; /* the lowest, with all numbers, first */
+    bool narrow;                             /* 32 bits */
+    const void *levels[PEL_KEYS_MAX_LEVELS]; /* the lowest, with all numbers, first */
 };
 
-/* pel_keys_make makes the blocks of `num` sorted numbers without doubles. Errors: NO_MEMORY. */
+/* pel_keys_make makes the blocks of `num` sorted numbers without doubles, which fit 32 bits when `narrow`.
+ * Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_keys_make(struct pel_arena *arena, const int64_t *sorted, size_t num,
-                                        struct pel_keys *ret_keys);
+                                        bool narrow, struct pel_keys *ret_keys);
 
-/* pel_keys_rank returns how many are at or below `key`. Any thread, like all that only reads. */
+/* pel_keys_rank returns how many are at or below `key`, of wide ones; pel_keys_rank32 of narrow ones. Any
+ * thread, like all that only reads. */
 uint32_t pel_keys_rank(const struct pel_keys *keys, int64_t key);
+uint32_t pel_keys_rank32(const struct pel_keys *keys, int32_t key);
 
 /* The boundaries of addresses of one side of a connection. */
 struct pel_ip_ranks {
-    struct pel_keys v4;      /* as numbers */
-    struct pel_keys v6_high; /* the upper halves, with the uppermost bit turned */
+    struct pel_keys v4;      /* as narrow numbers, the uppermost bit turned */
+    struct pel_keys v6_high; /* the upper halves, likewise */
     const uint32_t *v6_from; /* by upper half: where its lower halves begin; one more at the end */
     const uint64_t *v6_low;
     uint32_t v6_base; /* the rank of :: when no boundary is at it */
@@ -52,6 +56,8 @@ struct pel_name {
 struct pel_name_ranks {
     uint32_t num;
     const struct pel_name *names; /* sorted */
+    struct pel_keys firsts;       /* their first words, the uppermost bit turned */
+    const uint32_t *from;         /* by first word: where its names begin; one more at the end */
 };
 
 uint32_t pel_name_rank(const struct pel_name_ranks *ranks, const char *name);

@@ -30,6 +30,27 @@ void pel_levels_of(const struct pel_stmt *rule, struct pel_levels *ret_levels)
     *ret_levels = levels;
 }
 
+void pel_levels_of_action(const struct pel_stmt *rule, enum pel_level level, struct pel_levels *ret_levels)
+{
+    struct pel_levels all, levels = {.rule = rule};
+    pel_levels_of(rule, &all);
+    if (level == PEL_LEVEL_ENVIRONMENT) {
+        levels = all;
+        levels.conn = levels.conn_adv = NULL;
+        levels.ciphers = pel_stmt_child(all.env, PEL_SLOT_CIPHER_PARMS);
+        levels.signature = pel_stmt_child(all.env, PEL_SLOT_SIGNATURE_PARMS);
+    } else if (level == PEL_LEVEL_CONNECTION) {
+        levels.conn = all.conn;
+        levels.conn_adv = all.conn_adv;
+        levels.ciphers = pel_stmt_child(all.conn, PEL_SLOT_CIPHER_PARMS);
+        levels.signature = pel_stmt_child(all.conn, PEL_SLOT_SIGNATURE_PARMS);
+    } else {
+        levels.group = all.group;
+        levels.group_adv = all.group_adv;
+    }
+    *ret_levels = levels;
+}
+
 enum { MOST_LEVELS = 3 };
 
 /* The statements to look in, nearest first. */

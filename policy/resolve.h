@@ -22,6 +22,12 @@ struct pel_levels {
 /* pel_levels_of finds the statements of a linked rule. */
 void pel_levels_of(const struct pel_stmt *rule, struct pel_levels *ret_levels);
 
+/* The three places where a rule's parameters are coded. */
+enum pel_level { PEL_LEVEL_GROUP, PEL_LEVEL_ENVIRONMENT, PEL_LEVEL_CONNECTION, PEL_NUM_LEVELS };
+
+/* pel_levels_of_action finds those that one of the rule's actions uses and inherits from. */
+void pel_levels_of_action(const struct pel_stmt *rule, enum pel_level level, struct pel_levels *ret_levels);
+
 /* A parameter and the statement that it stands in; both NULL when it is coded nowhere. Of a repeatable one
  * the first. */
 struct pel_found {

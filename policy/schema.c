@@ -88,7 +88,7 @@ static const struct pel_row group_adv_rows[] = {
     ROW("Envfile", WORD, .max = 1023,
         NO_EFFECT("one process serves all groups; none has an environment of its own"),
         .help = "a file of environment variables for the group's process"),
-    ONOFF("SecondaryMap", "Off", NOT_YET,
+    ONOFF("SecondaryMap", "Off", SLOT(SECONDARY_MAP),
           .help = "later connections of a program between the same addresses follow its first"),
 };
 
@@ -103,9 +103,9 @@ static const struct pel_row env_rows[] = {
     BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0,
                  "the cipher suites; uncoded: those of TLS 1.3 and ECDHE with AES-GCM or ChaCha20"),
     BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0, "groups and signatures"),
-    ONOFF("CtraceClearText", NULL, NO_EFFECT(NO_TRACE),
+    ONOFF("CtraceClearText", "Off", NO_EFFECT(NO_TRACE),
           .help = "decrypted data in packet traces; uncoded: the group's"),
-    UINT("Trace", 0, 255, NULL, SLOT(TRACE), .help = TRACE_HELP "; uncoded: the group's"),
+    UINT("Trace", 0, 255, "2", SLOT(TRACE), .help = TRACE_HELP "; uncoded: the group's"),
     BLOCK_OR_REF("TTLSEnvironmentAdvancedParms", ENV_ADV, ADVANCED, 0,
                  "versions, certificates, names and checks"),
     BLOCK_OR_REF("TTLSGskAdvancedParms", GSK_ADV, GSK, 0, "sessions, tickets and revocation"),

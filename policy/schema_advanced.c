@@ -79,7 +79,7 @@ static const struct pel_value_remark always_secret[] = {
             .help = "the certificate to send; empty: none; uncoded: the ring's default"),                    \
         ROW("ServerCertificateLabel", LABEL, SLOT(SERVER_CERT_LABEL), .flags = PEL_ROW_REPEAT,               \
             .help = "one of several certificates of a server, chosen by what the client can check"),         \
-        ONOFF("SecondaryMap", default_of("Off"), NOT_YET,                                                    \
+        ONOFF("SecondaryMap", default_of("Off"), SLOT(SECONDARY_MAP),                                        \
               .help = "later connections of a program between the same addresses follow its first"),         \
         ENUM("TruncatedHMAC", demand, default_of("Off"), REMARKS(no_hmac),                                   \
              .help = "record tags of 80 bits; there are none here, and Required is an error"),               \

@@ -10,6 +10,7 @@ struct walk {
     const struct pel_policy *policy;
     const struct pel_rule *rule;
     struct pel_levels levels;
+    bool one_action; /* its own parameters, all of them */
     struct pel_arena scratch;
     struct pel_out value, note;
     pel_settings_fn *fn;
@@ -184,6 +185,8 @@ static bool is_shown(const struct walk *walk, enum pel_stmt_type home, const str
     bool enabled = walk->rule->effective.ttls_enabled;
     if (row->type == PEL_V_BLOCK || row->type == PEL_V_REF || row->type == PEL_V_CIPHERS2)
         return false;
+    if (walk->one_action)
+        return true;
     if (home == PEL_S_GROUP_ACTION)
         return !enabled || !has_row(PEL_S_ENV_ACTION, row);
     if (home == PEL_S_GROUP_ADV)
@@ -193,19 +196,10 @@ static bool is_shown(const struct walk *walk, enum pel_stmt_type home, const str
     return home != PEL_S_CONN_ADV || !has_row(PEL_S_ENV_ADV, row);
 }
 
-static enum pel_err walk_homes(struct walk *walk, unsigned parts)
+static enum pel_err walk_homes(struct walk *walk, const enum pel_stmt_type *homes, size_t num_homes)
 {
-    /* The first are conditions; up to NUM_CLEAR they apply to a rule without TLS as well. */
-    static const enum pel_stmt_type homes[] = {
-        PEL_S_RULE,        PEL_S_IP_TIME, PEL_S_GROUP_ACTION, PEL_S_GROUP_ADV, PEL_S_ENV_ACTION,
-        PEL_S_CONN_ACTION, PEL_S_KEYRING, PEL_S_CIPHERS,      PEL_S_SIGNATURE, PEL_S_ENV_ADV,
-        PEL_S_CONN_ADV,    PEL_S_GSK_ADV, PEL_S_GSK_LDAP,     PEL_S_GSK_OCSP,  PEL_S_GSK_CDP};
-    enum { NUM_CONDITIONS = 2, NUM_CLEAR = 4, NUM_ALL = sizeof homes / sizeof *homes };
-    size_t num = walk->rule->effective.ttls_enabled ? NUM_ALL : NUM_CLEAR;
-    for (size_t i = 0; i < num; i++) {
+    for (size_t i = 0; i < num_homes; i++) {
         const struct pel_statement_schema *schema = pel_schema(homes[i]);
-        if ((parts & (i < NUM_CONDITIONS ? PEL_SETTINGS_CONDITIONS : PEL_SETTINGS_ACTIONS)) == 0)
-            continue;
         for (size_t j = 0; j < schema->num_rows; j++) {
             if (is_shown(walk, homes[i], &schema->rows[j]))
                 PEL_TRY(visit(walk, homes[i], &schema->rows[j]));
@@ -214,15 +208,54 @@ static enum pel_err walk_homes(struct walk *walk, unsigned parts)
     return PEL_OK;
 }
 
+static void end_walk(struct walk *walk)
+{
+    pel_arena_free(&walk->scratch);
+    pel_out_free(&walk->value);
+    pel_out_free(&walk->note);
+}
+
 enum pel_err pel_settings_walk(const struct pel_policy *policy, size_t index, unsigned parts,
                                pel_settings_fn *fn, void *arg)
 {
+    /* The first apply to a rule without TLS as well. */
+    static const enum pel_stmt_type conditions[] = {PEL_S_RULE, PEL_S_IP_TIME};
+    static const enum pel_stmt_type actions[] = {
+        PEL_S_GROUP_ACTION, PEL_S_GROUP_ADV, PEL_S_ENV_ACTION, PEL_S_CONN_ACTION, PEL_S_KEYRING,
+        PEL_S_CIPHERS,      PEL_S_SIGNATURE, PEL_S_ENV_ADV,    PEL_S_CONN_ADV,    PEL_S_GSK_ADV,
+        PEL_S_GSK_LDAP,     PEL_S_GSK_OCSP,  PEL_S_GSK_CDP};
+    enum { NUM_CLEAR = 2, NUM_ACTIONS = sizeof actions / sizeof *actions };
     struct walk walk = {.policy = policy, .rule = &policy->rules[index], .fn = fn, .arg = arg};
+    enum pel_err err = PEL_OK;
     pel_levels_of(policy->model->rules[index], &walk.levels);
-    enum pel_err err = walk_homes(&walk, parts);
-    pel_arena_free(&walk.scratch);
-    pel_out_free(&walk.value);
-    pel_out_free(&walk.note);
+    if ((parts & PEL_SETTINGS_CONDITIONS) != 0)
+        err = walk_homes(&walk, conditions, sizeof conditions / sizeof *conditions);
+    if (err == PEL_OK && (parts & PEL_SETTINGS_ACTIONS) != 0)
+        err = walk_homes(&walk, actions, walk.rule->effective.ttls_enabled ? NUM_ACTIONS : NUM_CLEAR);
+    end_walk(&walk);
+    return err;
+}
+
+enum pel_err pel_settings_walk_action(const struct pel_policy *policy, size_t index, enum pel_level level,
+                                      pel_settings_fn *fn, void *arg)
+{
+    static const enum pel_stmt_type group[] = {PEL_S_GROUP_ACTION, PEL_S_GROUP_ADV};
+    static const enum pel_stmt_type env[] = {PEL_S_ENV_ACTION, PEL_S_KEYRING,  PEL_S_CIPHERS,
+                                             PEL_S_SIGNATURE,  PEL_S_ENV_ADV,  PEL_S_GSK_ADV,
+                                             PEL_S_GSK_LDAP,   PEL_S_GSK_OCSP, PEL_S_GSK_CDP};
+    static const enum pel_stmt_type conn[] = {PEL_S_CONN_ACTION, PEL_S_CIPHERS, PEL_S_SIGNATURE,
+                                              PEL_S_CONN_ADV};
+    struct walk walk = {
+        .policy = policy, .rule = &policy->rules[index], .one_action = true, .fn = fn, .arg = arg};
+    enum pel_err err = PEL_OK;
+    pel_levels_of_action(policy->model->rules[index], level, &walk.levels);
+    switch (level) {
+    case PEL_LEVEL_GROUP: err = walk_homes(&walk, group, sizeof group / sizeof *group); break;
+    case PEL_LEVEL_ENVIRONMENT: err = walk_homes(&walk, env, sizeof env / sizeof *env); break;
+    case PEL_LEVEL_CONNECTION:
+    case PEL_NUM_LEVELS: err = walk_homes(&walk, conn, sizeof conn / sizeof *conn); break;
+    }
+    end_walk(&walk);
     return err;
 }
 

@@ -32,4 +32,9 @@ enum { PEL_SETTINGS_CONDITIONS = 1, PEL_SETTINGS_ACTIONS = 2 };
 PEL_MUST_USE enum pel_err pel_settings_walk(const struct pel_policy *policy, size_t index, unsigned parts,
                                             pel_settings_fn *fn, void *arg);
 
+/* pel_settings_walk_action does the same for the parameters of one action of the rule, and of what it uses,
+ * without what other actions override. */
+PEL_MUST_USE enum pel_err pel_settings_walk_action(const struct pel_policy *policy, size_t index,
+                                                   enum pel_level level, pel_settings_fn *fn, void *arg);
+
 #endif

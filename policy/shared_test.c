@@ -100,7 +100,7 @@ PEL_TEST(shared, tn3270_gets_the_one_error_it_deserves)
         "255:35: error: RemoteAddr: \"6793\" is not an IP address, ADDRESS/LENGTH, ADDRESS-ADDRESS "
         "or All\n");
     /* And what is only odd. */
-    PEL_EXPECT_EQ(parsed.num_warnings, 18);
+    PEL_EXPECT_EQ(parsed.num_warnings, 15);
     PEL_EXPECT_HAS(parsed.said, "296:3: warning: TTLSEnvironmentAdvancedParms replaces the whole "
                                 "TTLSEnvironmentAdvancedParmsRef on line 293\n");
     PEL_EXPECT_HAS(parsed.said, "379:3: warning: TLSv1 is given twice; the one on line 375 is ignored\n"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "policy/tables_inside.h"
 
 enum pel_err pel_tables_make(struct pel_policy *policy)
@@ -6,10 +8,12 @@ enum pel_err pel_tables_make(struct pel_policy *policy)
     struct pel_tables *tables = pel_arena_alloc(&policy->arena, sizeof *tables);
     if (tables == NULL)
         return PEL_E_NO_MEMORY;
-    PEL_TRY(pel_boxes_make(&policy->arena, policy->conditions, policy->num_rules, tables));
-    PEL_TRY(pel_tree_make(&policy->arena, tables));
+    struct pel_box *boxes = NULL;
+    PEL_TRY(pel_boxes_make(&policy->arena, policy->conditions, policy->num_rules, tables, &boxes));
+    enum pel_err err = pel_tree_make(&policy->arena, boxes, tables);
+    free(boxes);
     policy->tables = tables;
-    return PEL_OK;
+    return err;
 }
 
 struct pel_tables_size pel_tables_size(const struct pel_policy *policy)
@@ -19,26 +23,73 @@ struct pel_tables_size pel_tables_size(const struct pel_policy *policy)
 
 /* ---- lookup ---- */
 
-static void find_point(const struct pel_tables *tables, const struct pel_policy_query *query,
-                       struct pel_point *ret_point)
+struct search {
+    const struct pel_tables *tables;
+    const struct pel_policy_query *query;
+    int32_t at[PEL_DIM_NR]; /* the point; below 0: not known yet */
+    uint32_t best;          /* the lowest rule so far; UINT32_MAX: none */
+};
+
+static void begin(const struct pel_tables *tables, const struct pel_policy_query *query,
+                  struct search *ret_search)
 {
-    *ret_point = (struct pel_point){{
-        [PEL_DIM_LOCAL_IP] = (int32_t)pel_ip_rank(&tables->ips[0], &query->local.ip),
-        [PEL_DIM_REMOTE_IP] = (int32_t)pel_ip_rank(&tables->ips[1], &query->remote.ip),
-        [PEL_DIM_LOCAL_PORT] = query->local.port,
-        [PEL_DIM_REMOTE_PORT] = query->remote.port,
-        [PEL_DIM_USER] = (int32_t)pel_name_rank(&tables->users, query->user),
-        [PEL_DIM_JOB] = (int32_t)pel_name_rank(&tables->jobs, query->job),
-        [PEL_DIM_DIRECTION] = query->direction == PEL_OUTBOUND,
-    }};
+    *ret_search = (struct search){.tables = tables,
+                                  .query = query,
+                                  .at = {[PEL_DIM_LOCAL_IP] = -1,
+                                         [PEL_DIM_REMOTE_IP] = -1,
+                                         [PEL_DIM_LOCAL_PORT] = query->local.port,
+                                         [PEL_DIM_REMOTE_PORT] = query->remote.port,
+                                         [PEL_DIM_USER] = -1,
+                                         [PEL_DIM_JOB] = -1,
+                                         [PEL_DIM_DIRECTION] = query->direction == PEL_OUTBOUND},
+                                  .best = UINT32_MAX};
 }
 
-static bool is_inside(const struct pel_box *box, const struct pel_point *point)
+static int32_t find_number(struct search *search, uint32_t dimension)
 {
-    uint32_t outside = 0;
-    for (int i = 0; i < PEL_DIM_NR; i++)
-        outside |= (uint32_t)(point->at[i] - box->low[i]) > box->span[i];
-    return outside == 0;
+    const struct pel_tables *tables = search->tables;
+    uint32_t rank = 0;
+    switch (dimension) {
+    case PEL_DIM_LOCAL_IP: rank = pel_ip_rank(&tables->ips[0], &search->query->local.ip); break;
+    case PEL_DIM_REMOTE_IP: rank = pel_ip_rank(&tables->ips[1], &search->query->remote.ip); break;
+    case PEL_DIM_USER: rank = pel_name_rank(&tables->users, search->query->user); break;
+    default: rank = pel_name_rank(&tables->jobs, search->query->job); break;
+    }
+    return search->at[dimension] = (int32_t)rank;
+}
+
+/* Ranks are worked out when they are asked for: many lookups end without some of them. */
+static int32_t number_of(struct search *search, uint32_t dimension)
+{
+    int32_t number = search->at[dimension];
+    return number >= 0 ? number : find_number(search, dimension);
+}
+
+static bool ip_is_inside(struct search *search, const struct pel_leaf_box *box, int side)
+{
+    if (box->ip_span[side] == PEL_NO_KEY - 1)
+        return true; /* any */
+    return (uint32_t)number_of(search, PEL_DIM_LOCAL_IP + (uint32_t)side) - box->ip_low[side] <=
+           box->ip_span[side];
+}
+
+/* Of the direction, it has a tree of its own. */
+static bool is_inside(struct search *search, const struct pel_leaf_box *box)
+{
+    bool outside = false;
+    for (int side = 0; side < 2; side++) {
+        uint32_t port = (uint32_t)search->at[PEL_DIM_LOCAL_PORT + side];
+        outside |= port < box->port_low[side];
+        outside |= port > box->port_high[side];
+    }
+    return !outside && ip_is_inside(search, box, 1) && ip_is_inside(search, box, 0);
+}
+
+static bool range_has(struct search *search, uint32_t dimension, const struct pel_rank_range *range)
+{
+    if (range->low == 0 && range->high == PEL_NO_KEY - 1)
+        return true;
+    return (uint32_t)number_of(search, dimension) - range->low <= range->high - range->low;
 }
 
 static bool list_has(const struct pel_rank_list *list, uint32_t rank)
@@ -53,80 +104,96 @@ static bool list_has(const struct pel_rank_list *list, uint32_t rank)
         else
             return true;
     }
-    return list->ranges == NULL;
+    return false;
 }
 
-static bool extra_holds(const struct pel_extra *extra, const struct pel_point *point,
-                        const struct pel_policy_query *query)
+static bool extra_holds(struct search *search, const struct pel_extra *extra)
 {
-    for (int i = 0; i <= PEL_DIM_REMOTE_PORT; i++) {
-        if (!list_has(&extra->lists[i], (uint32_t)point->at[i]))
+    for (uint32_t i = 0; i <= PEL_DIM_REMOTE_PORT; i++) {
+        if (extra->lists[i].ranges != NULL && !list_has(&extra->lists[i], (uint32_t)number_of(search, i)))
             return false;
     }
-    return true;
+    return range_has(search, PEL_DIM_USER, &extra->users) && range_has(search, PEL_DIM_JOB, &extra->jobs);
 }
 
-struct search {
-    const struct pel_tables *tables;
-    const struct pel_policy_query *query;
-    struct pel_point point;
-    uint32_t best; /* the lowest box so far; UINT32_MAX: none */
-};
-
+/* The first box that holds the point is the leaf's answer. */
 static void look_at_leaf(struct search *search, uint32_t leaf)
 {
     const struct pel_tables *tables = search->tables;
-    const uint32_t *refs = &tables->refs[leaf + 1], *end = refs + refs[-1];
-    for (const uint32_t *ref = refs; ref < end && ref < refs + 8; ref++)
-        __builtin_prefetch(&tables->boxes[*ref]);
-    for (; refs < end && *refs < search->best; refs++) {
-        const struct pel_box *box = &tables->boxes[*refs];
-        if (is_inside(box, &search->point) &&
-            (box->extra == 0 || extra_holds(&tables->extras[box->extra], &search->point, search->query))) {
-            search->best = *refs;
+    for (const struct pel_leaf_box *box = &tables->leaves[leaf]; box->rule < search->best; box++) {
+        if (is_inside(search, box) && (box->extra == 0 || extra_holds(search, &tables->extras[box->extra]))) {
+            search->best = box->rule;
             return;
         }
+        if (box->is_last)
+            return;
     }
 }
 
-static uint32_t way_of(const struct pel_node *node, const struct pel_point *point)
+static uint32_t way_of(struct search *search, const struct pel_node *node)
 {
-    int32_t number = point->at[node->dimension], way = 0;
-    for (int i = 0; i < PEL_NODE_KEYS; i++)
-        way += node->keys[i] <= number;
-    return node->ways[way];
+    typedef int32_t numbers __attribute__((vector_size(16)));
+    const numbers *keys = (const numbers *)(const void *)node->keys;
+    int32_t number = number_of(search, node->dimension);
+    numbers at = {number, number, number, number};
+    numbers below = (keys[0] <= at) + (keys[1] <= at) + (keys[2] <= at);
+    return node->ways[-(below[0] + below[1] + below[2] + below[3])];
+}
+
+/* Trees to look at later: rests. */
+struct later {
+    size_t num;
+    struct {
+        uint32_t tree, first;
+    } trees[PEL_TREE_MAX_DEPTH + 1];
+};
+
+static void put_off(struct later *later, const struct search *search, uint32_t tree, uint32_t first)
+{
+    if (first >= search->best)
+        return;
+    later->trees[later->num].tree = tree;
+    later->trees[later->num++].first = first;
+}
+
+/* Goes down one node. */
+static uint32_t go_down(struct search *search, uint32_t tree, struct later *later)
+{
+    const struct pel_tables *tables = search->tables;
+    if ((tree & PEL_TREE_KIND) == PEL_TREE_NODE) {
+        const struct pel_node *node = &tables->nodes[tree];
+        __builtin_prefetch(node->ways); /* the other line, whichever way is taken */
+        put_off(later, search, node->rest, node->rest_first);
+        return way_of(search, node);
+    }
+    const struct pel_table_node *node = &tables->table_nodes[tree & ~PEL_TREE_KIND];
+    uint32_t way = (uint32_t)(number_of(search, node->dimension) - node->low);
+    put_off(later, search, node->rest, node->rest_first);
+    return way < node->num ? tables->ways[node->ways + way] : PEL_TREE_EMPTY;
 }
 
 static void search_tree(struct search *search)
 {
-    struct {
-        uint32_t tree, first;
-    } later[PEL_TREE_MAX_DEPTH];
-    size_t num_later = 0;
-    uint32_t tree = search->tables->root;
+    struct later later;
+    uint32_t tree = search->tables->roots[search->at[PEL_DIM_DIRECTION]];
+    later.num = 0;
     for (;;) {
-        while ((tree & PEL_TREE_LEAF) == 0) {
-            const struct pel_node *node = &search->tables->nodes[tree];
-            if (node->rest_first < search->best) {
-                later[num_later].tree = node->rest;
-                later[num_later++].first = node->rest_first;
-            }
-            tree = way_of(node, &search->point);
-        }
+        while ((tree & PEL_TREE_LEAF) == 0)
+            tree = go_down(search, tree, &later);
         if (tree != PEL_TREE_EMPTY)
-            look_at_leaf(search, tree & ~PEL_TREE_LEAF);
-        while (num_later > 0 && later[num_later - 1].first >= search->best)
-            num_later--;
-        if (num_later == 0)
+            look_at_leaf(search, tree & ~PEL_TREE_KIND);
+        while (later.num > 0 && later.trees[later.num - 1].first >= search->best)
+            later.num--;
+        if (later.num == 0)
             return;
-        tree = later[--num_later].tree;
+        tree = later.trees[--later.num].tree;
     }
 }
 
 size_t pel_tables_lookup(const struct pel_policy *policy, const struct pel_policy_query *query)
 {
-    struct search search = {.tables = policy->tables, .query = query, .best = UINT32_MAX};
-    find_point(policy->tables, query, &search.point);
+    struct search search;
+    begin(policy->tables, query, &search);
     search_tree(&search);
-    return search.best == UINT32_MAX ? policy->num_rules : policy->tables->rules[search.best];
+    return search.best == UINT32_MAX ? policy->num_rules : search.best;
 }

@@ -39,7 +39,7 @@ struct yaml_tcp {
 struct yaml_policy {
     char **files;
     unsigned num_files;
-    char *keyring_dir, *no_match, *start_gate, *compat;
+    char *keyring_dir, *image, *no_match, *start_gate, *compat;
 };
 struct yaml_engine {
     uint32_t *count;
@@ -117,9 +117,13 @@ static const cyaml_schema_field_t tcp_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t policy_fields[] = {
-    LIST(files, struct yaml_policy, num_files), TEXT(keyring_dir, struct yaml_policy),
-    TEXT(no_match, struct yaml_policy),         TEXT(start_gate, struct yaml_policy),
-    TEXT(compat, struct yaml_policy),           CYAML_FIELD_END,
+    LIST(files, struct yaml_policy, num_files),
+    TEXT(keyring_dir, struct yaml_policy),
+    TEXT(image, struct yaml_policy),
+    TEXT(no_match, struct yaml_policy),
+    TEXT(start_gate, struct yaml_policy),
+    TEXT(compat, struct yaml_policy),
+    CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
     NUMBER(count, struct yaml_engine),
@@ -373,6 +377,8 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
         check->config->policy.num_files++;
     }
     PEL_TRY(take_text(yaml->keyring_dir, "", &check->config->policy.keyring_dir));
+    if (yaml->image != NULL)
+        PEL_TRY(take_text(yaml->image, NULL, &check->config->policy.image));
     PEL_TRY(take_word(check, "policy.no_match", yaml->no_match, no_match, 2, &word));
     check->config->policy.no_match_refuse = word == 1;
     PEL_TRY(take_word(check, "policy.start_gate", yaml->start_gate, gate, 2, &word));
@@ -581,6 +587,7 @@ void pel_config_free(struct pel_config *config)
     for (size_t i = 0; i < config->policy.num_files; i++)
         free(config->policy.files[i]);
     free(config->policy.keyring_dir);
+    free(config->policy.image);
     free(config->port.device);
     free(config->control.socket);
     free(config->attach.socket);

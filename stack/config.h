@@ -47,6 +47,7 @@ struct pel_config {
         char *files[PEL_CONFIG_POLICY_FILES_MAX];
         size_t num_files;
         char *keyring_dir; /* "" when not given */
+        char *image;       /* of an agent's main file; NULL: its first */
         bool no_match_refuse;
         bool start_gate_open;
         bool compat_zos; /* what is uncoded holds as in the original */

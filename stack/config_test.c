@@ -51,8 +51,8 @@ PEL_TEST(config, everything)
         "ip:\n  addresses: [ \"192.0.2.1/24\", \"2001:db8::1/64\" ]\n  gateway4: 192.0.2.254\n"
         "  gateway6: \"2001:db8::ffff\"\n  autoconf6: false\n"
         "tcp:\n  max_connections: 10\n  window_kb: 64\n"
-        "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  no_match: refuse\n  start_gate: open\n  compat: "
-        "zos\n"
+        "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  image: TCPIP1\n  no_match: refuse\n"
+        "  start_gate: open\n  compat: zos\n"
         "engine:\n  poll: busy\n  count: 3\n  cores: [ 5, 7, 6 ]\nsockets:\n  max: 100\n  buffer_kb: "
         "64\ncontrol:\n  socket: /run/x.sock\n"
         "attach:\n  socket: /run/a.sock\n  mode: \"0660\"\n  group: staff\n  max_sockets: 64\n"
@@ -71,6 +71,7 @@ PEL_TEST(config, everything)
     PEL_EXPECT_EQ(config.tcp.window_len, 64 * 1024);
     PEL_EXPECT_EQ(config.policy.num_files, 2);
     PEL_EXPECT_STR(config.policy.files[1], "b");
+    PEL_EXPECT_STR(config.policy.image, "TCPIP1");
     PEL_EXPECT(config.policy.no_match_refuse && config.policy.start_gate_open && config.engine.busy_poll);
     PEL_EXPECT(config.policy.compat_zos);
     PEL_EXPECT(config.engine.count == 3 && config.engine.num_cores == 3 && config.engine.cores[1] == 7);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/secondary.h"
+
 /* A failed connection whose alert has left waits this long for the peer to close first: a reset right behind
  * an alert would make the peer's system throw the alert away unread. */
 #define FAIL_PATIENCE_US 1000000
@@ -186,6 +188,7 @@ void pel_conn_finish(struct pel_conn *conn, enum pel_err err)
     if (pel_conn_is(conn, PEL_CONN_CLOSED))
         return;
     pel_sm_move(&conn->sm, PEL_CONN_CLOSED);
+    pel_secondary_end(conn);
     if (conn->tcp != NULL)
         pel_tcp_abort(conn->tcp);
     conn->tcp = NULL;
@@ -231,6 +234,7 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err)
         return;
     }
     pel_sm_move(&conn->sm, PEL_CONN_FAILING);
+    pel_secondary_end(conn);
     pel_conn_set_deadline(conn, conn->engine->now_us + FAIL_PATIENCE_US);
     conn->error = err;
     pel_conn_drop_waiting(conn);
@@ -486,6 +490,7 @@ static void close_read(struct pel_conn *conn)
 static void end_alone(struct pel_conn *conn)
 {
     pel_sm_move(&conn->sm, PEL_CONN_ENDING);
+    pel_secondary_end(conn);
     conn->given_up_us = conn->engine->now_us;
     pel_conn_set_deadline(conn, conn->engine->now_us + END_PATIENCE_US);
     if (conn->tls != NULL && !conn->shut && pel_tls_close(conn->tls) != PEL_OK)

@@ -40,6 +40,7 @@ struct pel_conn {
 
     struct pel_generation *generation; /* held from mapping to the end */
     const struct pel_rule *rule;       /* NULL: none matched */
+    struct pel_primary *primary;       /* as which others can follow it; NULL: they cannot */
     char *server_name;                 /* what the program resolved; may be NULL */
 
     /* Received from TCP, not fed or shown yet: first what has been copied out of packets, then packets. */
@@ -57,6 +58,8 @@ struct pel_conn {
     uint64_t wrote_us;                   /* when bytes were last sealed */
     uint32_t warm_len;                   /* how many since the connection began or was idle */
     struct pel_endpoint local, remote;
+    uint64_t follows_id; /* a secondary: which connection's mapping it has; 0: its own */
+    uint32_t follows_engine;
     enum pel_err error;
     uint16_t depth; /* calls into it that are under way: it is freed when the outermost returns */
     bool inbound, mapped;

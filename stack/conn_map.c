@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack/conn.h"
+#include "stack/secondary.h"
 
 /* ---- the verdict ---- */
 
@@ -47,6 +48,7 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
         return engine->config.start_gate_open ? no_rule(conn) : PEL_E_START_GATE;
     conn->generation = pel_generation_ref(engine->generation);
     conn->rule = ask(conn, identity);
+    pel_secondary_follow(conn, identity);
     if (conn->rule == NULL)
         return no_rule(conn);
     if (!conn->rule->effective.ttls_enabled) {
@@ -54,7 +56,9 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
         return PEL_OK;
     }
     pel_count_stat(&engine->counters, PEL_STAT_map_tls, 1);
-    return conn->generation->bindings[conn->rule->index].env != NULL ? PEL_OK : PEL_E_POLICY_UNUSABLE;
+    if (conn->generation->bindings[conn->rule->index].env == NULL)
+        return PEL_E_POLICY_UNUSABLE;
+    return pel_secondary_lead(conn, identity);
 }
 
 void pel_conn_begin(struct pel_conn *conn)

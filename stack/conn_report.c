@@ -20,8 +20,12 @@ static const char *role_name(const struct pel_rule *rule)
 static void fill_rule(const struct pel_conn *conn, struct pel_conn_report *report)
 {
     report->generation = conn->generation != NULL ? conn->generation->number : 0;
+    report->map = "";
     if (conn->rule == NULL)
         return;
+    report->map = conn->follows_id != 0 ? "secondary" : "primary";
+    report->follows_id = conn->follows_id;
+    report->follows_engine = conn->follows_engine;
     COPY(report->rule, conn->rule->name);
     COPY(report->group_action, conn->rule->group_action);
     COPY(report->environment_action, conn->rule->environment_action);

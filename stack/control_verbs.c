@@ -72,22 +72,26 @@ static void take_snapshot(struct pel_engine *engine, void *arg)
         snapshot->recent[i] = engine->recent[(engine->num_ended - 1 - i) % PEL_ENGINE_RECENT];
 }
 
+static json_t *id_of(size_t engine, uint64_t number)
+{
+    return json_sprintf("%zu.%llu", engine, (unsigned long long)number);
+}
+
 static json_t *report_to_json(const struct pel_conn_report *report, size_t engine)
 {
-    char id[32];
-    snprintf(id, sizeof id, "%zu.%llu", engine, (unsigned long long)report->id);
-    json_t *json = json_pack("{s:s, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id, "engine",
-                             (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound",
-                             "local", endpoint_of(&report->local), "remote", endpoint_of(&report->remote),
-                             "mapped", (int)report->mapped, "generation", (json_int_t)report->generation,
-                             "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
-                             (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
+    json_t *json = json_pack(
+        "{s:o, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id_of(engine, report->id), "engine",
+        (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound", "local",
+        endpoint_of(&report->local), "remote", endpoint_of(&report->remote), "mapped", (int)report->mapped,
+        "generation", (json_int_t)report->generation, "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
+        (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
     if (json == NULL)
         return NULL;
     const struct {
         const char *key, *value;
     } texts[] = {
         {"role", report->role},
+        {"map", report->map},
         {"rule", report->rule},
         {"group_action", report->group_action},
         {"environment_action", report->environment_action},
@@ -103,6 +107,8 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(json, texts[i].key, text_of(texts[i].value));
+    if (report->follows_id != 0)
+        json_object_set_new(json, "follows", id_of(report->follows_engine, report->follows_id));
     json_object_set_new(json, "name_checked", json_boolean(report->name_checked));
     json_object_set_new(json, "resumed", json_boolean(report->resumed));
     if (report->ended != PEL_OK)

@@ -50,6 +50,10 @@ struct pel_conn_report {
     bool inbound, mapped;
     char rule[33], group_action[33], environment_action[33], connection_action[33];
     char role[40];
+    const char *map; /* "primary": by the rule that it matched; "secondary": by that of an earlier one; "":
+                            no rule */
+    uint64_t follows_id; /* a secondary: whose, and on which engine that is or was */
+    uint32_t follows_engine;
     uint64_t generation;
     char state[16], tls_state[24], version[12], cipher[64];
     uint16_t group;

@@ -194,11 +194,13 @@ void pel_generation_slot_init(struct pel_generation_slot *slot)
 {
     memset(slot, 0, sizeof *slot);
     pthread_mutex_init(&slot->lock, NULL);
+    pel_primaries_init(&slot->primaries);
 }
 
 void pel_generation_slot_fini(struct pel_generation_slot *slot)
 {
     pel_generation_unref(slot->current);
+    pel_primaries_fini(&slot->primaries);
     pthread_mutex_destroy(&slot->lock);
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "stack/secondary.h"
 #include "tls/tls.h"
 
 struct pel_binding {
@@ -55,6 +56,7 @@ struct pel_generation_slot {
     pthread_mutex_t lock;
     struct pel_generation *current; /* under the lock; NULL before the first */
     uint64_t number;                /* of `current`, read without the lock; 0 before the first */
+    struct pel_primaries primaries; /* of whatever generation: connections that others may follow */
 };
 
 void pel_generation_slot_init(struct pel_generation_slot *slot);

@@ -77,6 +77,12 @@ static void on_problem(void *arg, const struct pel_rule *rule, const struct pel_
                   problem->text);
 }
 
+static struct pel_policy_options options_of(const struct pel_config *config)
+{
+    return (struct pel_policy_options){.flags = config->policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0,
+                                       .image = config->policy.image};
+}
+
 static enum pel_err load_locked(struct load *load, const char *const *files, size_t num_files,
                                 struct pel_load_result *result, struct pel_error *reterr)
 {
@@ -85,8 +91,7 @@ static enum pel_err load_locked(struct load *load, const char *const *files, siz
     struct pel_generation *generation = NULL;
     const struct pel_generation_config config = {
         .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
-    const struct pel_policy_options options = {
-        .flags = stack->config.policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0};
+    const struct pel_policy_options options = options_of(&stack->config);
     result->generation = pel_generation_number(&stack->slot);
     enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
                                              &result->num_warnings, NULL, reterr);
@@ -481,9 +486,10 @@ enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel
     struct pel_stack stack = {.options = *options};
     pthread_mutex_init(&stack.log_lock, NULL);
     enum pel_err err = read_config(&stack, reterr);
+    const struct pel_policy_options how = options_of(&stack.config);
     if (err == PEL_OK && stack.config.policy.num_files > 0)
         err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
-                               0, log_message, &stack, NULL, reterr);
+                               &how, log_message, &stack, NULL, reterr);
     pel_config_free(&stack.config);
     pthread_mutex_destroy(&stack.log_lock);
     return err;

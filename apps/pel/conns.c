@@ -33,11 +33,17 @@ static void add_row(struct ask_table *table, const json_t *conn, bool has_ended)
     snprintf(bytes, sizeof bytes, "%lld/%lld", number_of(conn, "bytes_in"), number_of(conn, "bytes_out"));
     describe_end(conn, end, sizeof end);
     const char *const texts[] = {
-        text_of(conn, "direction"),    text_of(conn, "local"),
-        text_of(conn, "remote"),       text_of(conn, "role"),
-        text_of(conn, "rule"),         text_of(conn, "state"),
-        text_of(conn, "version"),      text_of(conn, "cipher"),
-        text_of(conn, "peer_subject"), bytes,
+        text_of(conn, "direction"),
+        text_of(conn, "local"),
+        text_of(conn, "remote"),
+        text_of(conn, "role"),
+        text_of(conn, "rule"),
+        text_of(conn, "map"),
+        text_of(conn, "state"),
+        text_of(conn, "version"),
+        text_of(conn, "cipher"),
+        text_of(conn, "peer_subject"),
+        bytes,
         has_ended ? end : "",
     };
     ask_table_row(table, texts);
@@ -47,15 +53,14 @@ static void add_rows(struct ask_table *table, const json_t *list, bool has_ended
 {
     size_t i;
     const json_t *conn;
-    json_array_foreach(list, i, conn)
-        add_row(table, conn, has_ended);
+    json_array_foreach(list, i, conn) add_row(table, conn, has_ended);
 }
 
 static void print_table(const json_t *reply, bool with_recent)
 {
     static const char *const heading[] = {
-        "DIRECTION", "LOCAL",  "REMOTE", "ROLE",         "RULE",  "STATE",
-        "VERSION",   "CIPHER", "PEER",   "BYTES IN/OUT", "ENDED",
+        "DIRECTION", "LOCAL",   "REMOTE", "ROLE", "RULE",         "MAP",
+        "STATE",     "VERSION", "CIPHER", "PEER", "BYTES IN/OUT", "ENDED",
     };
     struct ask_table table = {.num_columns = sizeof heading / sizeof heading[0] - (with_recent ? 0 : 1)};
     const json_t *connections = json_object_get(reply, "connections");
@@ -74,7 +79,8 @@ int verb_conns(int argc, char **argv)
 {
     struct ask_options options;
     ask_parse(argc, argv,
-              "Shows the connections of a running stack: addresses, role, rule, state, version, cipher "
+              "Shows the connections of a running stack: addresses, role, rule, mapped by it or after "
+              "another connection (secondary), state, version, cipher "
               "suite, the peer's certificate and "
               "bytes of clear text. With --json also actions, policy generation, ages and what ended lately.",
               true, &options);

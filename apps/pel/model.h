@@ -33,8 +33,8 @@ struct model_traffic {
 struct model_level {
     char *name, *client_authentication, *fips140, *suite_b;
     bool *clear;
-    char **versions, **ciphers, **signature, **group, **group_advanced, **environment, **connection, **advanced,
-        **gsk, **ldap, **ocsp, **http_cdp;
+    char **versions, **ciphers, **signature, **group, **group_advanced, **environment, **connection,
+        **advanced, **gsk, **ldap, **ocsp, **http_cdp;
     unsigned num_versions, num_ciphers, num_signature, num_group, num_group_advanced, num_environment,
         num_connection, num_advanced, num_gsk, num_ldap, num_ocsp, num_http_cdp;
 };
@@ -60,7 +60,8 @@ struct model_keyring {
 };
 
 struct model_rule {
-    char *name, *local, *remote, *requirement_map, *traffic, *security, *certificate_label, *server_name, *time;
+    char *name, *local, *remote, *requirement_map, *traffic, *security, *certificate_label, *server_name,
+        *time;
     char *keyring, *keyring_password, *keyring_stash_file;
     char **server_certificate_labels;
     unsigned num_server_certificate_labels;
@@ -105,7 +106,7 @@ struct model_file {
         struct model_entry {
             const char *name;
             unsigned index;
-        } *entries; /* sorted by name */
+        } * entries; /* sorted by name */
         size_t num;
         bool *used; /* by index */
     } indexes[MODEL_NUM_KINDS];
@@ -127,7 +128,6 @@ const char *model_list_key(enum model_kind kind);
 const char *model_kind_name(enum model_kind kind);
 
 /* What the checks and the build agree on. */
-bool model_is_ports(const char *text, unsigned *ret_low, unsigned *ret_high);
 bool model_is_address(const char *text); /* an address, ADDRESS/PREFIX, LOW-HIGH, All, All4, All6 */
 int model_day(const char *text);         /* 0: Sunday; -1: no day */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a model: every object and every reference is looked at, in one pass, and each mistake has its line. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +7,7 @@
 #include "apps/pel/apps_table.h"
 #include "apps/pel/levels.h"
 #include "apps/pel/model.h"
+#include "apps/pel/model_addresses.h"
 #include "apps/pel/nearest.h"
 
 struct check {
@@ -15,9 +15,9 @@ struct check {
     struct yaml_report *report;
 };
 
-#define AT(check, ...)           yaml_find(&(check)->file->yaml, __VA_ARGS__)
-#define FAIL(check, place, ...)  yaml_say((check)->report, YAML_ERROR, place, __VA_ARGS__)
-#define WARN(check, place, ...)  yaml_say((check)->report, YAML_WARNING, place, __VA_ARGS__)
+#define AT(check, ...)          yaml_find(&(check)->file->yaml, __VA_ARGS__)
+#define FAIL(check, place, ...) yaml_say((check)->report, YAML_ERROR, place, __VA_ARGS__)
+#define WARN(check, place, ...) yaml_say((check)->report, YAML_WARNING, place, __VA_ARGS__)
 
 /* ---- words ---- */
 
@@ -41,52 +41,11 @@ int model_day(const char *text)
     return -1;
 }
 
-static bool is_number(const char *text, const char **ret_end, unsigned *ret_number)
-{
-    char *end = NULL;
-    if (*text < '0' || *text > '9')
-        return false;
-    unsigned long number = strtoul(text, &end, 10);
-    *ret_end = end;
-    *ret_number = number <= 65535 ? (unsigned)number : 65536;
-    return true;
-}
-
-bool model_is_ports(const char *text, unsigned *ret_low, unsigned *ret_high)
-{
-    const char *end = NULL;
-    if (!is_number(text, &end, ret_low))
-        return false;
-    *ret_high = *ret_low;
-    if (*end == '-' && !is_number(end + 1, &end, ret_high))
-        return false;
-    return *end == '\0' && *ret_low >= 1 && *ret_low <= *ret_high && *ret_high <= 65535;
-}
-
-static int family_of(const char *text, size_t len)
-{
-    char ip[INET6_ADDRSTRLEN];
-    unsigned char bytes[16];
-    if (len == 0 || len >= sizeof ip)
-        return 0;
-    memcpy(ip, text, len);
-    ip[len] = '\0';
-    return inet_pton(AF_INET, ip, bytes) == 1 ? 4 : inet_pton(AF_INET6, ip, bytes) == 1 ? 6 : 0;
-}
-
 bool model_is_address(const char *text)
 {
     static const char *const words[] = {"All", "All4", "All6", NULL};
-    size_t len = strcspn(text, "/-");
-    const char *rest = text + len, *end = NULL;
-    unsigned prefix_len = 0;
-    int family = family_of(text, len);
-    if (family == 0)
-        return model_word(text, words) >= 0;
-    if (*rest == '/')
-        return is_number(rest + 1, &end, &prefix_len) && *end == '\0' &&
-               prefix_len <= (family == 4 ? 32u : 128u);
-    return *rest == '\0' || family_of(rest + 1, strlen(rest + 1)) == family;
+    struct address_range range;
+    return address_parse(text, &range) || model_word(text, words) >= 0;
 }
 
 /* One line of a policy holds it: nothing that ends the line, opens a block or begins a comment. */
@@ -253,20 +212,22 @@ static void check_a_word(struct check *check, const char *path, const char *key,
 
 static void check_ports(struct check *check, const char *path, const char *key, char **ports, unsigned num)
 {
-    unsigned low = 0, high = 0;
+    struct port_range range;
     for (unsigned i = 0; i < num; i++) {
-        if (!model_is_ports(ports[i], &low, &high))
+        if (!port_parse(ports[i], &range))
             FAIL(check, AT(check, "%s.%s.%u", path, key, i),
                  "%s: \"%s\" is no port from 1 to 65535 and no range LOW-HIGH", key, ports[i]);
     }
 }
 
-static void check_address_group(struct check *check, const struct model_address_group *group, const char *path)
+static void check_address_group(struct check *check, const struct model_address_group *group,
+                                const char *path)
 {
     if (group->num_addresses == 0)
         FAIL(check, AT(check, "%s", path), "addresses: write at least one");
+    struct address_range range;
     for (unsigned i = 0; i < group->num_addresses; i++) {
-        if (!model_is_address(group->addresses[i]) || group->addresses[i][0] == 'A')
+        if (!address_parse(group->addresses[i], &range))
             FAIL(check, AT(check, "%s.addresses.%u", path, i),
                  "addresses: \"%s\" is no address, ADDRESS/PREFIX or ADDRESS-ADDRESS", group->addresses[i]);
     }
@@ -433,7 +394,8 @@ static void check_rule(struct check *check, const struct model_rule *rule, const
     check_a_word(check, path, "server_name", rule->server_name);
     if (rule->certificate_label != NULL && rule->certificate_label[0] != '\0' &&
         !is_line(rule->certificate_label))
-        FAIL(check, AT(check, "%s.certificate_label", path), "certificate_label: without #, braces and quotes");
+        FAIL(check, AT(check, "%s.certificate_label", path),
+             "certificate_label: without #, braces and quotes");
     check_lines(check, path, "server_certificate_labels", rule->server_certificate_labels,
                 rule->num_server_certificate_labels);
     if (rule->time != NULL)
@@ -487,7 +449,8 @@ static void check_stack(struct check *check, const struct model_stack *stack, un
     }
     if (num_priorities != 0 && num_priorities != stack->num_connectivity_rules)
         FAIL(check, AT(check, "stacks.%u", number),
-             "priority: write it for every connectivity rule of the stack, or for none: then their order counts");
+             "priority: write it for every connectivity rule of the stack, or for none: then their order "
+             "counts");
 }
 
 static void check_stacks(struct check *check)
@@ -499,7 +462,8 @@ static void check_stacks(struct check *check)
         check_stack(check, &model->stacks[i], i);
         for (unsigned j = 0; j < i && model->stacks[i].name != NULL && model->num_stacks <= 1000; j++) {
             if (model->stacks[j].name != NULL && strcmp(model->stacks[i].name, model->stacks[j].name) == 0)
-                FAIL(check, AT(check, "stacks.%u", i), "stack \"%s\" is written twice", model->stacks[i].name);
+                FAIL(check, AT(check, "stacks.%u", i), "stack \"%s\" is written twice",
+                     model->stacks[i].name);
         }
     }
     if (model->num_stacks > 1000)
@@ -512,7 +476,8 @@ static void warn_of_unused(struct check *check)
         const struct model_index *index = &check->file->indexes[kind];
         for (size_t i = 0; i < index->num; i++) {
             if (!index->used[index->entries[i].index])
-                WARN(check, AT(check, "%s.%u", model_list_key((enum model_kind)kind), index->entries[i].index),
+                WARN(check,
+                     AT(check, "%s.%u", model_list_key((enum model_kind)kind), index->entries[i].index),
                      "%s \"%s\" is not used", model_kind_name((enum model_kind)kind), index->entries[i].name);
         }
     }

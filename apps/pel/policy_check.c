@@ -6,10 +6,11 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { KEY_JSON = 256, KEY_STRICT };
+enum { KEY_JSON = 256, KEY_STRICT, KEY_IMAGE };
 
 struct options {
-    bool json, strict;
+    bool json;
+    struct pel_policy_options how;
     char **files;
     size_t num_files;
 };
@@ -17,10 +18,10 @@ struct options {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
-    (void)arg;
     switch (key) {
     case KEY_JSON: options->json = true; return 0;
-    case KEY_STRICT: options->strict = true; return 0;
+    case KEY_STRICT: options->how.flags |= PEL_POLICY_CHECK_STRICT; return 0;
+    case KEY_IMAGE: options->how.image = arg; return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
         options->num_files = (size_t)(state->argc - state->next);
@@ -30,13 +31,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int check_as_json(const struct options *options, unsigned flags)
+static int check_as_json(const struct options *options)
 {
     struct pel_policy_summary summary = {0};
     struct pel_error error = {0};
     json_t *diagnostics = json_array();
-    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files, flags,
-                                        policy_json_message, diagnostics, &summary, &error);
+    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files,
+                                        &options->how, policy_json_message, diagnostics, &summary, &error);
     json_t *reply = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "files",
                               policy_json_names(options->files, options->num_files, false), "rules",
                               (json_int_t)summary.num_rules, "errors", (json_int_t)summary.num_errors,
@@ -59,13 +60,12 @@ static void print_counts(const struct pel_policy_summary *summary)
 
 static int check(const struct options *options)
 {
-    unsigned flags = options->strict ? PEL_POLICY_CHECK_STRICT : 0;
     struct pel_policy_summary summary = {0};
     struct pel_error error = {0};
     if (options->json)
-        return check_as_json(options, flags);
-    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files, flags,
-                                        policy_print_message, NULL, &summary, &error);
+        return check_as_json(options);
+    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files,
+                                        &options->how, policy_print_message, NULL, &summary, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX) {
         fprintf(stderr, "pel: %s\n", error.text);
         return POLICY_FAILED;
@@ -82,6 +82,7 @@ static int check(const struct options *options)
 
 static const struct argp_option options_of_check[] = {
     {"strict", KEY_STRICT, NULL, 0, "Warnings are errors", 0},
+    {"image", KEY_IMAGE, "NAME", 0, "Which image of an agent's main file; else its first", 0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };

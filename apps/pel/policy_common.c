@@ -12,6 +12,36 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
     return argp_parse(argp, argc, argv, 0, NULL, input) == 0;
 }
 
+static void print_error(void *arg, const struct pel_policy_message *message)
+{
+    if (message->severity == PEL_POLICY_ERROR)
+        policy_print_message(arg, message);
+}
+
+static void add_error(void *arg, const struct pel_policy_message *message)
+{
+    if (message->severity == PEL_POLICY_ERROR)
+        policy_json_message(arg, message);
+}
+
+bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
+{
+    struct pel_error error = {0};
+    json_t *diagnostics = json ? json_array() : NULL;
+    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, NULL,
+                                       json ? add_error : print_error, diagnostics, ret_policy, NULL, &error);
+    if (err == PEL_OK) {
+        json_decref(diagnostics);
+        return true;
+    }
+    if (json)
+        policy_print_json(
+            json_pack("{s:o, s:o}", "error", policy_json_text(error.text), "diagnostics", diagnostics));
+    else if (err != PEL_E_POLICY_SYNTAX)
+        fprintf(stderr, "pel: %s\n", error.text);
+    return false;
+}
+
 json_t *policy_json_text(const char *text)
 {
     json_t *value = json_string(text);

@@ -16,20 +16,32 @@
 enum { POLICY_FINE = 0, POLICY_FAILED = 1, POLICY_USAGE = 2 };
 
 /* The verbs; argv[0] is "pel policy VERB". */
-int policy_check(int argc, char **argv); /* policy_check.c */
-int policy_load(int argc, char **argv);  /* policy_load.c */
-int policy_new(int argc, char **argv);   /* policy_new.c */
+int policy_build(int argc, char **argv);   /* policy_build.c */
+int policy_check(int argc, char **argv);   /* policy_check.c */
+int policy_compile(int argc, char **argv); /* policy_compile.c */
+int policy_diff(int argc, char **argv);    /* policy_diff.c */
+int policy_fmt(int argc, char **argv);     /* policy_fmt.c */
+int policy_import(int argc, char **argv);  /* policy_import.c */
+int policy_load(int argc, char **argv);    /* policy_load.c */
+int policy_match(int argc, char **argv);   /* policy_match.c */
+int policy_new(int argc, char **argv);     /* policy_new.c */
+int policy_show(int argc, char **argv);    /* policy_show.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
 bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
 
+/* policy_open opens files as one policy for a verb that asks it. Errors of the policy, but no warnings, are
+ * printed on stderr; with `json` as one object {"error", "diagnostics"} on stdout. False: nothing was opened.
+ */
+bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy);
+
 /* policy_json_text makes text from outside a JSON string; what is not UTF-8 (a file's name may be) is shown
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);
 
-/* policy_json_names makes an array of paths, as given, or `absolute`: a path that is not there keeps its name.
- */
+/* policy_json_names makes an array of paths, as given, or `absolute`; one that is not there keeps its
+ * name. */
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute);
 
 /* policy_print_json prints the object, indented, and drops the reference. */

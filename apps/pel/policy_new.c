@@ -3,14 +3,13 @@
  * `pel policy new --app NAME`: a policy to begin with, small and safe, for one of the applications of
  * apps_table.c; `pel policy new --list` shows them.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "apps/pel/apps_table.h"
 #include "apps/pel/levels.h"
+#include "apps/pel/model_addresses.h"
 #include "apps/pel/nearest.h"
 #include "apps/pel/policy_common.h"
 #include "apps/pel/policy_out.h"
@@ -166,29 +165,6 @@ static bool is_word(const char *text, size_t max_len)
     return true;
 }
 
-static bool is_ports(const char *text)
-{
-    char *end = NULL;
-    if (*text < '0' || *text > '9')
-        return false;
-    unsigned long low = strtoul(text, &end, 10), high = low;
-    if (*end == '-' && end[1] >= '0' && end[1] <= '9')
-        high = strtoul(end + 1, &end, 10);
-    return *end == '\0' && low >= 1 && low <= high && high <= 65535;
-}
-
-static bool is_address(const char *text)
-{
-    char ip[INET6_ADDRSTRLEN];
-    uint8_t bytes[16];
-    size_t len = strcspn(text, "/-");
-    if (len == 0 || len >= sizeof ip)
-        return false;
-    memcpy(ip, text, len);
-    ip[len] = '\0';
-    return inet_pton(AF_INET, ip, bytes) == 1 || inet_pton(AF_INET6, ip, bytes) == 1;
-}
-
 static bool take_side(const struct options *options, struct plan *plan)
 {
     bool client_only = (plan->app->flags & APP_CLIENT_ONLY) != 0;
@@ -206,6 +182,8 @@ static bool make_plan(const struct options *options, struct plan *plan)
     if (!find_app(options->app, &plan->app) || !take_side(options, plan))
         return false;
     const struct app *app = plan->app;
+    struct port_range ports;
+    struct address_range address;
     const char *level = options->level != NULL ? options->level : app->level;
     plan->level = levels_find(level);
     if (plan->level == NULL || plan->level->is_clear)
@@ -215,10 +193,10 @@ static bool make_plan(const struct options *options, struct plan *plan)
     if (!is_word(plan->keyring, 1023))
         return refuse("--keyring", plan->keyring, "write RING, USER/RING or a path, without blanks");
     plan->ports = options->port != NULL ? options->port : app->ports;
-    if (options->port != NULL && !is_ports(options->port))
+    if (options->port != NULL && !port_parse(options->port, &ports))
         return refuse("--port", options->port, "write a port from 1 to 65535, or a range LOW-HIGH");
     plan->address = options->address;
-    if (plan->address != NULL && (!is_word(plan->address, 100) || !is_address(plan->address)))
+    if (plan->address != NULL && (!is_word(plan->address, 100) || !address_parse(plan->address, &address)))
         return refuse("--address", plan->address, "write an address, ADDRESS/PREFIX or ADDRESS-ADDRESS");
     if (options->name != NULL && !is_word(options->name, MAX_NAME_LEN))
         return refuse("--name", options->name, "write up to 32 characters without blanks, # and braces");

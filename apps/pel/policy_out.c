@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,22 +54,22 @@ static bool write_all(int fd, const char *text, size_t len)
 }
 
 /* A file that was there keeps its mode. */
-static mode_t mode_of(const char *path)
+static mode_t mode_of(const char *path, mode_t wanted)
 {
     struct stat stat_of;
     mode_t mask = umask(0);
     umask(mask);
-    return stat(path, &stat_of) == 0 ? stat_of.st_mode & 07777 : 0666 & ~mask;
+    return stat(path, &stat_of) == 0 ? stat_of.st_mode & 07777 & (wanted | 0111) : wanted & ~mask;
 }
 
 /* Beside the file and then in its place; a device or a pipe is written to as it is. */
-static bool replace(const char *path, const char *text, size_t len)
+static bool replace(const char *path, const char *text, size_t len, mode_t mode)
 {
     char *beside = NULL;
     if (asprintf(&beside, "%s.XXXXXX", path) < 0)
         return false;
     int fd = mkstemp(beside);
-    bool fine = fd >= 0 && fchmod(fd, mode_of(path)) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
+    bool fine = fd >= 0 && fchmod(fd, mode_of(path, mode)) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
     if (fd >= 0 && close(fd) != 0)
         fine = false;
     fine = fine && rename(beside, path) == 0;
@@ -89,7 +90,7 @@ static bool write_to(int fd, const char *name, const char *text, size_t len)
     return fine || failed(name);
 }
 
-bool policy_save(const char *path, const char *text, size_t len, bool keep)
+static bool save(const char *path, const char *text, size_t len, bool keep, mode_t mode)
 {
     struct stat stat_of;
     if (path == NULL || strcmp(path, "-") == 0) {
@@ -103,9 +104,43 @@ bool policy_save(const char *path, const char *text, size_t len, bool keep)
         return false;
     }
     if (!is_there || S_ISREG(stat_of.st_mode))
-        return replace(path, text, len);
+        return replace(path, text, len, mode);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd >= 0 ? write_to(fd, path, text, len) : failed(path);
+}
+
+bool policy_save(const char *path, const char *text, size_t len, bool keep)
+{
+    return save(path, text, len, keep, 0666);
+}
+
+bool policy_save_secret(const char *path, const char *text, size_t len, bool keep)
+{
+    return save(path, text, len, keep, 0600);
+}
+
+/* By a file in memory, since policies come by path. */
+enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_fn *fn, void *arg,
+                              struct pel_policy **ret_policy, struct pel_error *reterr)
+{
+    char path[40];
+    const char *paths[] = {path};
+    int fd = memfd_create("policy", MFD_CLOEXEC);
+    enum pel_err err = PEL_E_NO_MEMORY;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && write_all(fd, text, len))
+        err = pel_policy_open(paths, 1, 0, fn, arg, ret_policy, NULL, reterr);
+    else
+        snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+const char *policy_base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
 }
 
 void policy_out_versions(FILE *to, unsigned indent, const char *const *versions)

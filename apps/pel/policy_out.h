@@ -6,6 +6,7 @@
 #ifndef PEL_APPS_PEL_POLICY_OUT_H
 #define PEL_APPS_PEL_POLICY_OUT_H
 
+#include <pellucid/policy.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -26,6 +27,16 @@ void policy_out_free(struct policy_out *out);
 /* policy_save writes to stdout when `path` is NULL or "-"; else it replaces the file at `path`, or with `keep`
  * makes it and refuses when something is there. False: reported on stderr. */
 bool policy_save(const char *path, const char *text, size_t len, bool keep);
+
+/* policy_save_secret is the same for a text with a password: what it makes is for its owner alone. */
+bool policy_save_secret(const char *path, const char *text, size_t len, bool keep);
+
+/* policy_open_text is pel_policy_open for a text in memory. `reterr` says what failed. */
+enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_fn *fn, void *arg,
+                              struct pel_policy **ret_policy, struct pel_error *reterr);
+
+/* policy_base_name returns what follows the last slash. */
+const char *policy_base_name(const char *path);
 
 /* policy_out_versions prints the four TLSv lines of advanced parameters: each of `versions` ("1.0" to "1.3",
  * ends with NULL) is On, the others are Off. */

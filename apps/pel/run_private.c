@@ -35,7 +35,7 @@ static void show_message(void *arg, const struct pel_policy_message *message)
 static bool is_policy_right(const char *path)
 {
     struct pel_error error;
-    if (pel_policy_check(&path, 1, 0, show_message, NULL, NULL, &error) == PEL_OK)
+    if (pel_policy_check(&path, 1, NULL, show_message, NULL, NULL, &error) == PEL_OK)
         return true;
     fprintf(stderr, "pel run: --policy %s: %s\n", path, error.text);
     return false;

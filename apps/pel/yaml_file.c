@@ -24,7 +24,8 @@ const cyaml_schema_value_t yaml_text_value = {
 static void hand_on(struct yaml_report *report, enum yaml_severity severity, struct yaml_place place,
                     const char *text)
 {
-    struct pel_policy_message message = {.is_error = severity == YAML_ERROR,
+    struct pel_policy_message message = {.severity =
+                                             severity == YAML_ERROR ? PEL_POLICY_ERROR : PEL_POLICY_WARNING,
                                          .file = report->file,
                                          .line = place.line > 0 ? place.line : 1,
                                          .column = place.column > 0 ? place.column : 1,
@@ -196,7 +197,8 @@ static yaml_node_t *child_of(yaml_document_t *document, const yaml_node_t *node,
     }
     if (node->type != YAML_MAPPING_NODE)
         return NULL;
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+         pair++) {
         const yaml_node_t *key = yaml_document_get_node(document, pair->key);
         if (key != NULL && key->type == YAML_SCALAR_NODE &&
             strcmp((const char *)key->data.scalar.value, step) == 0)

@@ -60,8 +60,8 @@ struct yaml_place yaml_find(const struct yaml_file *file, const char *format, ..
     CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num_##key,         \
                                &yaml_text_value, 0, CYAML_UNLIMITED)
 #define YAML_LIST(key, type, value)                                                                          \
-    CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num_##key, value, 0, \
-                               CYAML_UNLIMITED)
+    CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num_##key, value,  \
+                               0, CYAML_UNLIMITED)
 extern const cyaml_schema_value_t yaml_text_value;
 
 #endif

@@ -151,6 +151,7 @@ static int begin(struct pel_file *file, const union pel_ipc_address *remote)
     __atomic_store_n(&slot->rx_tail, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->tx_head, 0, __ATOMIC_SEQ_CST);
     pel_shared_clear(file, PEL_SHARED_ERROR_TOLD | PEL_SHARED_RD_SHUT | PEL_SHARED_WR_SHUT | PEL_SHARED_CUT);
+    pel_file_sign(file);
     int error = ask(file, &request);
     if (error == 0)
         pel_shared_set(file, PEL_SHARED_CONNECTING);

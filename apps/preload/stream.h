@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "apps/preload/shared.h"
+#include "ipc/raw.h"
 
 #define PEL_IN_EVENTS  ((uint32_t)(POLLIN | POLLRDNORM))
 #define PEL_OUT_EVENTS ((uint32_t)(POLLOUT | POLLWRNORM))
@@ -28,13 +29,22 @@ static inline bool pel_file_is_dead(const struct pel_file *file)
 /* pel_file_ask sets bits of the slot's `asked` and has the engine look. */
 void pel_file_ask(struct pel_file *file, uint32_t asked);
 
+/* pel_file_sign says which process it is that connects, or has an accepted socket mapped. */
+static inline void pel_file_sign(struct pel_file *file)
+{
+    uint32_t pid = (uint32_t)pel_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    __atomic_store_n(&file->slot->process, pid, __ATOMIC_RELEASE);
+}
+
 /* pel_file_map asks for the mapping point of an accepted socket, once. */
 static inline void pel_file_map(struct pel_file *file)
 {
     uint32_t flags = pel_shared_flags(file);
     if (__builtin_expect((flags & (PEL_SHARED_ACCEPTED | PEL_SHARED_MAPPED)) == PEL_SHARED_ACCEPTED, 0) &&
-        !(pel_shared_set(file, PEL_SHARED_MAPPED) & PEL_SHARED_MAPPED))
+        !(pel_shared_set(file, PEL_SHARED_MAPPED) & PEL_SHARED_MAPPED)) {
+        pel_file_sign(file);
         pel_file_ask(file, PEL_SLOT_ASK_MAP);
+    }
 }
 
 /* pel_wake_watchers has the daemon wake all who wait on the socket, in this process and in others. */

@@ -143,7 +143,7 @@ static int measure_size(const struct options *options, size_t num_rules, bool fi
     struct pel_policy_source source = {
         .file = "random.policy", .text = rules.text, .text_len = rules.text_len};
     uint64_t begin_ns = now_ns();
-    if (pel_policy_parse(&source, 1, show, NULL, &policy, NULL) != PEL_OK) {
+    if (pel_policy_parse(&source, 1, NULL, show, NULL, &policy, NULL) != PEL_OK) {
         rules_free(&rules);
         return 1;
     }

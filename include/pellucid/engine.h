@@ -57,10 +57,17 @@ struct pel_conn_events {
     void (*on_closed)(void *arg, struct pel_conn *conn, enum pel_err err);
 };
 
-/* Whose socket it is, for the policy's Userid and Jobname conditions. Borrowed for the call. */
+/* Whose socket it is, for the policy's Userid and Jobname conditions and its SecondaryMap. Borrowed for the
+ * call. */
 struct pel_identity {
     const char *user; /* Linux user name; NULL: unknown */
     const char *job;  /* the program's name; NULL: unknown */
+    /* Which process's, in numbers of the owner's own making; 0: the one that hosts the engine. Under a rule
+     * with SecondaryMap On later connections of the same process may follow an earlier one's mapping. `also`:
+     * other numbers that it had before. */
+    uint64_t process;
+    const uint64_t *also;
+    size_t num_also;
 };
 
 /* A new inbound connection, not mapped yet. The callee takes it with pel_conn_attach and returns PEL_OK, or

@@ -63,21 +63,21 @@ struct pel_policy_options {
     const char *image; /* which image of a Policy Agent's main file; NULL: its first */
 };
 
-
-/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL).
- * `flags` is 0 or PEL_POLICY_CHECK_STRICT. `ret_summary` (may be NULL) is also written for
- * PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says what failed. Borrows everything;
- * any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file), TOO_BIG (over 128 MiB);
- * NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths, unsigned flags,
+/* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL). A file
+ * of z/OS's Policy Agent is followed to the policy files that it names. `options` may be NULL. `ret_summary`
+ * (may be NULL) is also written for PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says
+ * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file),
+ * TOO_BIG (over 128 MiB); NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths,
+                                           const struct pel_policy_options *options,
                                            pel_policy_message_fn *fn, void *arg,
                                            struct pel_policy_summary *ret_summary, struct pel_error *reterr);
 
 /* pel_policy_open is pel_policy_check that keeps the policy: the caller owns it until pel_policy_close.
  * Nothing is written to `ret_policy` on an error. Errors: as pel_policy_check. Any thread. */
-PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_paths, unsigned flags,
-                                          pel_policy_message_fn *fn, void *arg,
-                                          struct pel_policy **ret_policy,
+PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_paths,
+                                          const struct pel_policy_options *options, pel_policy_message_fn *fn,
+                                          void *arg, struct pel_policy **ret_policy,
                                           struct pel_policy_summary *ret_summary, struct pel_error *reterr);
 
 /* pel_policy_close gives the policy back; all that it pointed to is gone. NULL is harmless. Any thread. */
@@ -185,6 +185,27 @@ typedef enum pel_err pel_policy_write_fn(void *arg, const char *text, size_t tex
  * Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_write(const struct pel_policy *policy, pel_policy_write_fn *fn,
                                            void *arg);
+
+/* pel_policy_pasearch_head and pel_policy_pasearch_rule write what `pasearch -t` of z/OS Communications
+ * Server 3.1 prints: the report's head, and one rule with its actions. `loaded_s` stands for the time at
+ * which the policy came to be, seconds since 1970 UTC, `now_s` for that of the report; both in local time.
+ * docs/PASEARCH.md tells where and why it differs from the original. Errors: ARG (no such rule), `fn`'s,
+ * NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_pasearch_head(int64_t now_s, int64_t loaded_s, pel_policy_write_fn *fn,
+                                                   void *arg);
+PEL_MUST_USE enum pel_err pel_policy_pasearch_rule(const struct pel_policy *policy, size_t index,
+                                                   int64_t loaded_s, pel_policy_write_fn *fn, void *arg);
+
+/* pel_policy_format reads one policy file and gives its canonical text with its comments, to be freed with
+ * free(): keywords and values as the manual spells them, one parameter a line, each brace on a line of its
+ * own, two blanks a level; statements and parameters stay in their order. Comments before a line and at its
+ * end stay there, blank lines inside statements too, one for several; what has no effect (a parameter that a
+ * later one replaces, words behind a value) goes. It loads to the same policy, and formatting it again
+ * changes nothing. `ret_is_same` is 1 when the file is so already. Messages and errors: as pel_policy_check.
+ * Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_format(const char *path, pel_policy_message_fn *fn, void *arg,
+                                            char **ret_text, size_t *ret_text_len, int *ret_is_same,
+                                            struct pel_error *reterr);
 
 enum pel_policy_change_kind {
     PEL_POLICY_CHANGE_ADDED,   /* a rule that only the new policy has */

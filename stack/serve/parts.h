@@ -34,6 +34,9 @@ struct pel_serve_app {
     struct pel_serve_user *user;
     uint32_t number, refs; /* S: refs of clients and sockets */
     bool has_bypassed;     /* S: that it did was said */
+    /* Other applications that processes of this one were part of, as far as they showed sockets of theirs. S
+     * writes, the number last; E reads. */
+    uint32_t kin[PEL_CLIENT_APPS_MAX], num_kin;
     int memfd;
     void *base;
     struct pel_segment_header header; /* ours: the one in the segment is never read again */

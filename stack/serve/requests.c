@@ -441,6 +441,19 @@ static struct pel_served *owner_of(struct pel_serve *serve, int fd)
     return NULL;
 }
 
+/* A process that shows a socket of another application may have been that one's, before it executed the
+ * program that it is now. */
+static void note_kin(struct pel_serve_app *app, const struct pel_serve_app *other)
+{
+    for (uint32_t i = 0; i < app->num_kin; i++)
+        if (app->kin[i] == other->number)
+            return;
+    if (app == other || app->num_kin == PEL_CLIENT_APPS_MAX)
+        return;
+    app->kin[app->num_kin] = other->number;
+    __atomic_store_n(&app->num_kin, app->num_kin + 1, __ATOMIC_RELEASE);
+}
+
 static int op_who(struct exchange *exchange)
 {
     struct pel_served *served = exchange->num_fds == 1 ? owner_of(exchange->serve, exchange->fds[0]) : NULL;
@@ -454,6 +467,7 @@ static int op_who(struct exchange *exchange)
         return EACCES;
     if (!add_app(exchange->client, served->app))
         return EMFILE;
+    note_kin(exchange->client->apps[0], served->app);
     name_networks(exchange);
     exchange->reply.slot = served->number;
     exchange->reply.serial = served->serial;

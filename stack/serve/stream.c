@@ -12,6 +12,29 @@
 #include "stack/serve/parts.h"
 #include "stack/socket_errno.h"
 
+/* ---- whose it is ---- */
+
+struct owner {
+    struct pel_identity identity;
+    uint64_t also[PEL_CLIENT_APPS_MAX];
+};
+
+/* A process is its application and, within that, what it says of itself: in that one's segment it may harm
+ * only itself. One that has executed another program is another application's, with the pid that it had. */
+static void fill_owner(const struct pel_served *served, struct owner *ret_owner)
+{
+    const struct pel_serve_app *app = served->app;
+    uint32_t pid = served->slot != NULL ? __atomic_load_n(&served->slot->process, __ATOMIC_RELAXED) : 0;
+    size_t num_kin = __atomic_load_n(&app->num_kin, __ATOMIC_ACQUIRE);
+    for (size_t i = 0; i < num_kin; i++)
+        ret_owner->also[i] = (uint64_t)app->kin[i] << 32 | pid;
+    ret_owner->identity = (struct pel_identity){.user = served->user,
+                                                .job = served->job,
+                                                .process = (uint64_t)app->number << 32 | pid,
+                                                .also = ret_owner->also,
+                                                .num_also = num_kin};
+}
+
 /* ---- ends ---- */
 
 /* Nothing of it is on the engine any more, as far as the tasks that have run know. Once for each of them at
@@ -232,8 +255,9 @@ static void apply_options(struct pel_served *served)
 
 static void map(struct pel_served *served)
 {
-    const struct pel_identity identity = {.user = served->user, .job = served->job};
-    pel_conn_map(served->conn, &identity);
+    struct owner owner;
+    fill_owner(served, &owner);
+    pel_conn_map(served->conn, &owner.identity);
 }
 
 static void resume(struct pel_served *served)
@@ -327,16 +351,17 @@ void pel_served_stream_connect(struct pel_engine *engine, void *arg)
 {
     struct pel_served_connect_args *args = arg;
     struct pel_served *served = args->served;
-    const struct pel_identity identity = {.user = served->user, .job = served->job};
+    struct owner owner;
     const struct sockaddr *local =
         args->local.ss_family == AF_UNSPEC ? NULL : (const struct sockaddr *)&args->local;
     args->err = PEL_E_STATE;
     if (served->conn != NULL)
         return;
     reset_stream(served);
+    fill_owner(served, &owner);
     args->err = pel_engine_connect(engine, local, sizeof args->local, (const struct sockaddr *)&args->remote,
-                                   sizeof args->remote, args->server_name, &identity, &conn_events, served,
-                                   &served->conn);
+                                   sizeof args->remote, args->server_name, &owner.identity, &conn_events,
+                                   served, &served->conn);
     if (args->err != PEL_OK)
         return;
     pel_conn_local(served->conn, served->family, &args->local);

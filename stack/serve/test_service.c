@@ -36,11 +36,19 @@ enum pel_err service_start_another(struct pel_serve **ret_serve, struct pel_erro
 
 void service_start(int num_engines, uint32_t max_sockets)
 {
+    service_start_under(NULL, NULL, num_engines, max_sockets);
+}
+
+void service_start_under(const char *policy_file, const char *keyring_dir, int num_engines,
+                         uint32_t max_sockets)
+{
     struct pel_pair_options options = {.cores = {-1, -1},
                                        .num_engines = num_engines,
                                        .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
                                        .mtu = 9000,
-                                       .window_len = 1u << 16};
+                                       .window_len = 1u << 16,
+                                       .policy_files = {policy_file},
+                                       .keyring_dir = keyring_dir};
     struct pel_error error = {.text = ""};
     snprintf(path, sizeof path, "/tmp/pel-serve-test-%d.sock", (int)getpid());
     config = (struct pel_config){0};
@@ -88,6 +96,20 @@ uint64_t service_num_errs(enum pel_err err)
     uint64_t args[2] = {err, 0};
     for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
         pel_engine_call(pel_pair_engine_at(pair, 0, i), add_err, args);
+    return args[1];
+}
+
+static void add_stat(struct pel_engine *engine, void *arg)
+{
+    uint64_t *args = arg;
+    args[1] += engine->counters.stat[args[0]];
+}
+
+uint64_t service_num_stats(enum pel_stat stat)
+{
+    uint64_t args[2] = {stat, 0};
+    for (int i = 0; pel_pair_engine_at(pair, 0, i) != NULL; i++)
+        pel_engine_call(pel_pair_engine_at(pair, 0, i), add_stat, args);
     return args[1];
 }
 

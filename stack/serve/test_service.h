@@ -16,15 +16,18 @@ extern struct pel_serve *service;
 extern char path[64];
 
 /* service_start starts engines and the service; service_stop waits until nothing of any program is left, and
- * ends both. service_start_another starts one more at the same path. */
+ * ends both; service_start_under has a policy, service_start none. service_start_another starts one more at the same path. */
 void service_start(int num_engines, uint32_t max_sockets);
+void service_start_under(const char *policy_file, const char *keyring_dir, int num_engines,
+                         uint32_t max_sockets);
 void service_stop(void);
 enum pel_err service_start_another(struct pel_serve **ret_serve, struct pel_error *reterr);
 
-/* What there is now: connections of the engines, what the service has, how often engines counted an error. */
+/* What there is now: connections of the engines, what the service has, what engines counted. */
 size_t service_num_conns(void);
 struct pel_serve_report service_report(void);
 uint64_t service_num_errs(enum pel_err err);
+uint64_t service_num_stats(enum pel_stat stat);
 
 struct ends {
     struct test_socket listener, client, server;

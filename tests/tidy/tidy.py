@@ -71,7 +71,7 @@ def is_test(path):
     """Tests, and what is there for tests alone."""
     name = os.path.basename(path)
     return (path.startswith("tests/") or "/testing/" in path or "_test." in name or "_test_" in name or name.endswith("_env.c") or
-            name.startswith(("test", "lab.")) or "fake" in name)
+            name.startswith(("test", "thrown", "lab.")) or "fake" in name)
 
 
 def layer_of(path):
