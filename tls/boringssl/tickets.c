@@ -79,7 +79,7 @@ static void forget_old(struct ring *ring, uint64_t now_us)
 {
     for (size_t i = 0; i < KEYS_MAX && ring->refresh_us > 0; i++) {
         struct key *key = &ring->keys[i];
-        if (key->made_us != 0 && i != ring->newest && now_us > key->made_us &&
+        if (key->made_us != 0 && now_us > key->made_us &&
             now_us - key->made_us > ring->refresh_us + ring->timeout_us)
             OPENSSL_cleanse(key, sizeof *key);
     }
