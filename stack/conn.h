@@ -66,8 +66,9 @@ struct pel_conn {
     bool held;    /* the owner did not take all: show nothing until it resumes */
     bool pumping; /* showing received bytes right now: do not start again from within */
     bool want_write;
-    bool flush_due; /* written bytes leave at the end of the event or of the loop, together */
-    bool shut;      /* no more from the owner */
+    bool flush_due;  /* written bytes leave at the end of the event or of the loop, together */
+    bool shut;       /* no more from the owner */
+    bool hello_seen; /* the peer's application bytes begin with a ClientHello */
     bool fin_sent, fin_received, fin_fed, eof_shown;
 };
 

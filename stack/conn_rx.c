@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "stack/conn.h"
+#include "tls/framing.h"
 
 /* A record is opened from so many packets at most, and is so long at most (tls/record.h). */
 #define PIECES_MAX     64
@@ -14,6 +15,11 @@
 /* Shows `len` bytes of clear text to the owner; returns how many were taken. */
 static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
+    if (conn->bytes_in == 0 && !conn->hello_seen && pel_framing_is_hello(bytes, len)) {
+        conn->hello_seen = true;
+        if (conn->tls == NULL)
+            pel_count_err(&conn->engine->counters, PEL_E_TLS_IN_CLEAR);
+    }
     size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
     conn->bytes_in += taken_len;
     if (conn->tls == NULL)
@@ -144,7 +150,7 @@ static enum pel_err show_opened(struct pel_conn *conn)
 static void become_secure(struct pel_conn *conn)
 {
     pel_sm_move(&conn->sm, PEL_CONN_SECURE);
-    pel_conn_set_deadline(conn, UINT64_MAX);
+    pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls)); /* when its keys are old */
     if (conn->events != NULL)
         conn->events->on_open(conn->arg, conn);
     if (conn->shut && pel_conn_is(conn, PEL_CONN_SECURE) && pel_tls_close(conn->tls) != PEL_OK)

@@ -5,6 +5,7 @@
  */
 #include "tests/harness/harness.h"
 #include "tls/boringssl/testpeer.h"
+#include "tls/framing.h"
 #include "tls/testkit.h"
 
 #define SET_CODES(config, field, ...)                                                                        \
@@ -74,6 +75,32 @@ PEL_TEST(failure, no_common_cipher)
         &(struct expected){
             PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_CIPHER, "alert 40 handshake_failure",
             "the peer offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_128_CBC_SHA"});
+}
+
+/* An alert says little; what was offered says more. */
+PEL_TEST(failure, a_client_that_was_refused_says_what_it_offered)
+{
+    struct pel_tls_config client = client_config(), server = server_config();
+    static const uint16_t p384[] = {24};
+    SET_CODES(client, groups, 29);
+    server.groups = p384;
+    server.num_groups = 1;
+    expect_failure(&client, &server, NULL,
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_GROUP,
+                                      "offered here: TLSv1.2,TLSv1.3; suites TLS_",
+                                      "configured here: secp384r1; the peer's versions: TLSv1.3,TLSv1.2"});
+    expect_failure(&client, &server, NULL,
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_GROUP,
+                                      "groups x25519; signatures ecdsa_secp256r1_sha256,", "x25519"});
+}
+
+PEL_TEST(failure, what_begins_like_a_hello)
+{
+    static const uint8_t hello[] = {0x16, 3, 1, 0, 200, 1}, server_hello[] = {0x16, 3, 3, 0, 90, 2};
+    PEL_EXPECT(pel_framing_is_hello(hello, sizeof hello));
+    PEL_EXPECT(!pel_framing_is_hello(hello, sizeof hello - 1));
+    PEL_EXPECT(!pel_framing_is_hello(server_hello, sizeof server_hello));
+    PEL_EXPECT(!pel_framing_is_hello((const uint8_t *)"GET / ", 6));
 }
 
 PEL_TEST(failure, no_common_version)

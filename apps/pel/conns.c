@@ -18,9 +18,14 @@ static long long number_of(const json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
-/* What there is to say of one that ended: the reason's name, and TLS's own words. */
+/* What there is to say of one that ended: the reason's name, and TLS's own words; of any, what may surprise. */
 static void describe_end(const json_t *conn, char *text, size_t cap)
 {
+    const char *note = json_string_value(json_object_get(conn, "note"));
+    if (json_object_get(conn, "ended") == NULL && note != NULL) {
+        snprintf(text, cap, "%s", note);
+        return;
+    }
     const char *failure = json_string_value(json_object_get(conn, "failure"));
     bool has_failure = failure != NULL && *failure != '\0';
     snprintf(text, cap, "%s%s%s", text_of(conn, "ended"), has_failure ? ": " : "",
@@ -29,7 +34,7 @@ static void describe_end(const json_t *conn, char *text, size_t cap)
 
 static void add_row(struct ask_table *table, const json_t *conn, bool has_ended)
 {
-    char bytes[64], end[256];
+    char bytes[64], end[600];
     snprintf(bytes, sizeof bytes, "%lld/%lld", number_of(conn, "bytes_in"), number_of(conn, "bytes_out"));
     describe_end(conn, end, sizeof end);
     const char *const texts[] = {
@@ -44,7 +49,7 @@ static void add_row(struct ask_table *table, const json_t *conn, bool has_ended)
         text_of(conn, "cipher"),
         text_of(conn, "peer_subject"),
         bytes,
-        has_ended ? end : "",
+        end,
     };
     ask_table_row(table, texts);
 }

@@ -90,6 +90,7 @@ enum pel_err_category {
     /* TLS */                                                                                                \
     X(TLS_CONFIG, CONFIG, "the TLS parameters cannot be used together")                                      \
     X(TLS_CLEARTEXT_RECEIVED, PEER, "clear text came where a TLS record was expected (RC 5003)")             \
+    X(TLS_IN_CLEAR, PEER, "a peer spoke TLS on a connection that policy leaves clear")                       \
     X(TLS_RECORD_MALFORMED, PEER, "a TLS record is malformed (RC 410)")                                      \
     X(TLS_RECORD_TOO_LONG, PEER, "a TLS record is longer than the protocol allows")                          \
     X(TLS_BAD_RECORD_MAC, PEER, "a TLS record failed its integrity check")                                   \
