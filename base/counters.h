@@ -36,6 +36,8 @@
     X(map_secondary, "connections mapped to TLS by the rule of an earlier one (SecondaryMap)")               \
     X(map_clear, "connections mapped to clear by a rule")                                                    \
     X(map_no_rule, "connections that no rule matched")                                                       \
+    X(own_tls, "connections in clear on which the program speaks TLS of its own")                            \
+    X(double_tls, "connections under TLS inside which the program speaks TLS of its own")                    \
     X(tls_handshakes_server, "TLS handshakes completed as server")                                           \
     X(tls_handshakes_client, "TLS handshakes completed as client")                                           \
     X(tls_resumed, "TLS handshakes that resumed a session")                                                  \

@@ -46,7 +46,8 @@ const char *pel_text_nearest(const char *word, const char *const *words, size_t 
         if (len > WORD_LEN_MAX)
             continue;
         size_t d = distance(word, word_len, words[i], len);
-        if (d < best_distance) {
+        /* Of two as near, the longer: a letter is sooner forgotten than added. */
+        if (d < best_distance || (d == best_distance && best != NULL && len > strlen(best))) {
             best_distance = d;
             best = words[i];
         }

@@ -20,7 +20,8 @@
 #define OUR_LOADER      "ld-linux-x86-64.so.2"
 #define ON_PATH         "/usr/local/bin:/usr/bin:/bin"
 
-/* The sentence, written piece by piece: snprintf may allocate, so it is not for a signal handler. */
+/* The sentence, written piece by piece: snprintf may allocate, so it is not for a signal handler. Names come
+ * out of files: what could steer a terminal becomes "?". */
 struct why {
     char *text;
     size_t cap, len;
@@ -28,8 +29,8 @@ struct why {
 
 static void say(struct why *why, const char *piece)
 {
-    while (*piece != '\0' && why->len + 1 < why->cap)
-        why->text[why->len++] = *piece++;
+    for (; *piece != '\0' && why->len + 1 < why->cap; piece++)
+        why->text[why->len++] = (unsigned char)*piece < 0x20 || *piece == 0x7f ? '?' : *piece;
     if (why->cap > 0)
         why->text[why->len] = '\0';
 }
@@ -162,7 +163,7 @@ static enum pel_program_reach judge_headers(int fd, const Elf64_Ehdr *elf, const
     for (unsigned i = 0; i < elf->e_phnum; i++) {
         if (!read_at(fd, &header, sizeof header, elf->e_phoff + (uint64_t)i * sizeof header))
             return refuse(why, path, "ends within its program headers", PEL_REACH_UNREADABLE);
-        if (header.p_type == PT_INTERP)
+        if (header.p_type == PT_INTERP && interp.p_type == PT_NULL) /* the kernel takes the first, too */
             interp = header;
         is_go |= header.p_type == PT_NOTE && is_go_note(fd, &header);
     }
@@ -239,36 +240,51 @@ static void take_interpreter(char *line, char ret_path[PATH_LEN])
 
 /* ---- all of it ---- */
 
-/* Reads the beginning of the file; what is not ELF is a script, whose line is then in `line`. */
-static enum pel_program_reach judge_file(const char *path, char line[SCRIPT_LINE_LEN], struct why *why)
+/* Opens what is a file; -1: it is none, or may not be read. A device is not opened: that may do something. */
+static int open_file(const char *path, struct stat *ret_stat)
+{
+    if (!S_ISREG(ret_stat->st_mode))
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, ret_stat) == 0 && S_ISREG(ret_stat->st_mode))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Of a file as its beginning says. What is not ELF is a script, whose line is then in `line`. */
+static enum pel_program_reach judge_open(int fd, const struct stat *stat_of, const char *path,
+                                         char line[SCRIPT_LINE_LEN], struct why *why)
 {
     union {
         Elf64_Ehdr elf;
         char text[SCRIPT_LINE_LEN];
     } head = {.text = ""};
-    struct stat stat_of;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if ((fd >= 0 ? fstat(fd, &stat_of) : stat(path, &stat_of)) != 0) {
-        if (fd >= 0)
-            close(fd);
-        return refuse(why, path, "cannot be looked at", PEL_REACH_UNREADABLE);
-    }
-    enum pel_program_reach reach = PEL_REACH_OK;
-    ssize_t len = fd >= 0 && S_ISREG(stat_of.st_mode) ? pread(fd, head.text, sizeof head.text - 1, 0) : -1;
+    ssize_t len = fd >= 0 ? pread(fd, head.text, sizeof head.text - 1, 0) : -1;
     bool is_elf = len >= SELFMAG && memcmp(head.text, ELFMAG, SELFMAG) == 0;
+    if ((len < 0 || is_elf) && gains_rights(fd, stat_of))
+        return refuse(why, path,
+                      "is setuid, setgid or has file capabilities: the loader lets nothing into it",
+                      PEL_REACH_PRIVILEGED);
+    if (len < 0)
+        return refuse(why, path, "cannot be read, so nobody can tell what it is", PEL_REACH_UNREADABLE);
+    if (is_elf && len < (ssize_t)sizeof head.elf)
+        return refuse(why, path, "ends within its ELF header", PEL_REACH_UNREADABLE);
+    if (is_elf)
+        return judge_elf(fd, &head.elf, path, why);
+    memcpy(line, len > 0 ? head.text : "\n", len > 0 ? SCRIPT_LINE_LEN : 2);
+    return PEL_REACH_OK;
+}
+
+static enum pel_program_reach judge_file(const char *path, char line[SCRIPT_LINE_LEN], struct why *why)
+{
+    struct stat stat_of;
     line[0] = '\0';
-    if ((len < 0 || is_elf) && gains_rights(fd, &stat_of))
-        reach =
-            refuse(why, path, "is setuid, setgid or has file capabilities: the loader lets nothing into it",
-                   PEL_REACH_PRIVILEGED);
-    else if (len < 0)
-        reach = refuse(why, path, "cannot be read, so nobody can tell what it is", PEL_REACH_UNREADABLE);
-    else if (is_elf && len < (ssize_t)sizeof head.elf)
-        reach = refuse(why, path, "ends within its ELF header", PEL_REACH_UNREADABLE);
-    else if (is_elf)
-        reach = judge_elf(fd, &head.elf, path, why);
-    else
-        memcpy(line, len > 0 ? head.text : "\n", len > 0 ? SCRIPT_LINE_LEN : 2);
+    if (stat(path, &stat_of) != 0)
+        return refuse(why, path, "cannot be looked at", PEL_REACH_UNREADABLE);
+    int fd = open_file(path, &stat_of);
+    enum pel_program_reach reach = judge_open(fd, &stat_of, path, line, why);
     if (fd >= 0)
         close(fd);
     return reach;

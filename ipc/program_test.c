@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -105,6 +106,46 @@ PEL_TEST(program, of_this_machine)
         expect("/usr/lib/go/bin/go", PEL_REACH_GO, "/usr/lib/go/bin/go is a Go program");
     expect("/nonexistent/x", PEL_REACH_UNREADABLE, "/nonexistent/x cannot be looked at");
     expect("/tmp", PEL_REACH_UNREADABLE, "/tmp cannot be read");
+}
+
+/* To open a device or a pipe may do something. */
+PEL_TEST(program, what_is_no_file_is_not_opened)
+{
+    const char *pipe = path_of("plain");
+    char event[sizeof(struct inotify_event) + 256];
+    PEL_EXPECT_EQ(mkfifo(pipe, 0755), 0);
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    PEL_EXPECT(inotify_add_watch(watch, pipe, IN_OPEN) >= 0);
+    expect(pipe, PEL_REACH_UNREADABLE, "plain cannot be read, so nobody can tell what it is");
+    PEL_EXPECT_EQ(read(watch, event, sizeof event), -1);
+    close(watch);
+    clean();
+}
+
+/* A file's own words reach a terminal. */
+PEL_TEST(program, what_could_steer_a_terminal_is_not_said)
+{
+    struct image image = good;
+    image.headers[0].p_filesz = sizeof "/lib/\033[2J\r\n\177ld.so";
+    memcpy(image.loader, "/lib/\033[2J\r\n\177ld.so", image.headers[0].p_filesz);
+    expect_image(&image, PEL_REACH_OTHER_CLASS, "is started by /lib/?[2J???ld.so, which");
+    expect_script("#!/x/\033]0;title\007\n", PEL_REACH_UNREADABLE, "/x/?]0;title? cannot be looked at");
+    clean();
+}
+
+/* The kernel takes the first. */
+PEL_TEST(program, two_loaders)
+{
+    struct image image = good;
+    memcpy(image.note.name, "/x\0", 4);
+    image.headers[1] = (Elf64_Phdr){
+        .p_type = PT_INTERP, .p_offset = offsetof(struct image, note.name), .p_filesz = sizeof "/x"};
+    expect_image(&image, PEL_REACH_OK, "");
+    image.headers[1] = image.headers[0];
+    image.headers[0].p_offset = offsetof(struct image, note.name);
+    image.headers[0].p_filesz = sizeof "/x";
+    expect_image(&image, PEL_REACH_OTHER_CLASS, "is started by /x, which");
+    clean();
 }
 
 PEL_TEST(program, headers_that_tell)

@@ -134,7 +134,7 @@ static void fail(struct reader *reader, const struct pel_word *word, const char 
 }
 
 /* FLUSH, NOFLUSH, PURGE, NOPURGE. */
-static bool read_choice(struct pel_agent_path *path, const struct pel_word *word)
+static bool read_choice(struct reader *reader, struct pel_agent_path *path, const struct pel_word *word)
 {
     if (is_word("FLUSH", word->text, word->len) || is_word("NOFLUSH", word->text, word->len))
         path->flush = word->len == 5 ? PEL_AGENT_YES : PEL_AGENT_NO;
@@ -142,6 +142,10 @@ static bool read_choice(struct pel_agent_path *path, const struct pel_word *word
         path->purge = word->len == 5 ? PEL_AGENT_YES : PEL_AGENT_NO;
     else
         return false;
+    if (path->purge == PEL_AGENT_YES && is_word("PURGE", word->text, word->len))
+        pel_diag_note(reader->diags, word->pos,
+                      "PURGE: accepted, no effect: a policy ends with the stack that has it, and is never "
+                      "taken from one that runs");
     return true;
 }
 
@@ -183,7 +187,7 @@ static void read_operands(struct reader *reader, struct pel_agent_path *path, ui
          word = pel_lex_word(&reader->lexer)) {
         bool is_path = first && !(refresh_s != NULL && is_number(&word));
         first = false;
-        if (read_choice(path, &word))
+        if (read_choice(reader, path, &word))
             continue;
         path->bad |= !is_path && (refresh_s == NULL || !is_number(&word));
         if (is_path && word.len >= 2 && memcmp(word.text, "//", 2) == 0) {

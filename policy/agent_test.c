@@ -72,10 +72,14 @@ static void expect_files(int line, const char *names)
         pel_test_fail(__FILE__, line, "read %s, expected %s", got, names);
 }
 
+#define NOTE_OF_PURGE                                                                                        \
+    "1:21: note: PURGE: accepted, no effect: a policy ends with the stack that has it, and is never taken "  \
+    "from one that runs\n"
+
 PEL_TEST(agent, an_image_with_a_file_of_its_own)
 {
     load("TcpImage ONE image.conf FLUSH NOPURGE 600\nCommonTTLSConfig a.policy\n", NULL);
-    PEL_EXPECT_STR(parsed.said, "");
+    PEL_EXPECT_STR(parsed.said, NOTE_OF_PURGE);
     expect_files(__LINE__, "main a.policy image.conf b.policy");
     PEL_EXPECT(files.agent.is_agent);
     PEL_EXPECT(!files.agent.flush && files.agent.purge); /* TTLSConfig goes before TcpImage */
@@ -146,7 +150,7 @@ PEL_TEST(agent, several_images)
     drop();
     load(text, "two");
     PEL_EXPECT_STR(parsed.said, "3:1: warning: TTLSConfig is ignored here, since the image has a file of its "
-                                "own: image.conf\n");
+                                "own: image.conf\n" NOTE_OF_PURGE);
     expect_files(__LINE__, "main image.conf b.policy");
     PEL_EXPECT_STR(files.agent.image, "TWO");
     drop();
@@ -173,7 +177,8 @@ PEL_TEST(agent, words_that_are_not_known)
                                             "PURGE or NOPURGE; did you mean NOFLUSH?\n");
     EXPECT("TcpImage X image.conf b\nTTLSConfig a.policy\n",
            "1:23: error: TcpImage: \"b\" is not FLUSH, NOFLUSH, PURGE, NOPURGE or a number of seconds\n"
-           "2:1: warning: TTLSConfig is ignored here, since the image has a file of its own: image.conf\n");
+           "2:1: warning: TTLSConfig is ignored here, since the image has a file of its own: "
+           "image.conf\n" NOTE_OF_PURGE);
 }
 
 PEL_TEST(agent, values)

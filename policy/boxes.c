@@ -161,7 +161,7 @@ static void find_sides(const struct pel_conditions *c, size_t most, struct sides
 
 static bool needs_extra(const struct pel_conditions *c, const struct sides *sides)
 {
-    bool needed = c->user.text != NULL || c->job.text != NULL;
+    bool needed = c->user.text != NULL || c->job.text != NULL || c->time != NULL;
     for (int i = 0; i < NUM_LISTS; i++)
         needed |= !sides->expanded[i];
     return needed;
@@ -203,7 +203,8 @@ static struct pel_box common_box(struct expansion *expansion, uint32_t rule, con
     const struct pel_conditions *c = &expansion->conditions[rule];
     struct pel_box box = {.rule = rule};
     struct pel_extra extra = {.users = pattern_range(&expansion->tables->users, &c->user),
-                              .jobs = pattern_range(&expansion->tables->jobs, &c->job)};
+                              .jobs = pattern_range(&expansion->tables->jobs, &c->job),
+                              .time = c->time};
     for (int i = 0; i < NUM_LISTS; i++) {
         const struct pel_rank_list *list = &sides->lists[i];
         if (sides->expanded[i])

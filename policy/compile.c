@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/compile.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/classes.h"
 #include "policy/conditions.h"
 #include "policy/effective.h"
 #include "policy/tables.h"
@@ -111,21 +114,31 @@ static enum pel_err keep_file_names(struct pel_parse *parse)
 {
     struct pel_model *model = parse->model;
     model->files = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->files);
-    for (size_t i = 0; i < parse->num_sources && model->files != NULL; i++) {
+    model->apart = pel_arena_alloc(&model->arena, (parse->num_sources + 1) * sizeof *model->apart);
+    if (model->files == NULL || model->apart == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < parse->num_sources; i++) {
         const char *file = parse->sources[i].file;
         model->files[i] = pel_arena_strndup(&model->arena, file, strlen(file));
         if (model->files[i] == NULL)
             return PEL_E_NO_MEMORY;
+        model->apart[i] = parse->sources[i].apart;
     }
     model->num_files = parse->num_sources;
-    return model->files == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    return PEL_OK;
 }
 
-static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
+static enum pel_err read_texts(void *arg, struct pel_parse *parse)
 {
-    struct pel_pos *positions = NULL;
     for (size_t i = 0; i < parse->num_sources && !parse->cut; i++)
         PEL_TRY(pel_parse_text(parse, i));
+    return PEL_OK;
+}
+
+static enum pel_err run(struct pel_parse *parse, const struct pel_compile_job *job, struct pel_policy *policy)
+{
+    struct pel_pos *positions = NULL;
+    PEL_TRY(job->read(job->read_arg, parse));
     if (parse->cut)
         return PEL_OK; /* what the rest would say is unknown */
     PEL_TRY(keep_file_names(parse));
@@ -133,13 +146,14 @@ static enum pel_err run(struct pel_parse *parse, struct pel_policy *policy)
     PEL_TRY(pel_compile(parse, policy, &positions));
     if (parse->diags.num_errors > 0)
         return PEL_OK;
-    PEL_TRY(pel_overlaps(parse, policy, positions));
+    if (!job->quiet)
+        PEL_TRY(pel_overlaps(parse, policy, positions));
+    PEL_TRY(pel_classes_make(parse, policy, parse->model->rules));
     return pel_tables_make(policy);
 }
 
-enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
-                              const struct pel_policy_options *options, pel_policy_diag_fn *diag,
-                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
+enum pel_err pel_compile_policy(const struct pel_compile_job *job, pel_policy_diag_fn *diag, void *diag_arg,
+                                struct pel_policy **ret_policy, size_t *ret_num_warnings)
 {
     struct pel_policy *policy = calloc(1, sizeof *policy);
     struct pel_model *model = calloc(1, sizeof *model);
@@ -151,11 +165,12 @@ enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t nu
     policy->model = model;
     atomic_init(&policy->num_refs, 1);
     struct pel_parse parse = {
-        .kept = &policy->arena, .model = model, .sources = sources, .num_sources = num_sources};
-    if (options != NULL)
-        parse.options = *options;
-    parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = sources};
-    enum pel_err err = run(&parse, policy);
+        .kept = &policy->arena, .model = model, .sources = job->sources, .num_sources = job->num_sources};
+    if (job->options != NULL)
+        parse.options = *job->options;
+    model->compat_zos = (parse.options.flags & PEL_POLICY_COMPAT_ZOS) != 0;
+    parse.diags = (struct pel_diags){.arena = &parse.scratch, .sources = job->sources};
+    enum pel_err err = run(&parse, job, policy);
     if (err == PEL_OK)
         err = pel_diag_flush(&parse.diags, diag, diag_arg);
     if (err == PEL_OK && parse.diags.num_errors > 0)
@@ -170,4 +185,13 @@ enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t nu
     }
     pel_arena_free(&parse.scratch);
     return err;
+}
+
+enum pel_err pel_policy_parse(const struct pel_policy_source *sources, size_t num_sources,
+                              const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                              void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings)
+{
+    const struct pel_compile_job job = {
+        .sources = sources, .num_sources = num_sources, .options = options, .read = read_texts};
+    return pel_compile_policy(&job, diag, diag_arg, ret_policy, ret_num_warnings);
 }

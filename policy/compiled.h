@@ -51,6 +51,8 @@ struct pel_pattern {
     bool prefix;
 };
 
+struct pel_time;
+
 /* What a connection must be for a rule to match. NULL: any. */
 struct pel_conditions {
     enum pel_direction direction;
@@ -58,6 +60,7 @@ struct pel_conditions {
     struct pel_port_ranges *local_ports, *remote_ports;
     struct pel_ip_ranges *local_ips, *remote_ips;
     struct pel_pattern user, job;
+    const struct pel_time *time; /* policy/times.h */
 };
 
 struct pel_model;
@@ -67,6 +70,7 @@ struct pel_policy {
     atomic_size_t num_refs;
     struct pel_arena arena;
     size_t num_rules;
+    size_t num_settings;               /* different pel_rule.settings */
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
     struct pel_model *model;           /* what the rules were made from; policy/model.h */

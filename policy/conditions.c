@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "policy/times.h"
+
 /* The lists of an address or port statement are made once and kept with it: any number of rules may share a
  * group. */
 
@@ -132,6 +134,9 @@ enum pel_err pel_conditions_compile(struct pel_parse *parse, const struct pel_st
     conditions.direction = directions[pel_stmt_get(rule, PEL_SLOT_DIRECTION)->number];
     conditions.user = compile_pattern(pel_stmt_get(rule, PEL_SLOT_USER));
     conditions.job = compile_pattern(pel_stmt_get(rule, PEL_SLOT_JOB));
+    struct pel_stmt *time = pel_stmt_child(rule, PEL_SLOT_TIME);
+    if (time != NULL)
+        PEL_TRY(pel_time_compile(parse, time, &conditions.time));
     PEL_TRY(compile_ips(parse, pel_stmt_get(rule, PEL_SLOT_LOCAL_ADDR), &conditions.local_ips));
     PEL_TRY(compile_ips(parse, pel_stmt_get(rule, PEL_SLOT_REMOTE_ADDR), &conditions.remote_ips));
     PEL_TRY(compile_ports(parse, pel_stmt_get(rule, PEL_SLOT_LOCAL_PORT), &conditions.local_port_hull,

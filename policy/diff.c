@@ -2,7 +2,7 @@
 /*
  * What changes in effect from one policy to another. Rules pair by name. The longest run of pairs that are in
  * the same order in both policies has not moved; the others have. Of a pair every setting is compared, by its
- * text; rules that share actions with one compared already, and found equal, are not compared in them again.
+ * text, unless the statements say the same to begin with.
  */
 #include <pellucid/policy.h>
 #include <stdlib.h>
@@ -12,18 +12,19 @@
 
 enum { NONE = UINT32_MAX, MEMO_SIZE = 1024 };
 
-/* Actions of a rule before and after that come to the same. */
-struct same_actions {
-    const struct pel_stmt *before[3], *after[3];
+/* Two statements that say the same; both were referred to. */
+struct same {
+    const struct pel_stmt *before, *after;
 };
 
 struct diff {
     const struct pel_policy *before, *after;
     struct pel_arena scratch;
-    uint32_t *old_of; /* by new index: the rule's old one, or NONE */
-    bool *kept;       /* by old index: the new policy has it */
-    bool *moved;      /* by new index */
-    struct same_actions *memo;
+    uint32_t *old_of;  /* by new index: the rule's old one, or NONE */
+    bool *kept;        /* by old index: the new policy has it */
+    bool *moved;       /* by new index */
+    uint32_t *next;    /* by new index: the next one that both have and that has not moved, or NONE */
+    struct same *memo; /* MEMO_SIZE of them */
     struct pel_settings_list old_side, new_side;
     pel_policy_change_fn *fn;
     void *arg;
@@ -75,6 +76,19 @@ static enum pel_err find_pairs(struct diff *diff)
     return PEL_OK;
 }
 
+static enum pel_err find_next(struct diff *diff)
+{
+    size_t num = diff->after->num_rules;
+    uint32_t next = NONE;
+    diff->next = pel_arena_alloc(&diff->scratch, (num + 1) * sizeof *diff->next);
+    for (size_t i = num; i-- > 0 && diff->next != NULL;) {
+        diff->next[i] = next;
+        if (diff->old_of[i] != NONE && !diff->moved[i])
+            next = (uint32_t)i;
+    }
+    return diff->next == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+}
+
 /* The longest increasing run of old places, in the order of the new ones: `ends[n]` is the new index that
  * ends the best run of n + 1, `before` the one that comes before it. */
 static enum pel_err find_moved(struct diff *diff)
@@ -103,7 +117,7 @@ static enum pel_err find_moved(struct diff *diff)
     }
     for (uint32_t i = longest > 0 ? ends[longest - 1] : NONE; i != NONE; i = before[i])
         diff->moved[i] = false;
-    return PEL_OK;
+    return find_next(diff);
 }
 
 /* ---- Settings ---- */
@@ -163,38 +177,98 @@ static enum pel_err compare_settings(struct diff *diff, size_t new_index, unsign
     return PEL_OK;
 }
 
-static struct same_actions actions_of(const struct diff *diff, size_t new_index)
+/* ---- Statements that say the same ---- */
+
+static struct same *memo_of(struct diff *diff, const struct pel_stmt *before, const struct pel_stmt *after)
 {
-    static const enum pel_slot slots[] = {PEL_SLOT_GROUP_ACTION, PEL_SLOT_ENV_ACTION, PEL_SLOT_CONN_ACTION};
-    struct same_actions actions = {0};
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
-        actions.before[i] = pel_stmt_child(diff->before->model->rules[diff->old_of[new_index]], slots[i]);
-        actions.after[i] = pel_stmt_child(diff->after->model->rules[new_index], slots[i]);
-    }
-    return actions;
+    uint64_t hash = ((uintptr_t)before ^ (uintptr_t)after << 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return &diff->memo[hash >> 54];
 }
 
-static struct same_actions *memo_of(struct diff *diff, const struct same_actions *actions)
+static bool says_same(struct diff *diff, const struct pel_stmt *before, const struct pel_stmt *after);
+
+static bool is_same_value(struct diff *diff, const struct pel_param *a, const struct pel_param *b)
 {
-    uint64_t hash = 0;
-    for (size_t i = 0; i < 3; i++)
-        hash = (hash ^ (uintptr_t)actions->before[i] ^ (uintptr_t)actions->after[i] << 1) *
-               UINT64_C(0x9e3779b97f4a7c15);
-    return &diff->memo[hash >> 54];
+    switch (a->row->type) {
+    case PEL_V_ENUM:
+    case PEL_V_UINT: return a->number == b->number;
+    case PEL_V_PORTS: return a->number == b->number && a->number_high == b->number_high;
+    case PEL_V_ADDR:
+    case PEL_V_PREFIX:
+    case PEL_V_RANGE:
+    case PEL_V_ADDRSPEC:
+        return a->range == NULL || b->range == NULL ? a->range == b->range
+                                                    : memcmp(a->range, b->range, sizeof *a->range) == 0;
+    case PEL_V_PATTERN:
+    case PEL_V_LABEL:
+    case PEL_V_WORD:
+    case PEL_V_TEXT:
+    case PEL_V_CIPHERS2:
+    case PEL_V_CIPHERS4:
+    case PEL_V_GROUPS:
+    case PEL_V_SIGNATURES:
+    case PEL_V_NAME_LABEL:
+    case PEL_V_MASK:
+    case PEL_V_HOURS:
+    case PEL_V_SPAN:
+    case PEL_V_OFFSET: return a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0;
+    case PEL_V_REF:
+    case PEL_V_BLOCK: return says_same(diff, a->child, b->child);
+    }
+    return false;
+}
+
+/* In the order of the list: what only stands in another order is compared by its settings. */
+static bool are_same_params(struct diff *diff, const struct pel_param *a, const struct pel_param *b)
+{
+    for (; a != NULL && b != NULL; a = a->next, b = b->next) {
+        if (a->row != b->row || !is_same_value(diff, a, b))
+            return false;
+    }
+    return a == b;
+}
+
+/* The schema nests 4 deep, and so does this. */
+static bool says_same(struct diff *diff, const struct pel_stmt *before, const struct pel_stmt *after)
+{
+    if (before == NULL || after == NULL)
+        return before == after;
+    struct same *memo = memo_of(diff, before, after);
+    if (memo->before == before && memo->after == after)
+        return true;
+    if (!are_same_params(diff, before->params, after->params) ||
+        !are_same_params(diff, before->items, after->items))
+        return false;
+    if (before->referenced && after->referenced)
+        *memo = (struct same){before, after};
+    return true;
+}
+
+static bool is_action(enum pel_slot slot)
+{
+    return slot == PEL_SLOT_GROUP_ACTION || slot == PEL_SLOT_ENV_ACTION || slot == PEL_SLOT_CONN_ACTION;
+}
+
+/* Which parts of the rule need a closer look. */
+static unsigned different_parts(struct diff *diff, const struct pel_stmt *before,
+                                const struct pel_stmt *after)
+{
+    unsigned parts = 0;
+    const struct pel_param *a = before->params, *b = after->params;
+    for (; a != NULL && b != NULL && a->row->slot == b->row->slot; a = a->next, b = b->next) {
+        if (a->row != b->row || !is_same_value(diff, a, b))
+            parts |= is_action(a->row->slot) ? PEL_SETTINGS_ACTIONS : PEL_SETTINGS_CONDITIONS;
+    }
+    return a != NULL || b != NULL ? PEL_SETTINGS_CONDITIONS | PEL_SETTINGS_ACTIONS : parts;
 }
 
 static enum pel_err compare_pair(struct diff *diff, size_t new_index)
 {
-    struct same_actions actions = actions_of(diff, new_index);
-    struct same_actions *memo = memo_of(diff, &actions);
-    PEL_TRY(compare_settings(diff, new_index, PEL_SETTINGS_CONDITIONS));
-    if (memcmp(memo, &actions, sizeof actions) == 0)
-        return PEL_OK;
-    size_t num_before = diff->num_changes;
-    PEL_TRY(compare_settings(diff, new_index, PEL_SETTINGS_ACTIONS));
-    if (diff->num_changes == num_before)
-        *memo = actions;
-    return PEL_OK;
+    unsigned parts = PEL_SETTINGS_CONDITIONS | PEL_SETTINGS_ACTIONS;
+    if (diff->before->model->compat_zos == diff->after->model->compat_zos)
+        parts = different_parts(diff, diff->before->model->rules[diff->old_of[new_index]],
+                                diff->after->model->rules[new_index]);
+    return parts == 0 ? PEL_OK : compare_settings(diff, new_index, parts);
 }
 
 static enum pel_err compare_rules(struct diff *diff)
@@ -208,6 +282,7 @@ static enum pel_err compare_rules(struct diff *diff)
         }
         change.old_index = diff->old_of[i];
         change.kind = PEL_POLICY_CHANGE_MOVED;
+        change.tried_before = diff->next[i] == NONE ? NULL : diff->after->rules[diff->next[i]].name;
         if (diff->moved[i])
             tell(diff, &change);
         PEL_TRY(compare_pair(diff, i));

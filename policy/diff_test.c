@@ -18,7 +18,8 @@ static void add_change(void *arg, const struct pel_policy_change *change)
     case PEL_POLICY_CHANGE_ADDED: pel_out_format(out, "+%s %zu\n", change->rule, change->new_index); break;
     case PEL_POLICY_CHANGE_REMOVED: pel_out_format(out, "-%s %zu\n", change->rule, change->old_index); break;
     case PEL_POLICY_CHANGE_MOVED:
-        pel_out_format(out, "%s %zu>%zu\n", change->rule, change->old_index, change->new_index);
+        pel_out_format(out, "%s %zu>%zu before %s\n", change->rule, change->old_index, change->new_index,
+                       change->tried_before != NULL ? change->tried_before : "none");
         break;
     case PEL_POLICY_CHANGE_SETTING:
         pel_out_format(out, "%s %s.%s ", change->rule, change->statement, change->name);
@@ -82,10 +83,15 @@ PEL_TEST(diff, rules_come_go_and_move)
                    RULE("A", P("9")) RULE("C", P("7")) RULE("D", P("6")) RULE("N", P("8"))
                        RULE("B", "LocalPortRange 8\nPriority 1\n") PEL_TEST_ACTIONS,
                    "+N 1\n"
-                   "B 1>4\n"
+                   "B 1>4 before none\n"
                    "B TTLSRule.Priority 8 > 1\n");
     expect_changes(RULE("A", P("9")) RULE("B", P("8")) PEL_TEST_ACTIONS, RULE("B", P("8")) PEL_TEST_ACTIONS,
                    "-A 0\n");
+    expect_changes(RULE("A", P("9")) RULE("B", P("8")) RULE("C", P("7")) RULE("D", P("6")) PEL_TEST_ACTIONS,
+                   RULE("A", P("9")) RULE("B", P("8")) RULE("C", P("7"))
+                       RULE("D", "LocalPortRange 6\nPriority 10\n") PEL_TEST_ACTIONS,
+                   "D 3>0 before A\n"
+                   "D TTLSRule.Priority 6 > 10\n");
     expect_changes("", "", "");
 }
 

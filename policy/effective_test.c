@@ -185,6 +185,22 @@ PEL_TEST(effective, labels_are_the_rest_of_the_line)
     pel_test_drop(&parsed);
 }
 
+PEL_TEST(effective, no_certificate_in_two_ways)
+{
+    static const char *const conn[] = {CONN_ADV("CertificateLabel\n"), CONN_ADV("CertificateLabel None\n")};
+    for (size_t i = 0; i < 2; i++) {
+        const struct pel_effective *e = effective_of("", ENV_ADV("CertificateLabel env\n"), conn[i]);
+        PEL_REQUIRE(e != NULL);
+        PEL_EXPECT_STR(e->certificate_label, "");
+        PEL_EXPECT_EQ(parsed.num_warnings, 0);
+        pel_test_drop(&parsed);
+    }
+    const struct pel_effective *e = effective_of("", "", CONN_ADV("CertificateLabel none of it\n"));
+    PEL_REQUIRE(e != NULL);
+    PEL_EXPECT_STR(e->certificate_label, "none of it");
+    pel_test_drop(&parsed);
+}
+
 PEL_TEST(effective, keyring_password_and_stash)
 {
     static const char text[] =

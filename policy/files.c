@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "policy/agent.h"
+#include "policy/image.h"
 
 /* Reads until the end of the file, or until `cap` bytes are there. */
 static ssize_t read_all(int fd, char *text, size_t cap)
@@ -29,6 +30,17 @@ static ssize_t read_all(int fd, char *text, size_t cap)
     return (ssize_t)len;
 }
 
+/* Whether the file is still the one that `before` tells of, in place and content. What is written in the same
+ * tick of the kernel's clock with the same length is not seen. */
+static bool is_unchanged(int fd, const char *path, const struct stat *before)
+{
+    struct stat after, in_place;
+    return fstat(fd, &after) == 0 && stat(path, &in_place) == 0 && after.st_size == before->st_size &&
+           after.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           after.st_mtim.tv_nsec == before->st_mtim.tv_nsec && in_place.st_dev == before->st_dev &&
+           in_place.st_ino == before->st_ino;
+}
+
 static enum pel_err read_open_file(int fd, const char *path, char **ret_text, size_t *ret_text_len,
                                    struct pel_error *reterr)
 {
@@ -42,13 +54,18 @@ static enum pel_err read_open_file(int fd, const char *path, char **ret_text, si
         return pel_error_set(reterr, PEL_E_TOO_BIG, "%s: %lld bytes; a policy file has at most %u", path,
                              (long long)status.st_size, PEL_POLICY_FILE_MAX_BYTES);
     size_t cap = (size_t)status.st_size;
-    char *text = malloc(cap + 1);
+    char *text = malloc(cap + 2);
     if (text == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "%s: out of memory", path);
-    ssize_t len = read_all(fd, text, cap);
-    if (len < 0) {
+    ssize_t len = read_all(fd, text, cap + 1); /* one more than there should be */
+    enum pel_err err = PEL_OK;
+    if (len < 0)
+        err = pel_error_set(reterr, PEL_E_IO, "%s: %s", path, strerror(errno));
+    else if (len != status.st_size || !is_unchanged(fd, path, &status))
+        err = pel_error_set(reterr, PEL_E_IO, "%s: changed while it was read; try again", path);
+    if (err != PEL_OK) {
         free(text);
-        return pel_error_set(reterr, PEL_E_IO, "%s: %s", path, strerror(errno));
+        return err;
     }
     text[len] = '\0';
     *ret_text = text;
@@ -81,6 +98,8 @@ struct entry {
 struct loader {
     struct entry *entries;
     size_t num_entries;
+    const struct pel_policy_source *more; /* texts beside the files' */
+    size_t num_more;
     const struct pel_policy_options *options;
     pel_policy_diag_fn *diag;
     void *diag_arg;
@@ -189,7 +208,8 @@ static enum pel_err read_image(struct agent *agent, const struct pel_agent_image
         *ret_file = &agent->main;
         return PEL_OK;
     }
-    agent->sources[1] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+    agent->sources[1] =
+        (struct pel_policy_source){.file = entry->path, .text = entry->text, .text_len = entry->text_len};
     pel_agent_parse(&agent->diags, 1, true, &agent->image);
     *ret_file = &agent->image;
     if (agent->main.ttls.is_coded)
@@ -248,7 +268,8 @@ static enum pel_err follow_agent(struct loader *loader, struct entry *main)
         return PEL_E_NO_MEMORY;
     main->is_policy = false;
     agent->loader = loader;
-    agent->sources[0] = (struct pel_policy_source){main->path, main->text, main->text_len};
+    agent->sources[0] =
+        (struct pel_policy_source){.file = main->path, .text = main->text, .text_len = main->text_len};
     agent->diags = (struct pel_diags){.arena = &agent->arena, .sources = agent->sources};
     enum pel_err err = follow(agent);
     if (err == PEL_OK)
@@ -270,10 +291,30 @@ static enum pel_err read_path(struct loader *loader, const char *path, struct pe
     return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
 }
 
+/* Texts, or one image; texts that are apart come last, and go with either. */
+static enum pel_err parse_sources(const struct loader *loader, const struct pel_policy_source *sources,
+                                  size_t num, struct pel_policy **ret_policy, size_t *num_warnings,
+                                  struct pel_error *reterr)
+{
+    size_t num_files = num - loader->num_more;
+    for (size_t i = 0; i < num_files; i++) {
+        if (!pel_image_recognise(sources[i].text, sources[i].text_len))
+            continue;
+        if (num_files > 1)
+            return pel_error_set(reterr, PEL_E_ARG, "%s: a compiled policy stands alone, without other files",
+                                 sources[i].file);
+        return pel_image_read_beside(sources[i].file, sources[i].text, sources[i].text_len, loader->more,
+                                     loader->num_more, loader->options, ret_policy, reterr);
+    }
+    enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
+                                        ret_policy, num_warnings);
+    return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
+}
+
 static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_policy, size_t *num_warnings,
                           struct pel_error *reterr)
 {
-    struct pel_policy_source *sources = calloc(loader->num_entries + 1, sizeof *sources);
+    struct pel_policy_source *sources = calloc(loader->num_entries + loader->num_more + 1, sizeof *sources);
     struct pel_policy *policy = NULL;
     size_t num = 0;
     if (sources == NULL)
@@ -281,16 +322,18 @@ static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_p
     for (size_t i = 0; i < loader->num_entries; i++) {
         const struct entry *entry = &loader->entries[i];
         if (entry->is_policy)
-            sources[num++] = (struct pel_policy_source){entry->path, entry->text, entry->text_len};
+            sources[num++] = (struct pel_policy_source){
+                .file = entry->path, .text = entry->text, .text_len = entry->text_len};
     }
-    enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
-                                        &policy, num_warnings);
+    for (size_t i = 0; i < loader->num_more; i++)
+        sources[num++] = loader->more[i];
+    enum pel_err err = parse_sources(loader, sources, num, &policy, num_warnings, reterr);
     free(sources);
     if (err == PEL_OK && loader->num_errors > 0)
-        err = PEL_E_POLICY_SYNTAX;
+        err = pel_error_set(reterr, PEL_E_POLICY_SYNTAX, "%s", pel_err_text(PEL_E_POLICY_SYNTAX));
     if (err != PEL_OK) {
         pel_policy_unref(policy);
-        return pel_error_set(reterr, err, "%s", pel_err_text(err));
+        return err;
     }
     *num_warnings += loader->num_warnings;
     *ret_policy = policy;
@@ -315,12 +358,15 @@ static enum pel_err finish(struct loader *loader, struct pel_policy_files *ret_f
     return ret_files != NULL && paths == NULL ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
-enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
-                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
-                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
-                                   struct pel_policy_files *ret_files, struct pel_error *reterr)
+enum pel_err pel_policy_load_files_beside(const char *const *paths, size_t num_paths,
+                                          const struct pel_policy_source *more, size_t num_more,
+                                          const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                          void *diag_arg, struct pel_policy **ret_policy,
+                                          size_t *ret_num_warnings, struct pel_policy_files *ret_files,
+                                          struct pel_error *reterr)
 {
-    struct loader loader = {.options = options, .diag = diag, .diag_arg = diag_arg};
+    struct loader loader = {
+        .more = more, .num_more = num_more, .options = options, .diag = diag, .diag_arg = diag_arg};
     struct pel_policy *policy = NULL;
     size_t num_warnings = 0;
     enum pel_err err = PEL_OK;
@@ -339,6 +385,15 @@ enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
     if (ret_num_warnings != NULL)
         *ret_num_warnings = num_warnings;
     return PEL_OK;
+}
+
+enum pel_err pel_policy_load_files(const char *const *paths, size_t num_paths,
+                                   const struct pel_policy_options *options, pel_policy_diag_fn *diag,
+                                   void *diag_arg, struct pel_policy **ret_policy, size_t *ret_num_warnings,
+                                   struct pel_policy_files *ret_files, struct pel_error *reterr)
+{
+    return pel_policy_load_files_beside(paths, num_paths, NULL, 0, options, diag, diag_arg, ret_policy,
+                                        ret_num_warnings, ret_files, reterr);
 }
 
 void pel_policy_files_free(struct pel_policy_files *files)

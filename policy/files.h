@@ -19,8 +19,8 @@
 struct pel_policy_message pel_policy_message_of(const struct pel_policy_diag *diag, bool strict);
 
 /* pel_policy_read_file reads the file into memory of its own, to be freed with free(); a NUL stands behind
- * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO, ARG (not a regular file),
- * TOO_BIG, NO_MEMORY. Any thread. */
+ * the text. `reterr` (may be NULL) says what is wrong. Errors: NOT_FOUND, IO (also when it changes while it
+ * is read, or is another file by then), ARG (not a regular file), TOO_BIG, NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_read_file(const char *path, char **ret_text, size_t *ret_text_len,
                                                struct pel_error *reterr);
 
@@ -42,6 +42,14 @@ struct pel_policy_files {
 
 /* pel_policy_files_free frees the paths and leaves zeros. */
 void pel_policy_files_free(struct pel_policy_files *files);
+
+/* pel_policy_load_files_beside is pel_policy_load_files with more texts beside the files' (policy/keep.h). */
+PEL_MUST_USE enum pel_err
+pel_policy_load_files_beside(const char *const *paths, size_t num_paths, const struct pel_policy_source *more,
+                             size_t num_more, const struct pel_policy_options *options,
+                             pel_policy_diag_fn *diag, void *diag_arg, struct pel_policy **ret_policy,
+                             size_t *ret_num_warnings, struct pel_policy_files *ret_files,
+                             struct pel_error *reterr);
 
 /* pel_policy_load_files reads the files, and those that agent files among them name, and makes one policy of
  * them; messages name the paths as given. Nothing is parsed when one of `paths` cannot be read; a file that

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/files.h"
+#include "policy/image.h"
 #include "policy/out.h"
 #include "policy/write.h"
 
@@ -53,6 +54,10 @@ enum pel_err pel_policy_format(const char *path, pel_policy_message_fn *fn, void
     char *text = NULL;
     PEL_TRY(pel_policy_read_file(path, &text, &source.text_len, reterr));
     source.text = text;
+    if (pel_image_recognise(text, source.text_len)) {
+        free(text);
+        return pel_error_set(reterr, PEL_E_ARG, "%s: a compiled policy has no text to format", path);
+    }
     enum pel_err err = format(&source, &forward, &out);
     if (err == PEL_OK) {
         *ret_is_same = out.len == source.text_len && memcmp(out.text, text, out.len) == 0;

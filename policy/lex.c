@@ -18,9 +18,10 @@ static bool is_brace(char c)
 void pel_lex_start(struct pel_lexer *lexer, struct pel_diags *diags, size_t file)
 {
     const struct pel_policy_source *source = &diags->sources[file];
-    *lexer = (struct pel_lexer){.diags = diags, .next = source->text, .end = source->text + source->text_len};
+    const char *text = source->text_len > 0 ? source->text : ""; /* which may be NULL */
+    *lexer = (struct pel_lexer){.diags = diags, .next = text, .end = text + source->text_len};
     lexer->pos = (struct pel_pos){.file = (uint32_t)file, .line = 0, .column = 1};
-    if (source->text_len >= sizeof bom && memcmp(source->text, bom, sizeof bom) == 0)
+    if (source->text_len >= sizeof bom && memcmp(text, bom, sizeof bom) == 0)
         lexer->next += sizeof bom;
     lexer->line = lexer->cursor = lexer->line_end = lexer->next;
 }
@@ -58,6 +59,19 @@ static void bad_character(struct pel_lexer *lexer, const char *at, const char *w
     lexer->line_bad = true;
 }
 
+/* A file that was copied from z/OS as it is: its first line is not text, and its blanks are 40. */
+static bool looks_like_ebcdic(const struct pel_lexer *lexer)
+{
+    size_t num_ebcdic = 0, num_ascii = 0;
+    if (lexer->pos.line != 1)
+        return false;
+    for (const char *at = lexer->line; at < lexer->end && at < lexer->line + 1000; at++) {
+        num_ebcdic += *at == 0x40 || *at == 0x15;
+        num_ascii += *at == ' ' || *at == '\n';
+    }
+    return num_ebcdic > num_ascii;
+}
+
 /* Reports the first character between `from` and `to` that may not stand in a statement. */
 static void check_characters(struct pel_lexer *lexer, const char *from, const char *to)
 {
@@ -78,7 +92,11 @@ static void check_characters(struct pel_lexer *lexer, const char *from, const ch
             return;
         }
         if (len == 0) {
-            bad_character(lexer, at, "not valid UTF-8");
+            bad_character(lexer, at,
+                          looks_like_ebcdic(lexer)
+                              ? "not valid UTF-8; it looks like EBCDIC: convert it, as with "
+                                "iconv -f IBM-1047 -t UTF-8"
+                              : "not valid UTF-8");
             return;
         }
         at += len;
@@ -108,6 +126,17 @@ bool pel_lex_line(struct pel_lexer *lexer)
     if (lexer->line_bad)
         lexer->cursor = lexer->line_end;
     return true;
+}
+
+bool pel_lex_alone(struct pel_lexer *lexer, struct pel_diags *diags, const char *text, size_t text_len,
+                   struct pel_pos pos)
+{
+    const char *end = text + text_len;
+    *lexer = (struct pel_lexer){.diags = diags, .next = end, .end = end, .line = text, .cursor = text};
+    lexer->line_end = end;
+    lexer->pos = pos;
+    check_characters(lexer, text, end);
+    return !lexer->line_bad && memchr(text, '#', text_len) == NULL;
 }
 
 static void skip_blanks(struct pel_lexer *lexer)

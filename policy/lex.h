@@ -37,6 +37,11 @@ void pel_lex_start(struct pel_lexer *lexer, struct pel_diags *diags, size_t file
  * line then has no words. */
 bool pel_lex_line(struct pel_lexer *lexer);
 
+/* pel_lex_alone begins with `text` as one line that stands in no text, at `pos`; false: it holds a character
+ * that none may have, which was reported, or a "#". */
+bool pel_lex_alone(struct pel_lexer *lexer, struct pel_diags *diags, const char *text, size_t text_len,
+                   struct pel_pos pos);
+
 /* pel_lex_word takes the next word of the line; its `len` is 0 when there is none. */
 struct pel_word pel_lex_word(struct pel_lexer *lexer);
 

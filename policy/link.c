@@ -7,6 +7,7 @@
 /* Named statements by kind and name: open addressing, at most half full. The hash is seeded with an address
  * that a text's author cannot know, so that names cannot be chosen to collide. */
 struct names {
+    const struct pel_policy_source *sources;
     struct pel_stmt **slots;
     size_t mask;
     uint64_t seed;
@@ -18,10 +19,16 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, const char *name,
-                          size_t name_len)
+/* Which names meet: those of the source, when it is apart, else of all that are not. Rules' names all do. */
+static uint32_t scope_of(const struct names *names, enum pel_stmt_type type, uint32_t file)
 {
-    uint64_t hash = names->seed ^ ((uint64_t)type << 56) ^ name_len;
+    return type != PEL_S_RULE && names->sources[file].apart ? file + 1 : 0;
+}
+
+static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, uint32_t scope,
+                          const char *name, size_t name_len)
+{
+    uint64_t hash = names->seed ^ ((uint64_t)type << 56) ^ ((uint64_t)scope << 24) ^ name_len;
     for (size_t i = 0; i < name_len; i += 8) {
         uint64_t part = 0;
         memcpy(&part, name + i, name_len - i < 8 ? name_len - i : 8);
@@ -30,13 +37,16 @@ static uint64_t hash_name(const struct names *names, enum pel_stmt_type type, co
     return mix(hash, 0xd1b54a32d192ed03u);
 }
 
-static struct pel_stmt **find_slot(const struct names *names, enum pel_stmt_type type, const char *name,
-                                   size_t name_len)
+/* `file` is where the name is given, or referred to. */
+static struct pel_stmt **find_slot(const struct names *names, enum pel_stmt_type type, uint32_t file,
+                                   const char *name, size_t name_len)
 {
-    for (size_t i = (size_t)hash_name(names, type, name, name_len);; i++) {
+    uint32_t scope = scope_of(names, type, file);
+    for (size_t i = (size_t)hash_name(names, type, scope, name, name_len);; i++) {
         struct pel_stmt **slot = &names->slots[i & names->mask];
-        if (*slot == NULL || ((*slot)->type == type && strlen((*slot)->name) == name_len &&
-                              memcmp((*slot)->name, name, name_len) == 0))
+        if (*slot == NULL ||
+            ((*slot)->type == type && scope_of(names, type, (*slot)->pos.file) == scope &&
+             strlen((*slot)->name) == name_len && memcmp((*slot)->name, name, name_len) == 0))
             return slot;
     }
 }
@@ -46,7 +56,8 @@ static enum pel_err make_names(struct pel_parse *parse, struct names *ret_names)
     size_t cap = 16;
     while (cap < parse->num_statements * 2)
         cap *= 2;
-    struct names names = {.mask = cap - 1,
+    struct names names = {.sources = parse->sources,
+                          .mask = cap - 1,
                           .seed = (uint64_t)(uintptr_t)parse->model->first * 0x9e3779b97f4a7c15u | 1};
     names.slots = pel_arena_alloc(&parse->scratch, cap * sizeof *names.slots);
     if (names.slots == NULL)
@@ -57,7 +68,7 @@ static enum pel_err make_names(struct pel_parse *parse, struct names *ret_names)
 
 static void enter(struct pel_parse *parse, const struct names *names, struct pel_stmt *stmt)
 {
-    struct pel_stmt **slot = find_slot(names, stmt->type, stmt->name, strlen(stmt->name));
+    struct pel_stmt **slot = find_slot(names, stmt->type, stmt->pos.file, stmt->name, strlen(stmt->name));
     if (*slot == NULL) {
         *slot = stmt;
         return;
@@ -105,7 +116,7 @@ static void link_param(struct pel_parse *parse, const struct names *names, struc
     if (param->row->type != PEL_V_REF || param->bad)
         return;
     enum pel_stmt_type type = param->row->target;
-    param->child = *find_slot(names, type, param->text, param->text_len);
+    param->child = *find_slot(names, type, param->pos.file, param->text, param->text_len);
     if (param->child != NULL) {
         param->child->referenced = true;
         param->text = param->child->name; /* the text is not kept */

@@ -86,10 +86,13 @@ PEL_TEST(lists, signatures_that_do_not_exist_here)
         {"SignaturePairs 0402\n",
          "3:16: warning: SignaturePairs: DSA with SHA-256 (0402) is not available here and is left out\n"
          "3:16: error: SignaturePairs: no signature is left\n"},
-        {"SignaturePairs 0499\n", "3:16: error: SignaturePairs: \"0499\" is not a signature algorithm\n"},
-        {"SignaturePairs 04x3\n", "3:16: error: SignaturePairs: \"04x3\" is not a signature algorithm\n"},
+        {"SignaturePairs 0499\n", "3:16: error: SignaturePairs: \"0499\" is not a signature algorithm; write "
+                                  "its code in 4 hexadecimal digits, as 0403\n"},
+        {"SignaturePairs 04x3\n", "3:16: error: SignaturePairs: \"04x3\" is not a signature algorithm; write "
+                                  "its code in 4 hexadecimal digits, as 0403\n"},
         {"SignaturePairs 040\n", "3:16: error: SignaturePairs: not made of signatures of 4 digits\n"},
-        {"SignaturePairsCert Any 0403\n", "3:20: error: SignaturePairsCert: Any stands alone\n"},
+        {"SignaturePairsCert Any 0403\n",
+         "3:20: error: SignaturePairsCert: Any cannot be combined with a list\n"},
         {"SignaturePairs\n", "3:1: error: SignaturePairs needs a value\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -5,6 +5,7 @@
 
 #include "policy/model.h"
 #include "policy/tables.h"
+#include "policy/times.h"
 
 struct pel_policy *pel_policy_ref(struct pel_policy *policy)
 {
@@ -29,6 +30,11 @@ size_t pel_policy_num_rules(const struct pel_policy *policy)
     return policy->num_rules;
 }
 
+size_t pel_policy_num_settings(const struct pel_policy *policy)
+{
+    return policy->num_settings;
+}
+
 const struct pel_rule *pel_policy_rule(const struct pel_policy *policy, size_t index)
 {
     return index < policy->num_rules ? &policy->rules[index] : NULL;
@@ -47,6 +53,7 @@ bool pel_conditions_match(const struct pel_conditions *conditions, const struct 
 {
     /* The cheap comparisons first: most rules fail at the ports. */
     uint16_t local = query->local.port, remote = query->remote.port;
+    int64_t until_s;
     if ((conditions->direction & query->direction) == 0)
         return false;
     if (local < conditions->local_port_hull.low || local > conditions->local_port_hull.high ||
@@ -57,7 +64,8 @@ bool pel_conditions_match(const struct pel_conditions *conditions, const struct 
            pel_ip_ranges_has(conditions->local_ips, &query->local.ip) &&
            pel_ip_ranges_has(conditions->remote_ips, &query->remote.ip) &&
            pel_pattern_match(&conditions->user, query->user) &&
-           pel_pattern_match(&conditions->job, query->job);
+           pel_pattern_match(&conditions->job, query->job) &&
+           pel_time_holds(conditions->time, query->wall_s, &until_s);
 }
 
 const struct pel_rule *pel_policy_lookup(const struct pel_policy *policy,

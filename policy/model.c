@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct pel_param *pel_stmt_get(const struct pel_stmt *stmt, enum pel_slot slot)
@@ -45,4 +46,40 @@ void pel_stmt_fail(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_po
     pel_diag_error(&parse->diags, pos, "%s", text);
     for (; stmt != NULL; stmt = stmt->parent)
         stmt->bad = true;
+}
+
+static int compare_params(const void *a, const void *b)
+{
+    const struct pel_param *x = *(const struct pel_param *const *)a;
+    const struct pel_param *y = *(const struct pel_param *const *)b;
+    if (x->pos.line != y->pos.line)
+        return x->pos.line < y->pos.line ? -1 : 1;
+    return x->pos.column < y->pos.column ? -1 : x->pos.column > y->pos.column;
+}
+
+enum pel_err pel_stmt_in_order(const struct pel_stmt *stmt, const struct pel_param ***ret_params,
+                               size_t *ret_num)
+{
+    size_t num = 0;
+    for (const struct pel_param *param = stmt->params; param != NULL; param = param->next)
+        num++;
+    for (const struct pel_param *param = stmt->items; param != NULL; param = param->next)
+        num++;
+    const struct pel_param **params = malloc((num + 1) * sizeof *params);
+    if (params == NULL)
+        return PEL_E_NO_MEMORY;
+    num = 0;
+    for (const struct pel_param *param = stmt->params; param != NULL; param = param->next)
+        params[num++] = param;
+    for (const struct pel_param *param = stmt->items; param != NULL; param = param->next)
+        params[num++] = param;
+    qsort(params, num, sizeof *params, compare_params);
+    *ret_params = params;
+    *ret_num = num;
+    return PEL_OK;
+}
+
+bool pel_stmt_stands_alone(const struct pel_stmt *stmt)
+{
+    return stmt->parent == NULL || (stmt->replaced && stmt->referenced);
 }

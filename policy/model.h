@@ -28,23 +28,34 @@ enum {
 };
 
 struct pel_stmt;
+struct pel_zone;
+
+/* Minutes of a day, from 0 to 1440: from `from` until `to`. As coded, `to` may be earlier: over midnight. */
+struct pel_minutes {
+    uint16_t from, to;
+};
 
 struct pel_param {
     struct pel_param *next;
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    const char *
-        text; /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS and the like: as coded. REF: a slice of the source
-                       * until it is linked, then the name */
+    /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times and the like: as coded. REF: a slice of the source
+     * until it is linked, then the name */
+    const char *text;
     uint32_t text_len;
-    bool bad;                         /* an error was reported about it */
-    uint32_t number;                  /* ENUM, UINT; PORTS: lowest; GROUPS, SIGNATURES: how many */
-    uint32_t number_high;             /* PORTS: highest */
-    const struct pel_ip_range *range; /* addresses; NULL: All */
-    const uint16_t *groups;           /* GROUPS, SIGNATURES, in the policy's arena; NULL: Any */
-    const char *pair;                 /* NAME_LABEL: the name, NUL, the label, NUL */
-    struct pel_stmt *child;           /* BLOCK, and REF once linked */
+    bool bad;             /* an error was reported about it */
+    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, SIGNATURES, HOURS: how many; MASK; OFFSET:
+                             seconds */
+    uint32_t number_high; /* PORTS: highest; MASK: digits from the 32nd on */
+    union {               /* in the policy's arena */
+        const struct pel_ip_range *range;  /* addresses; NULL: All */
+        const uint16_t *groups;            /* GROUPS, SIGNATURES; NULL: Any */
+        const char *pair;                  /* NAME_LABEL: the name, NUL, the label, NUL */
+        const struct pel_minutes *minutes; /* HOURS */
+        const int64_t *seconds;            /* SPAN: its first and last, since 1970 in its zone */
+    };
+    struct pel_stmt *child; /* BLOCK, and REF once linked */
 };
 
 struct pel_stmt {
@@ -67,6 +78,8 @@ struct pel_stmt {
     struct pel_param *last_item;
     uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
     void *compiled;   /* what the compiler made of it for all its users */
+    uint32_t
+        class_number; /* of an action: actions that say the same have the same (policy/classes.h); 0: none yet */
 };
 
 /* What stays with the policy. */
@@ -75,8 +88,10 @@ struct pel_model {
     struct pel_stmt *first;  /* all statements */
     struct pel_stmt **rules; /* beside the policy's rules, in match order */
     const char **files;      /* by pel_pos.file */
+    bool *apart;             /* likewise: struct pel_policy_source's */
     size_t num_files;
     size_t num_warnings;
+    bool compat_zos; /* defaults are the original's */
 };
 
 /* The state of one call of pel_policy_parse. */
@@ -90,7 +105,9 @@ struct pel_parse {
     struct pel_policy_options options;
     struct pel_stmt *last;
     size_t num_statements, num_params, num_rules;
-    bool cut; /* a limit was passed: the rest was not read */
+    uint32_t num_times;          /* time conditions that were compiled */
+    const struct pel_zone *zone; /* the machine's, once one needs it */
+    bool cut;                    /* a limit was passed: the rest was not read */
 };
 
 /* pel_stmt_get returns what fills the slot in this statement, or NULL (also for `stmt` NULL). */
@@ -98,6 +115,15 @@ const struct pel_param *pel_stmt_get(const struct pel_stmt *stmt, enum pel_slot 
 
 /* pel_stmt_child returns the statement that fills the slot, inline or by reference, or NULL. */
 struct pel_stmt *pel_stmt_child(const struct pel_stmt *stmt, enum pel_slot slot);
+
+/* pel_stmt_in_order gives the statement's parameters, repeatable ones too, in the order of the text: an array
+ * to be freed with free(). Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_stmt_in_order(const struct pel_stmt *stmt, const struct pel_param ***ret_params,
+                                            size_t *ret_num);
+
+/* pel_stmt_stands_alone tells whether a writer must write the statement by itself: one of top level, or one
+ * whose place in another was taken, which lives on where it is referred to. */
+bool pel_stmt_stands_alone(const struct pel_stmt *stmt);
 
 /* A statement named in a message: `TTLSRule "R1"`, or `TTLSKeyringParms` for one without a name. */
 struct pel_title {

@@ -116,6 +116,7 @@ enum pel_err pel_policy_describe(const struct pel_policy *policy, size_t index,
                                          .verdict = verdict_of(&rule->effective),
                                          .file = policy->model->files[pos->file],
                                          .line = pos->line,
+                                         .column = pos->column,
                                          .group_action = rule->group_action,
                                          .environment_action = rule->environment_action,
                                          .connection_action = rule->connection_action};

@@ -33,6 +33,7 @@ static void compare(const char *name, const struct thrown_shape *shape, size_t n
 {
     uint64_t seed = first_seed();
     size_t num = 0;
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     if (SANITIZED)
         num_queries /= 10;
     for (size_t round = 0; round < num_policies && !pel_test_has_failed(); round++) {
@@ -57,14 +58,16 @@ static const struct thrown_shape small = {.num_rules = 40,
                                           .width = 16,
                                           .num_names = 12,
                                           .num_items = 4,
-                                          .bare = 4},
+                                          .bare = 4,
+                                          .num_times = 5},
                                  tiny = {.num_rules = 3,
                                          .num_ips = 8,
                                          .num_ports = 8,
                                          .width = 4,
                                          .num_names = 6,
                                          .num_items = 3,
-                                         .bare = 5},
+                                         .bare = 5,
+                                         .num_times = 2},
                                  middle = {.num_rules = 1000,
                                            .num_ips = 5000,
                                            .num_ports = 2000,
@@ -92,7 +95,8 @@ static const struct thrown_shape small = {.num_rules = 40,
                                           .width = 300,
                                           .num_names = 800,
                                           .num_items = 4,
-                                          .bare = 6};
+                                          .bare = 6,
+                                          .num_times = 300};
 
 PEL_TEST(oracle, tiny_policies)
 {

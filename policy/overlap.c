@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "policy/model.h"
+#include "policy/times.h"
 
 /*
  * Pairs of rules that can meet one connection. A sweep along the one dimension in which the fewest rules
@@ -126,8 +127,8 @@ static bool patterns_overlap(const struct pel_pattern *a, const struct pel_patte
 
 static bool covers(struct search *search, const struct pel_conditions *a, const struct pel_conditions *b)
 {
-    return (a->direction & b->direction) == b->direction && pattern_covers(&a->user, &b->user) &&
-           pattern_covers(&a->job, &b->job) &&
+    return (a->direction & b->direction) == b->direction && pel_time_covers(a->time, b->time) &&
+           pattern_covers(&a->user, &b->user) && pattern_covers(&a->job, &b->job) &&
            ports_cover(search, port_list(a->local_ports, &a->local_port_hull),
                        port_list(b->local_ports, &b->local_port_hull)) &&
            ports_cover(search, port_list(a->remote_ports, &a->remote_port_hull),
@@ -138,8 +139,8 @@ static bool covers(struct search *search, const struct pel_conditions *a, const 
 
 static bool overlap(struct search *search, const struct pel_conditions *a, const struct pel_conditions *b)
 {
-    return (a->direction & b->direction) != 0 && patterns_overlap(&a->user, &b->user) &&
-           patterns_overlap(&a->job, &b->job) &&
+    return (a->direction & b->direction) != 0 && pel_time_meets(a->time, b->time) &&
+           patterns_overlap(&a->user, &b->user) && patterns_overlap(&a->job, &b->job) &&
            ports_overlap(search, port_list(a->local_ports, &a->local_port_hull),
                          port_list(b->local_ports, &b->local_port_hull)) &&
            ports_overlap(search, port_list(a->remote_ports, &a->remote_port_hull),

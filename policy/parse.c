@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "policy/agent.h"
+#include "policy/image.h"
 #include "policy/lex.h"
 #include "policy/model.h"
 #include "policy/value.h"
@@ -102,10 +103,7 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     parse->last = stmt;
     parse->num_rules += type == PEL_S_RULE;
     parser->pending = stmt;
-    if (type == PEL_S_IP_TIME && stmt->parent != NULL)
-        pel_diag_warning(&parse->diags, pos,
-                         "IpTimeCondition: not yet effective: the rule is matched at any time");
-    else if (pel_schema(type)->no_effect != NULL)
+    if (pel_schema(type)->no_effect != NULL)
         pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
                       pel_schema(type)->no_effect);
     else if (pel_schema(type)->not_yet)
@@ -203,6 +201,9 @@ static void close_statement(struct parser *parser, struct pel_pos pos)
     if (stmt->type == PEL_S_CIPHERS && stmt->coded_suites && stmt->num_suites == 0 && !stmt->bad)
         pel_stmt_fail(parser->parse, stmt, stmt->pos, "%s: no cipher suite is left",
                       pel_stmt_title(stmt).text);
+    const struct pel_param *offset = pel_stmt_get(stmt, PEL_SLOT_TIME_OFFSET);
+    if (offset != NULL && pel_stmt_get(stmt, PEL_SLOT_TIME_ZONE) != NULL)
+        pel_stmt_fail(parser->parse, stmt, offset->pos, "TimezoneOffset and TimeZone exclude each other");
     const struct pel_param *stash = pel_stmt_get(stmt, PEL_SLOT_KEYRING_STASH);
     if (stash != NULL && pel_stmt_get(stmt, PEL_SLOT_KEYRING_PW) != NULL)
         pel_stmt_fail(parser->parse, stmt, stash->pos, "KeyringPw and KeyringStashFile exclude each other");
@@ -279,10 +280,7 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
         PEL_TRY(begin_statement(parser, row->target, pos, read_name(parser), &param.child));
         return param.child == NULL ? PEL_OK : add_param(parser, stmt, &param);
     }
-    if (row->type == PEL_V_REF && row->target == PEL_S_IP_TIME)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective: the rule is matched at any time",
-                         row->name);
-    else if (row->no_effect != NULL)
+    if (row->no_effect != NULL)
         pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
     else if (not_yet)
         pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);
@@ -438,4 +436,91 @@ enum pel_err pel_parse_text(struct pel_parse *parse, size_t file)
                       pel_stmt_title(parser.pending).text);
     report_missing_braces(&parser);
     return PEL_OK;
+}
+
+/* ---- facts ---- */
+
+static void bad_fact(struct parser *parser, const struct pel_fact_read *fact, const char *what)
+{
+    pel_diag_error(&parser->parse->diags, fact->pos, "%s", what);
+    parser->stopped = true;
+}
+
+static void bad_text(struct parser *parser, const struct pel_fact_read *fact)
+{
+    parser->stopped = true;
+    if (!parser->lexer.line_bad) /* else it was reported */
+        bad_fact(parser, fact, "a character that no policy has");
+}
+
+static enum pel_err open_fact(struct parser *parser, const struct pel_fact_read *fact,
+                              enum pel_stmt_type type)
+{
+    struct pel_stmt *stmt = NULL;
+    struct pel_word name = read_name(parser);
+    if (parser->depth == PEL_MAX_DEPTH || name.len != fact->text_len ||
+        (parser->depth == 0 && name.len == 0)) {
+        bad_fact(parser, fact, "a statement without a name, with no name, or nested too deep");
+        return PEL_OK;
+    }
+    PEL_TRY(begin_statement(parser, type, fact->pos, name, &stmt));
+    if (stmt == NULL)
+        return PEL_OK; /* one too many */
+    if (fact->fact == PEL_FACT_BLOCK) {
+        const struct pel_row *row = &pel_schema(innermost(parser)->type)->rows[fact->number];
+        const struct pel_param param = {.row = row, .pos = fact->pos, .child = stmt};
+        PEL_TRY(add_param(parser, innermost(parser), &param));
+    }
+    parser->open[parser->depth++] = stmt;
+    parser->pending = NULL;
+    return PEL_OK;
+}
+
+static enum pel_err inner_fact(struct parser *parser, const struct pel_fact_read *fact)
+{
+    const struct pel_statement_schema *schema = pel_schema(innermost(parser)->type);
+    const struct pel_row *row = fact->number < schema->num_rows ? &schema->rows[fact->number] : NULL;
+    if (row == NULL || (row->type == PEL_V_BLOCK) != (fact->fact == PEL_FACT_BLOCK)) {
+        bad_fact(parser, fact, "a parameter that its statement has not");
+        return PEL_OK;
+    }
+    if (row->type == PEL_V_BLOCK)
+        return open_fact(parser, fact, row->target);
+    PEL_TRY(read_parameter(parser, row, fact->pos));
+    if (pel_lex_word(&parser->lexer).len > 0)
+        bad_fact(parser, fact, "more than a value");
+    return PEL_OK;
+}
+
+static enum pel_err take_fact(struct parser *parser, const struct pel_fact_read *fact)
+{
+    bool top = fact->fact == PEL_FACT_TOP;
+    if (top != (parser->depth == 0))
+        bad_fact(parser, fact, "a fact out of its place");
+    else if (fact->fact == PEL_FACT_CLOSE)
+        close_statement(parser, fact->pos);
+    else if (!pel_lex_alone(&parser->lexer, &parser->parse->diags, fact->text, fact->text_len, fact->pos))
+        bad_text(parser, fact);
+    else if (!top)
+        return inner_fact(parser, fact);
+    else if (fact->number <= PEL_S_SKIPPED || fact->number >= PEL_S_NR)
+        bad_fact(parser, fact, "a statement that there is not");
+    else
+        return open_fact(parser, fact, (enum pel_stmt_type)fact->number);
+    return PEL_OK;
+}
+
+enum pel_err pel_parse_facts(struct pel_parse *parse, pel_fact_fn *next, void *arg)
+{
+    struct parser parser = {.parse = parse};
+    struct pel_fact_read fact = {.pos = {.line = 1, .column = 1}};
+    while (!parser.stopped && next(arg, &fact)) {
+        if (fact.fact == PEL_FACT_END && parser.depth == 0)
+            return PEL_OK;
+        if (fact.fact == PEL_FACT_END)
+            break;
+        PEL_TRY(take_fact(&parser, &fact));
+    }
+    parse->cut = true;
+    return parser.stopped ? PEL_OK : PEL_E_POLICY_IMAGE;
 }

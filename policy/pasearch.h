@@ -16,7 +16,7 @@ enum pel_pasearch_form {
 
 enum pel_pasearch_when {
     PEL_PA_ALWAYS,
-    PEL_PA_CODED, /* here, or where it is inherited from */
+    PEL_PA_CODED, /* if it is coded here, not inherited */
 };
 
 struct pel_pasearch_row {

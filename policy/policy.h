@@ -46,6 +46,7 @@ struct pel_policy_source {
     const char *file;
     const char *text; /* any bytes; need not end with NUL */
     size_t text_len;
+    bool apart; /* names in it are its own, but for the rules': references to and from others do not meet */
 };
 
 /* pel_policy_parse reads one or more texts as one policy and makes a generation with one reference, the
@@ -151,6 +152,7 @@ struct pel_rule {
     const char *group_action;
     const char *environment_action; /* "" when none */
     const char *connection_action;  /* "" when none */
+    uint32_t settings;              /* rules with the same number have the same effective values */
     struct pel_effective effective;
 };
 
@@ -159,14 +161,33 @@ struct pel_rule {
 size_t pel_policy_num_rules(const struct pel_policy *policy);
 const struct pel_rule *pel_policy_rule(const struct pel_policy *policy, size_t index);
 
+/* What an engine remembers of the policy that it asks: which time conditions hold, and until when. All zero is
+ * an empty one. It belongs to one thread; it is cleared when the engine takes another policy. */
+enum { PEL_POLICY_NOTES = 64 };
+
+struct pel_policy_note {
+    const void *time;
+    int64_t from_s, until_s;
+    bool holds;
+};
+
+struct pel_policy_cache {
+    const struct pel_policy *policy;
+    struct pel_policy_note notes[PEL_POLICY_NOTES];
+};
+
+/* pel_policy_num_settings returns how many different pel_rule.settings there are: 0 to that less 1. Any thread. */
+size_t pel_policy_num_settings(const struct pel_policy *policy);
+
 /* One connection, as the policy sees it. */
 struct pel_policy_query {
     struct pel_endpoint local;
     struct pel_endpoint remote;
-    enum pel_direction direction; /* PEL_INBOUND: passive open; PEL_OUTBOUND: active open */
-    const char *user;             /* NULL or "": unknown, which matches only rules without a Userid */
-    const char *job;              /* likewise */
-    int64_t wall_s;               /* seconds since 1970 UTC, for time conditions */
+    enum pel_direction direction;   /* PEL_INBOUND: passive open; PEL_OUTBOUND: active open */
+    const char *user;               /* NULL or "": unknown, which matches only rules without a Userid */
+    const char *job;                /* likewise */
+    int64_t wall_s;                 /* seconds since 1970 UTC, for time conditions */
+    struct pel_policy_cache *cache; /* the asking thread's; NULL: time conditions are worked out each time */
 };
 
 /* pel_policy_lookup returns the first rule that matches, or NULL. The rule belongs to the policy: hold a

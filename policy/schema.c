@@ -53,7 +53,7 @@ static const struct pel_row rule_rows[] = {
          .help = "Inbound: the peer connected; Outbound: the program did; Both: either"),
     UINT("Priority", 1, 2000000000, "1", SLOT(PRIORITY),
          .help = "the higher is tried first; rules of one priority in the order of their names"),
-    BLOCK_OR_REF("IpTimeCondition", IP_TIME, TIME, PEL_ROW_NOT_YET, "when the rule holds; uncoded: always"),
+    BLOCK_OR_REF("IpTimeCondition", IP_TIME, TIME, 0, "when the rule holds; uncoded: always"),
     BLOCK_OR_REF("TTLSGroupAction", GROUP_ACTION, GROUP_ACTION, PEL_ROW_REQUIRED, "whether there is TLS"),
     BLOCK_OR_REF("TTLSEnvironmentAction", ENV_ACTION, ENV_ACTION, 0,
                  "how TLS is spoken; required with TTLSEnabled On"),
@@ -190,16 +190,20 @@ static const struct pel_row port_group_rows[] = {
     BLOCK_OR_REF("PortRange", PORT_RANGE, PORT_ITEM, ITEMS, "ports of the group"),
 };
 static const struct pel_row ip_time_rows[] = {
-    ROW("DayOfMonthMask", WORD, .max = 62, NOT_YET,
+    ROW("DayOfMonthMask", MASK, SLOT(TIME_DAYS), .min = 31, .max = 62,
         .help = "31 digits 0 or 1, the first day first; 31 more count from the last day; uncoded: all"),
-    ROW("MonthOfYearMask", WORD, .max = 12, NOT_YET, .help = "12 digits 0 or 1, January first; uncoded: all"),
-    ROW("DayOfWeekMask", WORD, .max = 7, NOT_YET, .help = "7 digits 0 or 1, Sunday first; uncoded: all"),
-    ROW("TimeOfDayRange", TEXT, .max = 1023, NOT_YET, .default_value = "00:00-24:00",
-        .help = "hh:mm-hh:mm, several with commas"),
-    ROW("ConditionTimeRange", TEXT, .max = 64, NOT_YET,
-        .help = "yyyymmddhhmmss:yyyymmddhhmmss, the first and last moment; uncoded: none"),
-    ROW("TimezoneOffset", WORD, .max = 16, NOT_YET, .help = "the zone of these times, from UTC"),
-    ENUM("TimeZone", zones, "Local", NOT_YET, .help = "the zone of these times"),
+    ROW("MonthOfYearMask", MASK, SLOT(TIME_MONTHS), .min = 12, .max = 12,
+        .help = "12 digits 0 or 1, January first; uncoded: all"),
+    ROW("DayOfWeekMask", MASK, SLOT(TIME_WEEKDAYS), .min = 7, .max = 7,
+        .help = "7 digits 0 or 1, Sunday first; uncoded: all"),
+    ROW("TimeOfDayRange", HOURS, SLOT(TIME_OF_DAY), .default_value = "00:00-24:00",
+        .help = "hh:mm-hh:mm, several with commas; 22:00-06:00 is 22:00-24:00 and 00:00-06:00 of each day"),
+    ROW("ConditionTimeRange", SPAN, SLOT(TIME_SPAN),
+        .help = "yyyymmddhhmmss:yyyymmddhhmmss, the first and last second; uncoded: none"),
+    ROW("TimezoneOffset", OFFSET, SLOT(TIME_OFFSET),
+        .help = "+hh:mm or -hh:mm: the zone of these times, from UTC and without daylight saving"),
+    ENUM("TimeZone", zones, "Local", SLOT(TIME_ZONE),
+         .help = "the zone of these times: the machine's, or UTC"),
 };
 
 static const struct pel_statement_schema
@@ -221,7 +225,7 @@ static const struct pel_statement_schema
         STATEMENT("IpAddrGroup", ip_addr_group_rows, .help = "any number of addresses, prefixes and ranges"),
     port_range = STATEMENT("PortRange", port_range_rows, .help = "one range of ports"),
     port_group = STATEMENT("PortGroup", port_group_rows, .help = "any number of ranges of ports"),
-    ip_time = STATEMENT("IpTimeCondition", ip_time_rows, .help = "when a rule holds", .not_yet = true);
+    ip_time = STATEMENT("IpTimeCondition", ip_time_rows, .help = "when a rule holds");
 
 static const struct pel_statement_schema *const statements[PEL_S_NR] = {
     [PEL_S_SKIPPED] = &skipped,

@@ -57,6 +57,10 @@ enum pel_value_type {
     PEL_V_GROUPS,     /* named groups as four decimal digits each, or Any */
     PEL_V_SIGNATURES, /* signature algorithms as four hexadecimal digits each, or Any */
     PEL_V_NAME_LABEL, /* a host name and the label of a certificate */
+    PEL_V_MASK,       /* min or max digits 0 or 1 */
+    PEL_V_HOURS,      /* hh:mm-hh:mm, several with commas */
+    PEL_V_SPAN,       /* yyyymmddhhmmss:yyyymmddhhmmss */
+    PEL_V_OFFSET,     /* +hh:mm or -hh:mm */
     PEL_V_REF,        /* the name of a statement of type `target` */
     PEL_V_BLOCK,      /* a statement of type `target` in its own braces */
 };
@@ -140,6 +144,13 @@ enum pel_slot {
     PEL_SLOT_CERT_SIGNATURES,
     PEL_SLOT_ADDR_ITEM,
     PEL_SLOT_PORT_ITEM,
+    PEL_SLOT_TIME_DAYS,
+    PEL_SLOT_TIME_MONTHS,
+    PEL_SLOT_TIME_WEEKDAYS,
+    PEL_SLOT_TIME_OF_DAY,
+    PEL_SLOT_TIME_SPAN,
+    PEL_SLOT_TIME_OFFSET,
+    PEL_SLOT_TIME_ZONE,
     PEL_SLOT_NR
 };
 
@@ -188,7 +199,8 @@ struct pel_statement_schema {
     size_t num_rows;
 };
 
-enum { PEL_OFF, PEL_ON }; /* of every On/Off parameter */
+enum { PEL_OFF, PEL_ON };              /* of every On/Off parameter */
+enum { PEL_ZONE_LOCAL, PEL_ZONE_UTC }; /* of TimeZone */
 
 /* pel_schema returns the statement's schema. Any thread. */
 const struct pel_statement_schema *pel_schema(enum pel_stmt_type type);

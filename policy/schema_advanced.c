@@ -65,7 +65,7 @@ static const struct pel_value_remark always_secret[] = {
         ONOFF("TLSv1.1", default_of("Off"), SLOT(TLSV1_1), .help = "TLS 1.1: weak"),                         \
         ONOFF("TLSv1.2", default_of("On"), SLOT(TLSV1_2), .help = "TLS 1.2"),                                \
         ONOFF("TLSv1.3", default_of("On"), SLOT(TLSV1_3), .help = "TLS 1.3"),                                \
-        ONOFF("MiddleBoxCompatMode", default_of("On"), REMARKS(compat_mode),                                 \
+        ONOFF("MiddleBoxCompatMode", default_of("Off"), REMARKS(compat_mode),                                 \
               .help = "TLS 1.3 looks like 1.2 to what stands between"),                                      \
         ONOFF("ApplicationControlled", default_of("Off"), SLOT(APPL_CONTROLLED),                             \
               .help = "clear until the application asks for TLS"),                                           \
@@ -76,7 +76,7 @@ static const struct pel_value_remark always_secret[] = {
              .help = "minutes after which the next read or write of the program renews the keys of a "       \
                      "connection of TLS 1.3; no effect in older versions; 0: never"),                        \
         ROW("CertificateLabel", LABEL, SLOT(CERT_LABEL),                                                     \
-            .help = "the certificate to send; empty: none; uncoded: the ring's default"),                    \
+            .help = "the certificate to send; empty or none: none; uncoded: the ring's default"),            \
         ROW("ServerCertificateLabel", LABEL, SLOT(SERVER_CERT_LABEL), .flags = PEL_ROW_REPEAT,               \
             .help = "one of several certificates of a server, chosen by what the client can check"),         \
         ONOFF("SecondaryMap", default_of("Off"), SLOT(SECONDARY_MAP),                                        \
@@ -133,13 +133,13 @@ static const struct pel_row env_adv_rows[] = {
     ENUM("ClientAuthType", client_auth, "Required", SLOT(CLIENT_AUTH),
          .help = "with ServerWithClientAuth: PassThru asks and checks nothing; Full checks what is sent; "
                  "Required wants a certificate; SAFCheck wants one of a known user"),
-    ENUM("Renegotiation", renegotiation, "Disabled", REMARKS(no_renegotiation),
+    ENUM("Renegotiation", renegotiation, "Default", REMARKS(no_renegotiation),
          .help = "new handshakes on one connection: refused, whatever is coded"),
     ENUM("RenegotiationIndicator", indicator, "Optional", SLOT(RENEGOTIATION_INDICATOR),
          .help = "which peer is refused up to TLS 1.2 unless it shows that it knows RFC 5746"),
     ONOFF("RenegotiationCertCheck", "Off", REMARKS(no_new_cert),
           .help = "the peer's certificate may not change when renegotiating"),
-    ENUM("CertValidationMode", validation, "RFC5280", REMARKS(always_rfc5280),
+    ENUM("CertValidationMode", validation, "Any", REMARKS(always_rfc5280),
          .help = "by which RFC certificates are checked: RFC 5280, whatever is coded"),
     ONOFF("3DesKeyCheck", "Off", SLOT(DES_KEY_CHECK),
           .help = "a connection whose keys of 3DES have equal parts is refused"),
@@ -155,7 +155,7 @@ static const struct pel_row env_adv_rows[] = {
          .help = "bits of each RSA key of the peer's chain, the trusted authority's apart, at least"),
     UINT("PeerMinECCKeySize", 0, 65535, "192", SLOT(MIN_ECC),
          .help = "bits of each EC key of the peer's chain, the trusted authority's apart, at least"),
-    ONOFF("ServerScsv", "On", REMARKS(always_scsv),
+    ONOFF("ServerScsv", "Off", REMARKS(always_scsv),
           .help = "a server refuses clients that fell back to an old version (RFC 7507)"),
     ENUM("ClientExtendedMasterSecret", master_secret, "On", SLOT(CLIENT_MASTER_SECRET),
          REMARKS(always_secret), .help = "RFC 7627, as a client up to TLS 1.2; Required: refused without"),

@@ -98,8 +98,12 @@ static void write_note(struct walk *walk, enum pel_stmt_type home, const struct 
 }
 
 /* What holds where nothing is coded. A level that has no default of its own inherits the group's. */
-static const char *default_of(const struct pel_row *row)
+static const char *default_of(const struct walk *walk, const struct pel_row *row)
 {
+    bool old = row->slot == PEL_SLOT_TLSV1 || row->slot == PEL_SLOT_TLSV1_1;
+    if (walk->policy->model->compat_zos &&
+        (old || row->slot == PEL_SLOT_TLSV1_2 || row->slot == PEL_SLOT_TLSV1_3))
+        return old ? "On" : "Off";
     if (row->default_value != NULL)
         return row->default_value;
     const struct pel_row *inherited = pel_schema_row(PEL_S_GROUP_ACTION, row->name, row->name_len);
@@ -110,9 +114,9 @@ static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pe
                      struct pel_found found, bool has_value)
 {
     struct pel_setting setting = {.home = home, .row = row, .found = found};
-    const char *uncoded = default_of(row);
-    setting.is_default = found.param == NULL ||
-                         (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
+    const char *uncoded = default_of(walk, row);
+    setting.is_default =
+        found.param == NULL || (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
     setting.value = has_value ? text_of(&walk->value) : NULL;
     write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
@@ -143,8 +147,8 @@ static enum pel_err write_value(struct walk *walk, const struct pel_row *row, st
         write_suites(walk, found.stmt);
     else if (found.param != NULL)
         pel_value_write(&walk->value, found.param);
-    else if (default_of(row) != NULL)
-        pel_out_text(&walk->value, default_of(row));
+    else if (default_of(walk, row) != NULL)
+        pel_out_text(&walk->value, default_of(walk, row));
     else
         *ret_has_value = false;
     if (found.param == NULL || (row->flags & PEL_ROW_REPEAT) == 0 || row->type == PEL_V_CIPHERS4)

@@ -19,12 +19,13 @@ void pel_settings_keep(void *arg, const struct pel_setting *setting)
         list->settings = settings;
         list->cap = cap;
     }
-    list->settings[list->num++] = (struct pel_kept_setting){.home = setting->home,
-                                                            .row = setting->row,
-                                                            .at = list->text.len,
-                                                            .has_value = setting->value != NULL,
-                                                            .is_default = setting->is_default,
-                                                            .is_coded = setting->found.param != NULL};
+    list->settings[list->num++] = (struct pel_kept_setting){
+        .home = setting->home,
+        .row = setting->row,
+        .at = list->text.len,
+        .has_value = setting->value != NULL,
+        .is_default = setting->is_default,
+        .is_coded = setting->found.stmt != NULL && setting->found.stmt->type == setting->home};
     if (setting->value != NULL)
         pel_out_add(&list->text, setting->value, strlen(setting->value) + 1);
     list->failed = list->failed || list->text.failed;

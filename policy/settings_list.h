@@ -11,7 +11,8 @@ struct pel_kept_setting {
     enum pel_stmt_type home;
     const struct pel_row *row;
     size_t at; /* of the value in `text` */
-    bool has_value, is_default, is_coded;
+    bool has_value, is_default;
+    bool is_coded; /* in a statement of its own kind, not inherited */
 };
 
 /* All zero is empty. */

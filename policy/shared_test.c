@@ -95,10 +95,8 @@ PEL_TEST(shared, tn3270_gets_the_one_error_it_deserves)
     PEL_EXPECT_ERR(parsed.err, PEL_E_POLICY_SYNTAX);
     PEL_EXPECT(parsed.policy == NULL);
     PEL_EXPECT_EQ(parsed.num_errors, 1);
-    PEL_EXPECT_HAS(
-        parsed.said,
-        "255:35: error: RemoteAddr: \"6793\" is not an IP address, ADDRESS/LENGTH, ADDRESS-ADDRESS "
-        "or All\n");
+    PEL_EXPECT_HAS(parsed.said, "255:35: error: RemoteAddr: \"6793\" is a number, not an IP address; a port "
+                                "goes into RemotePortRange\n");
     /* And what is only odd. */
     PEL_EXPECT_EQ(parsed.num_warnings, 15);
     PEL_EXPECT_HAS(parsed.said, "296:3: warning: TTLSEnvironmentAdvancedParms replaces the whole "

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "policy/tables_inside.h"
+#include "policy/times.h"
 
 enum pel_err pel_tables_make(struct pel_policy *policy)
 {
@@ -24,16 +25,18 @@ struct pel_tables_size pel_tables_size(const struct pel_policy *policy)
 /* ---- lookup ---- */
 
 struct search {
+    const struct pel_policy *policy;
     const struct pel_tables *tables;
     const struct pel_policy_query *query;
     int32_t at[PEL_DIM_NR]; /* the point; below 0: not known yet */
     uint32_t best;          /* the lowest rule so far; UINT32_MAX: none */
 };
 
-static void begin(const struct pel_tables *tables, const struct pel_policy_query *query,
+static void begin(const struct pel_policy *policy, const struct pel_policy_query *query,
                   struct search *ret_search)
 {
-    *ret_search = (struct search){.tables = tables,
+    *ret_search = (struct search){.policy = policy,
+                                  .tables = policy->tables,
                                   .query = query,
                                   .at = {[PEL_DIM_LOCAL_IP] = -1,
                                          [PEL_DIM_REMOTE_IP] = -1,
@@ -113,7 +116,8 @@ static bool extra_holds(struct search *search, const struct pel_extra *extra)
         if (extra->lists[i].ranges != NULL && !list_has(&extra->lists[i], (uint32_t)number_of(search, i)))
             return false;
     }
-    return range_has(search, PEL_DIM_USER, &extra->users) && range_has(search, PEL_DIM_JOB, &extra->jobs);
+    return range_has(search, PEL_DIM_USER, &extra->users) && range_has(search, PEL_DIM_JOB, &extra->jobs) &&
+           pel_time_holds_cached(extra->time, search->policy, search->query->wall_s, search->query->cache);
 }
 
 /* The first box that holds the point is the leaf's answer. */
@@ -193,7 +197,7 @@ static void search_tree(struct search *search)
 size_t pel_tables_lookup(const struct pel_policy *policy, const struct pel_policy_query *query)
 {
     struct search search;
-    begin(policy->tables, query, &search);
+    begin(policy, query, &search);
     search_tree(&search);
     return search.best == UINT32_MAX ? policy->num_rules : search.best;
 }

@@ -41,6 +41,7 @@ struct pel_rank_list {
 /* What is looked at when all else holds. */
 struct pel_extra {
     struct pel_rank_range users, jobs;
+    const struct pel_time *time;
     struct pel_rank_list lists[PEL_DIM_REMOTE_PORT + 1]; /* by dimension */
 };
 

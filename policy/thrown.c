@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/harness/harness.h"
 
@@ -27,8 +28,16 @@ struct side {
     struct port_item *ports;
 };
 
+/* Looked at with libc's calendar. */
+struct moment {
+    bool local; /* else UTC */
+    char weekdays[8], months[13];
+    unsigned from, to; /* minutes of the day; the later first: over midnight */
+};
+
 struct rule {
     char name[16];
+    const struct moment *moment; /* NULL: any */
     unsigned direction, priority;
     struct side sides[2]; /* local, remote */
     char user[NAME_LEN], job[NAME_LEN];
@@ -38,6 +47,8 @@ struct thrown {
     struct thrown_shape shape;
     uint64_t seed, state;
     struct rule *rules;
+    struct moment *moments;
+    struct pel_policy_cache cache;
     char *text;
     size_t text_len, text_cap;
 };
@@ -176,6 +187,30 @@ static void throw_pattern(struct thrown *thrown, char *pattern)
     strcat(pattern, "*");
 }
 
+/* ---- times ---- */
+
+static void throw_mask(struct thrown *thrown, char *mask, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        mask[i] = throw_number(thrown, 4) == 0 ? '0' : '1';
+    mask[len] = '\0';
+}
+
+static void throw_moment(struct thrown *thrown, size_t number)
+{
+    struct moment *moment = &thrown->moments[number];
+    *moment = (struct moment){.local = throw_number(thrown, 2),
+                              .from = throw_number(thrown, 1440),
+                              .to = 1 + throw_number(thrown, 1440)};
+    throw_mask(thrown, moment->weekdays, 7);
+    throw_mask(thrown, moment->months, 12);
+    moment->to += moment->to == moment->from;
+    put(thrown, "IpTimeCondition T%zu\n{\nDayOfWeekMask %s\nMonthOfYearMask %s\nTimeZone %s\n", number,
+        moment->weekdays, moment->months, moment->local ? "Local" : "UTC");
+    put(thrown, "TimeOfDayRange %02u:%02u-%02u:%02u\n}\n", moment->from / 60, moment->from % 60,
+        moment->to / 60, moment->to % 60);
+}
+
 /* ---- rules ---- */
 
 static void put_side(struct thrown *thrown, const char *side_name, const char *kinds, size_t number,
@@ -201,6 +236,8 @@ static void throw_rule(struct thrown *thrown, size_t number)
     }
     throw_pattern(thrown, rule->user);
     throw_pattern(thrown, rule->job);
+    if (thrown->shape.num_times > 0 && !throw_bare(thrown))
+        rule->moment = &thrown->moments[throw_number(thrown, thrown->shape.num_times)];
     put(thrown, "TTLSRule %s\n{\nDirection %s\nPriority %u\nTTLSGroupActionRef G\n", rule->name,
         directions[rule->direction], rule->priority);
     put_side(thrown, "Local", "lL", number, &rule->sides[0]);
@@ -209,6 +246,8 @@ static void throw_rule(struct thrown *thrown, size_t number)
         put(thrown, "Userid %s\n", rule->user);
     if (rule->job[0] != '\0')
         put(thrown, "Jobname %s\n", rule->job);
+    if (rule->moment != NULL)
+        put(thrown, "IpTimeConditionRef T%zu\n", (size_t)(rule->moment - thrown->moments));
     if (rule->sides[0].num_ips + rule->sides[1].num_ips == 0)
         put(thrown, "LocalAddr All\n"); /* one condition there must be */
     put(thrown, "}\n");
@@ -220,6 +259,9 @@ struct thrown *thrown_make(const struct thrown_shape *shape, uint64_t seed, stru
     *thrown = (struct thrown){.shape = *shape, .seed = seed, .state = seed};
     thrown->rules = more(NULL, shape->num_rules, sizeof *thrown->rules);
     put(thrown, "TTLSGroupAction G\n{\nTTLSEnabled Off\n}\n");
+    thrown->moments = more(NULL, shape->num_times, sizeof *thrown->moments);
+    for (size_t i = 0; i < shape->num_times; i++)
+        throw_moment(thrown, i);
     for (size_t i = 0; i < shape->num_rules; i++)
         throw_rule(thrown, i);
     pel_test_parse_len(parsed, thrown->text, thrown->text_len);
@@ -237,6 +279,7 @@ void thrown_free(struct thrown *thrown, struct pel_parsed *parsed)
         }
     }
     free(thrown->rules);
+    free(thrown->moments);
     free(thrown->text);
     free(thrown);
     pel_test_drop(parsed);
@@ -253,7 +296,20 @@ struct query {
     struct end ends[2];
     unsigned direction;
     char user[NAME_LEN], job[NAME_LEN];
+    int64_t wall_s;
+    struct tm now[2]; /* UTC, local */
 };
+
+static bool is_now(const struct moment *moment, const struct query *query)
+{
+    if (moment == NULL)
+        return true;
+    const struct tm *now = &query->now[moment->local];
+    unsigned minute = (unsigned)(now->tm_hour * 60 + now->tm_min);
+    bool hours = moment->from < moment->to ? minute >= moment->from && minute < moment->to
+                                           : minute >= moment->from || minute < moment->to;
+    return hours && moment->weekdays[now->tm_wday] == '1' && moment->months[now->tm_mon] == '1';
+}
 
 static bool has_ip(const struct side *side, unsigned version, uint32_t ip)
 {
@@ -295,7 +351,7 @@ static bool holds(const struct rule *rule, const struct query *query)
             return false;
     }
     return (rule->direction & query->direction) != 0 && has_name(rule->user, query->user) &&
-           has_name(rule->job, query->job);
+           has_name(rule->job, query->job) && is_now(rule->moment, query);
 }
 
 static const char *ask_oracle(const struct thrown *thrown, const struct query *query)
@@ -338,6 +394,10 @@ static void throw_query(struct thrown *thrown, struct query *query)
                                        : version % 2 == 0 ? 4
                                                           : 6,
                             .direction = 1 + throw_number(thrown, 2)};
+    query->wall_s = 1700000000 + (int64_t)throw_number(thrown, 2 * 365) * 86400 + throw_number(thrown, 86400);
+    time_t when = (time_t)query->wall_s;
+    gmtime_r(&when, &query->now[0]);
+    localtime_r(&when, &query->now[1]);
     for (int side = 0; side < 2; side++)
         query->ends[side] = throw_end(thrown, &rule->sides[side]);
     for (int i = 0; i < 2; i++) {
@@ -374,7 +434,9 @@ bool thrown_compare(struct thrown *thrown, const struct pel_parsed *parsed)
                                      .remote = make_endpoint(q.version, q.ends[1]),
                                      .direction = (enum pel_direction)q.direction,
                                      .user = q.user,
-                                     .job = q.job};
+                                     .job = q.job,
+                                     .wall_s = q.wall_s,
+                                     .cache = throw_number(thrown, 2) ? &thrown->cache : NULL};
     const struct pel_rule *rule = pel_policy_lookup(parsed->policy, &query);
     const char *found = rule == NULL ? "none" : rule->name, *expected = ask_oracle(thrown, &q);
     if (strcmp(found, expected) == 0)

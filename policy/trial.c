@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "policy/times.h"
 #include "policy/value_write.h"
 
 /* More values than a person reads are cut. */
@@ -70,6 +71,15 @@ static bool try_direction(struct pel_out *out, enum pel_direction is, enum pel_d
     return false;
 }
 
+static bool try_time(struct pel_out *out, int64_t wall_s, const struct pel_time *time)
+{
+    int64_t until_s;
+    if (pel_time_holds(time, wall_s, &until_s))
+        return true;
+    pel_out_text(out, "its IpTimeCondition does not hold at that time");
+    return false;
+}
+
 bool pel_trial_explain(const struct pel_policy *policy, size_t index, const struct pel_policy_query *query,
                        struct pel_out *ret_reason)
 {
@@ -83,7 +93,8 @@ bool pel_trial_explain(const struct pel_policy *policy, size_t index, const stru
            try_port(ret_reason, "remote", query->remote.port, conditions->remote_ports,
                     conditions->remote_port_hull) &&
            try_name(ret_reason, "job", query->job, &conditions->job) &&
-           try_name(ret_reason, "user", query->user, &conditions->user);
+           try_name(ret_reason, "user", query->user, &conditions->user) &&
+           try_time(ret_reason, query->wall_s, conditions->time);
 }
 
 static enum pel_err read_connection(const struct pel_policy_connection *connection,

@@ -86,6 +86,15 @@ static void read_uint(struct pel_value_ctx *ctx)
         ctx->param->number = (uint32_t)number;
 }
 
+void pel_value_no_dash(struct pel_value_ctx *ctx, const char *form)
+{
+    struct pel_lexer before = *ctx->lexer;
+    struct pel_word next = pel_lex_word(ctx->lexer);
+    *ctx->lexer = before;
+    if (next.len > 0 && (next.text[0] == '-' || next.text[0] == ':'))
+        pel_value_fail(ctx, next.pos, "a range has no blanks in it: %s", form);
+}
+
 /* Numbers of a port range: n, n-m or n:m in one word, or n m in two. */
 static bool read_port_numbers(struct pel_value_ctx *ctx, uint64_t *ret_low, uint64_t *ret_high)
 {
@@ -123,6 +132,8 @@ static void read_ports(struct pel_value_ctx *ctx)
         ctx->param->number = (uint32_t)low;
         ctx->param->number_high = (uint32_t)high;
     }
+    if (!ctx->param->bad)
+        pel_value_no_dash(ctx, "n-m");
 }
 
 /* Copies the value, of at most `row->max` bytes, into the policy's arena. */
@@ -184,10 +195,19 @@ static enum pel_err read_ref(struct pel_value_ctx *ctx)
     return PEL_OK;
 }
 
+/* "none" is the clear way to say what an empty label says: no certificate. */
+static enum pel_err read_label(struct pel_value_ctx *ctx)
+{
+    bool none = ctx->word.len == 4 && strncasecmp(ctx->word.text, "none", 4) == 0;
+    if (none && ctx->param->row->slot == PEL_SLOT_CERT_LABEL)
+        ctx->word.len = 0;
+    return read_text(ctx);
+}
+
 static bool is_rest_of_line(enum pel_value_type type)
 {
     return type == PEL_V_LABEL || type == PEL_V_TEXT || type == PEL_V_GROUPS || type == PEL_V_SIGNATURES ||
-           type == PEL_V_NAME_LABEL;
+           type == PEL_V_NAME_LABEL || type == PEL_V_HOURS;
 }
 
 /* What the schema says of the value. */
@@ -243,7 +263,7 @@ enum pel_err pel_value_read(struct pel_value_ctx *ctx)
     case PEL_V_UINT: read_uint(ctx); break;
     case PEL_V_PORTS: read_ports(ctx); break;
     case PEL_V_PATTERN: err = read_pattern(ctx); break;
-    case PEL_V_LABEL:
+    case PEL_V_LABEL: err = read_label(ctx); break;
     case PEL_V_WORD:
     case PEL_V_TEXT: err = read_text(ctx); break;
     case PEL_V_CIPHERS2: err = pel_value_ciphers(ctx, 2); break;
@@ -251,6 +271,10 @@ enum pel_err pel_value_read(struct pel_value_ctx *ctx)
     case PEL_V_GROUPS: err = pel_value_groups(ctx); break;
     case PEL_V_SIGNATURES: err = pel_value_signatures(ctx); break;
     case PEL_V_NAME_LABEL: err = read_name_label(ctx); break;
+    case PEL_V_MASK:
+    case PEL_V_HOURS:
+    case PEL_V_SPAN:
+    case PEL_V_OFFSET: err = pel_value_time(ctx); break;
     case PEL_V_REF: err = read_ref(ctx); break;
     case PEL_V_ADDR:
     case PEL_V_PREFIX:

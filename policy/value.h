@@ -33,9 +33,14 @@ PEL_MUST_USE enum pel_err pel_value_keep(struct pel_value_ctx *ctx);
  * else. */
 bool pel_value_number(const char *text, size_t text_len, uint64_t *ret_number);
 
+/* pel_value_no_dash reports a range written with blanks around its dash or colon, of which only the beginning
+ * would be taken. `form` is how it is written. */
+void pel_value_no_dash(struct pel_value_ctx *ctx, const char *form);
+
 /* The types with files of their own. */
 PEL_MUST_USE enum pel_err pel_value_addr(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits);
+PEL_MUST_USE enum pel_err pel_value_time(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_groups(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_signatures(struct pel_value_ctx *ctx);
 

@@ -34,10 +34,26 @@ static void fail_form(struct pel_value_ctx *ctx)
     pel_value_fail(ctx, ctx->word.pos, "\"%s\" is not %s", shown.text, forms[ctx->param->row->type]);
 }
 
-static void fail_mapped(struct pel_value_ctx *ctx)
+/* The original takes a number for an address, 6793 for 0.0.26.137; it is always a port in the wrong place. */
+static void fail_number(struct pel_value_ctx *ctx)
 {
-    struct pel_shown shown = pel_diag_show(ctx->word.text, ctx->word.len);
-    pel_value_fail(ctx, ctx->word.pos, "\"%s\" is an IPv4-mapped IPv6 address; write it as IPv4", shown.text);
+    bool local = ctx->param->row->slot == PEL_SLOT_LOCAL_ADDR;
+    pel_value_fail(ctx, ctx->word.pos, "\"%s\" is a number, not an IP address; a port goes into %s",
+                   pel_diag_show(ctx->word.text, ctx->word.len).text,
+                   local ? "LocalPortRange" : "RemotePortRange");
+}
+
+/* Whether IPv4 is written as IPv6, which would match nothing; reported then. */
+static bool fails_as_ipv4(struct pel_value_ctx *ctx, const struct pel_ip *ip)
+{
+    static const uint8_t zeros[12] = {0};
+    bool mapped = is_mapped(ip);
+    bool compatible = ip->version == 6 && memcmp(ip->bytes, zeros, sizeof zeros) == 0 &&
+                      memcmp(ip->bytes + 12, zeros, 3) != 0; /* not :: or ::1 */
+    if (mapped || compatible)
+        pel_value_fail(ctx, ctx->word.pos, "\"%s\" is an IPv4-%s IPv6 address; write it as IPv4",
+                       pel_diag_show(ctx->word.text, ctx->word.len).text, mapped ? "mapped" : "compatible");
+    return mapped || compatible;
 }
 
 static void set_prefix(struct pel_ip_range *range, const struct pel_ip *ip, size_t prefix_len)
@@ -64,9 +80,9 @@ static void read_prefix(struct pel_value_ctx *ctx, const char *slash, struct pel
         return;
     }
     unsigned longest = ip.version == 4 ? 32 : 128;
-    if (is_mapped(&ip))
-        fail_mapped(ctx);
-    else if (prefix_len > longest)
+    if (fails_as_ipv4(ctx, &ip))
+        return;
+    if (prefix_len > longest)
         pel_value_fail(ctx, ctx->word.pos, "the prefix length %llu is out of range (0 to %u)",
                        (unsigned long long)prefix_len, longest);
     else
@@ -80,8 +96,8 @@ static void read_range(struct pel_value_ctx *ctx, const char *dash, struct pel_i
     size_t low_len = (size_t)(dash - word->text);
     if (!parse_ip(word->text, low_len, &low) || !parse_ip(dash + 1, word->len - low_len - 1, &high)) {
         fail_form(ctx);
-    } else if (is_mapped(&low) || is_mapped(&high)) {
-        fail_mapped(ctx);
+    } else if (fails_as_ipv4(ctx, &low) || fails_as_ipv4(ctx, &high)) {
+        return;
     } else if (low.version != high.version) {
         pel_value_fail(ctx, word->pos, "a range of IPv4 and IPv6 together");
     } else if (memcmp(low.bytes, high.bytes, sizeof low.bytes) > 0) {
@@ -97,11 +113,12 @@ static void read_range(struct pel_value_ctx *ctx, const char *dash, struct pel_i
 static void read_single(struct pel_value_ctx *ctx, struct pel_ip_range *range)
 {
     struct pel_ip ip;
-    if (!parse_ip(ctx->word.text, ctx->word.len, &ip))
+    uint64_t number;
+    if (ctx->param->row->type == PEL_V_ADDRSPEC && pel_value_number(ctx->word.text, ctx->word.len, &number))
+        fail_number(ctx);
+    else if (!parse_ip(ctx->word.text, ctx->word.len, &ip))
         fail_form(ctx);
-    else if (is_mapped(&ip))
-        fail_mapped(ctx);
-    else
+    else if (!fails_as_ipv4(ctx, &ip))
         set_prefix(range, &ip, ip.version == 4 ? 32 : 128);
 }
 
@@ -135,5 +152,7 @@ enum pel_err pel_value_addr(struct pel_value_ctx *ctx)
         read_single(ctx, range);
     else
         fail_form(ctx);
+    if (!ctx->param->bad)
+        pel_value_no_dash(ctx, "ADDRESS-ADDRESS");
     return PEL_OK;
 }

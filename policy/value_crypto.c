@@ -105,6 +105,16 @@ static struct group find_group(unsigned number)
     return (struct group){0};
 }
 
+/* Four characters, or the whole word when it is not made of digits. */
+static struct pel_shown shown_code(const struct pel_value_ctx *ctx, const char *at)
+{
+    size_t len = 0, left = (size_t)(ctx->word.text + ctx->word.len - at);
+    bool digits = true;
+    for (; len < left && at[len] != ' ' && at[len] != '\t'; len++)
+        digits = digits && hex_digit(at[len]) >= 0;
+    return pel_diag_show(at, digits && len > 4 ? 4 : len);
+}
+
 /* What a code of a list is. */
 struct code {
     bool known, available;
@@ -144,7 +154,7 @@ static bool read_signature(const char *digits, unsigned *ret_code, struct code *
 /* A list of such codes. */
 struct code_list {
     read_code_fn *read;
-    const char *one, *many; /* "a named group", "group" */
+    const char *one, *many; /* "a named group; write its number in 4 decimal digits, as 0023", "group" */
     uint32_t max;
 };
 
@@ -156,8 +166,7 @@ static bool add_code(struct pel_value_ctx *ctx, const struct code_list *list, co
     struct pel_pos pos = ctx->word.pos;
     pos.column += (uint32_t)(digits - ctx->word.text);
     if (!list->read(digits, &number, &is) || !is.known) {
-        struct pel_shown shown = pel_diag_show(digits, 4);
-        pel_value_fail(ctx, pos, "\"%s\" is not %s", shown.text, list->one);
+        pel_value_fail(ctx, pos, "\"%s\" is not %s", shown_code(ctx, digits).text, list->one);
         return false;
     }
     if (!is.available) {
@@ -174,10 +183,9 @@ static bool add_code(struct pel_value_ctx *ctx, const struct code_list *list, co
     return true;
 }
 
-static bool is_any(const struct pel_word *word)
+static bool is_any(const char *text, size_t left)
 {
-    return word->len >= 3 && strncasecmp(word->text, "Any", 3) == 0 &&
-           (word->len == 3 || word->text[3] == ' ' || word->text[3] == '\t');
+    return left >= 3 && strncasecmp(text, "Any", 3) == 0 && (left == 3 || text[3] == ' ' || text[3] == '\t');
 }
 
 /* Four digits a code, with or without blanks between them. */
@@ -186,11 +194,8 @@ static enum pel_err read_code_list(struct pel_value_ctx *ctx, const struct code_
     const struct pel_word *word = &ctx->word;
     uint32_t num = 0;
     PEL_TRY(pel_value_keep(ctx));
-    if (is_any(word)) {
-        if (word->len > 3)
-            pel_value_fail(ctx, word->pos, "Any stands alone");
+    if (is_any(word->text, word->len) && word->len == 3)
         return PEL_OK;
-    }
     uint16_t *codes = pel_arena_alloc(ctx->parse->kept, list->max * sizeof *codes);
     if (codes == NULL)
         return PEL_E_NO_MEMORY;
@@ -198,6 +203,12 @@ static enum pel_err read_code_list(struct pel_value_ctx *ctx, const struct code_
         if (word->text[at] == ' ' || word->text[at] == '\t') {
             at++;
             continue;
+        }
+        if (is_any(word->text + at, word->len - at)) {
+            struct pel_pos pos = word->pos;
+            pos.column += (uint32_t)at;
+            pel_value_fail(ctx, pos, "Any cannot be combined with a list");
+            return PEL_OK;
         }
         if (word->len - at < 4) {
             pel_value_fail(ctx, word->pos, "not made of %ss of 4 digits", list->many);
@@ -216,13 +227,13 @@ static enum pel_err read_code_list(struct pel_value_ctx *ctx, const struct code_
 
 enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
 {
-    static const struct code_list groups = {read_group, "a named group", "group", PEL_MAX_GROUPS};
+    static const struct code_list groups = {read_group, "a named group; write its number in 4 decimal digits, as 0023", "group", PEL_MAX_GROUPS};
     return read_code_list(ctx, &groups);
 }
 
 enum pel_err pel_value_signatures(struct pel_value_ctx *ctx)
 {
-    static const struct code_list signatures = {read_signature, "a signature algorithm", "signature",
+    static const struct code_list signatures = {read_signature, "a signature algorithm; write its code in 4 hexadecimal digits, as 0403", "signature",
                                                 PEL_MAX_SIGNATURES};
     return read_code_list(ctx, &signatures);
 }

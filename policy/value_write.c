@@ -125,6 +125,10 @@ void pel_value_write(struct pel_out *out, const struct pel_param *param)
     case PEL_V_WORD:
     case PEL_V_TEXT:
     case PEL_V_NAME_LABEL:
+    case PEL_V_MASK:
+    case PEL_V_HOURS:
+    case PEL_V_SPAN:
+    case PEL_V_OFFSET:
     case PEL_V_REF: pel_out_add(out, param->text, param->text_len); break;
     case PEL_V_BLOCK: break;
     }

@@ -80,38 +80,6 @@ static void end_line(struct writer *writer, uint32_t file, uint32_t line)
     pel_out_text(&writer->out, "\n");
 }
 
-static int compare_params(const void *a, const void *b)
-{
-    const struct pel_param *x = *(const struct pel_param *const *)a;
-    const struct pel_param *y = *(const struct pel_param *const *)b;
-    if (x->pos.line != y->pos.line)
-        return x->pos.line < y->pos.line ? -1 : 1;
-    return x->pos.column < y->pos.column ? -1 : x->pos.column > y->pos.column;
-}
-
-/* The statement's parameters in the order of the text. */
-static enum pel_err sorted_params(struct writer *writer, const struct pel_stmt *stmt,
-                                  const struct pel_param ***ret_params, size_t *ret_num)
-{
-    size_t num = 0;
-    for (const struct pel_param *param = stmt->params; param != NULL; param = param->next)
-        num++;
-    for (const struct pel_param *param = stmt->items; param != NULL; param = param->next)
-        num++;
-    const struct pel_param **params = malloc((num + 1) * sizeof *params);
-    if (params == NULL)
-        return PEL_E_NO_MEMORY;
-    num = 0;
-    for (const struct pel_param *param = stmt->params; param != NULL; param = param->next)
-        params[num++] = param;
-    for (const struct pel_param *param = stmt->items; param != NULL; param = param->next)
-        params[num++] = param;
-    qsort(params, num, sizeof *params, compare_params);
-    *ret_params = params;
-    *ret_num = num;
-    return PEL_OK;
-}
-
 static enum pel_err write_stmt(struct writer *writer, const struct pel_stmt *stmt, unsigned depth);
 
 static enum pel_err write_param(struct writer *writer, const struct pel_param *param, unsigned depth)
@@ -153,7 +121,7 @@ static enum pel_err write_stmt(struct writer *writer, const struct pel_stmt *stm
     indent(writer, depth);
     pel_out_text(&writer->out, "{\n");
     writer->last_line = 0;
-    PEL_TRY(sorted_params(writer, stmt, &params, &num));
+    PEL_TRY(pel_stmt_in_order(stmt, &params, &num));
     enum pel_err err = PEL_OK;
     for (size_t i = 0; i < num && err == PEL_OK; i++)
         err = write_param(writer, params[i], depth + 1);
@@ -171,8 +139,7 @@ static enum pel_err write_stmt(struct writer *writer, const struct pel_stmt *stm
 static enum pel_err write_all(struct writer *writer, const struct pel_model *model)
 {
     for (const struct pel_stmt *stmt = model->first; stmt != NULL; stmt = stmt->next) {
-        /* An inline statement whose place another took lives on where it is referred to. */
-        if (stmt->parent == NULL || (stmt->replaced && stmt->referenced))
+        if (pel_stmt_stands_alone(stmt))
             PEL_TRY(write_stmt(writer, stmt, 0));
     }
     if (pending(writer) != NULL && writer->any)
@@ -187,6 +154,21 @@ enum pel_err pel_write_model(const struct pel_model *model, const struct pel_com
 {
     struct writer writer = {.comments = comments, .fn = fn, .arg = arg};
     enum pel_err err = write_all(&writer, model);
+    pel_out_free(&writer.out);
+    return err;
+}
+
+enum pel_err pel_write_some(const struct pel_model *model,
+                            bool (*wanted)(void *arg, const struct pel_stmt *stmt), void *wanted_arg,
+                            pel_policy_write_fn *fn, void *arg)
+{
+    struct writer writer = {.fn = fn, .arg = arg};
+    enum pel_err err = PEL_OK;
+    for (const struct pel_stmt *stmt = model->first; stmt != NULL && err == PEL_OK; stmt = stmt->next)
+        if (wanted(wanted_arg, stmt))
+            err = write_stmt(&writer, stmt, 0);
+    if (err == PEL_OK)
+        err = flush(&writer, 0);
     pel_out_free(&writer.out);
     return err;
 }

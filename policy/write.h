@@ -16,4 +16,10 @@
 PEL_MUST_USE enum pel_err pel_write_model(const struct pel_model *model, const struct pel_comments *comments,
                                           pel_policy_write_fn *fn, void *arg);
 
+/* pel_write_some writes those statements that `wanted` says, an inline one that it says as if it stood at the
+ * top; without comments. Errors as pel_write_model. */
+PEL_MUST_USE enum pel_err pel_write_some(const struct pel_model *model,
+                                         bool (*wanted)(void *arg, const struct pel_stmt *stmt),
+                                         void *wanted_arg, pel_policy_write_fn *fn, void *arg);
+
 #endif

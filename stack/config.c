@@ -39,7 +39,7 @@ struct yaml_tcp {
 struct yaml_policy {
     char **files;
     unsigned num_files;
-    char *keyring_dir, *image, *no_match, *start_gate, *compat;
+    char *keyring_dir, *image, *no_match, *start_gate, *compat, *watch, *flush;
 };
 struct yaml_engine {
     uint32_t *count;
@@ -123,6 +123,8 @@ static const cyaml_schema_field_t policy_fields[] = {
     TEXT(no_match, struct yaml_policy),
     TEXT(start_gate, struct yaml_policy),
     TEXT(compat, struct yaml_policy),
+    TEXT(watch, struct yaml_policy),
+    TEXT(flush, struct yaml_policy),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t engine_fields[] = {
@@ -365,6 +367,7 @@ static enum pel_err check_tcp(const struct check *check, const struct yaml_tcp *
 static enum pel_err check_policy(const struct check *check, const struct yaml_policy *yaml)
 {
     static const char *const no_match[] = {"clear", "refuse"}, *const gate[] = {"closed", "open"};
+    static const char *const watch[] = {"off", "on"}, *const flush[] = {"on", "off"};
     static const char *const compat[] = {"pellucid", "zos"};
     struct yaml_policy none = {0};
     uint32_t word = 0;
@@ -383,6 +386,10 @@ static enum pel_err check_policy(const struct check *check, const struct yaml_po
     check->config->policy.no_match_refuse = word == 1;
     PEL_TRY(take_word(check, "policy.start_gate", yaml->start_gate, gate, 2, &word));
     check->config->policy.start_gate_open = word == 1;
+    PEL_TRY(take_word(check, "policy.watch", yaml->watch, watch, 2, &word));
+    check->config->policy.watch = word == 1;
+    PEL_TRY(take_word(check, "policy.flush", yaml->flush, flush, 2, &word));
+    check->config->policy.no_flush = word == 1;
     PEL_TRY(take_word(check, "policy.compat", yaml->compat, compat, 2, &word));
     check->config->policy.compat_zos = word == 1;
     return PEL_OK;

@@ -50,6 +50,8 @@ struct pel_config {
         char *image;       /* of an agent's main file; NULL: its first */
         bool no_match_refuse;
         bool start_gate_open;
+        bool watch;      /* files that change are loaded */
+        bool no_flush;   /* rules that are in no file any more stay */
         bool compat_zos; /* what is uncoded holds as in the original */
     } policy;
     struct {

@@ -30,7 +30,7 @@ PEL_TEST(config, defaults)
     PEL_EXPECT_EQ(config.ip.addrs[0].prefix_len, 24);
     PEL_EXPECT_EQ(config.sockets.buffer_len, 128 * 1024);
     PEL_EXPECT(!config.policy.no_match_refuse && !config.policy.start_gate_open && !config.engine.busy_poll);
-    PEL_EXPECT(!config.policy.compat_zos);
+    PEL_EXPECT(!config.policy.compat_zos && !config.policy.watch && !config.policy.no_flush);
     PEL_EXPECT(config.engine.count == 1 && config.engine.num_cores == 0);
     PEL_EXPECT_STR(config.policy.keyring_dir, "");
     PEL_EXPECT(config.control.socket == NULL && config.attach.socket == NULL);
@@ -52,7 +52,7 @@ PEL_TEST(config, everything)
         "  gateway6: \"2001:db8::ffff\"\n  autoconf6: false\n"
         "tcp:\n  max_connections: 10\n  window_kb: 64\n"
         "policy:\n  files: [ a, b ]\n  keyring_dir: /k\n  image: TCPIP1\n  no_match: refuse\n"
-        "  start_gate: open\n  compat: zos\n"
+        "  start_gate: open\n  compat: zos\n  watch: on\n  flush: off\n"
         "engine:\n  poll: busy\n  count: 3\n  cores: [ 5, 7, 6 ]\nsockets:\n  max: 100\n  buffer_kb: "
         "64\ncontrol:\n  socket: /run/x.sock\n"
         "attach:\n  socket: /run/a.sock\n  mode: \"0660\"\n  group: staff\n  max_sockets: 64\n"
@@ -73,7 +73,7 @@ PEL_TEST(config, everything)
     PEL_EXPECT_STR(config.policy.files[1], "b");
     PEL_EXPECT_STR(config.policy.image, "TCPIP1");
     PEL_EXPECT(config.policy.no_match_refuse && config.policy.start_gate_open && config.engine.busy_poll);
-    PEL_EXPECT(config.policy.compat_zos);
+    PEL_EXPECT(config.policy.compat_zos && config.policy.watch && config.policy.no_flush);
     PEL_EXPECT(config.engine.count == 3 && config.engine.num_cores == 3 && config.engine.cores[1] == 7);
     PEL_EXPECT_STR(config.control.socket, "/run/x.sock");
     PEL_EXPECT_STR(config.attach.socket, "/run/a.sock");
@@ -118,6 +118,8 @@ static const struct {
     {PORT "ip:\n  dhcp4: true\n  addresses: [ 10.0.0.1/8 ]\n", "more than one IPv4 address"},
     {PORT "ip:\n  addresses: [ 10.0.0.1/8 ]\n  gateway4: \"2001:db8::1\"\n",
      "ip.gateway4: \"2001:db8::1\" is no IPv4 address"},
+    {PORT ADDRESS "policy:\n  watch: yes\n", "policy.watch: \"yes\" is not known; write one of off, on"},
+    {PORT ADDRESS "policy:\n  flush: never\n", "policy.flush: \"never\" is not known; write one of on, off"},
     {PORT ADDRESS "policy:\n  compat: ZOS\n",
      "policy.compat: \"ZOS\" is not known; write one of pellucid, zos"},
     {PORT ADDRESS "policy:\n  no_match: refused\n",

@@ -429,6 +429,8 @@ enum pel_err pel_conn_write(struct pel_conn *conn, const uint8_t *bytes, size_t 
         return PEL_OK;
     }
     pel_conn_enter(conn);
+    if (conn->bytes_out == 0)
+        pel_conn_look_inside(conn, bytes, len);
     while (err == PEL_OK && total_len < len && conn->tcp != NULL) {
         err = write_down(conn, bytes + total_len, len - total_len, &taken_len);
         if (err != PEL_OK)

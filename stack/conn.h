@@ -66,9 +66,9 @@ struct pel_conn {
     bool held;    /* the owner did not take all: show nothing until it resumes */
     bool pumping; /* showing received bytes right now: do not start again from within */
     bool want_write;
-    bool flush_due;  /* written bytes leave at the end of the event or of the loop, together */
-    bool shut;       /* no more from the owner */
-    bool hello_seen; /* the peer's application bytes begin with a ClientHello */
+    bool flush_due; /* written bytes leave at the end of the event or of the loop, together */
+    bool shut;      /* no more from the owner */
+    bool own_tls;   /* the first bytes either way are a ClientHello: the program speaks TLS of its own */
     bool fin_sent, fin_received, fin_fed, eof_shown;
 };
 
@@ -107,6 +107,9 @@ void pel_conn_fail(struct pel_conn *conn, enum pel_err err);
 /* pel_conn_finish moves it to CLOSED, whatever TCP still does with what was written; tells the owner `err`.
  */
 void pel_conn_finish(struct pel_conn *conn, enum pel_err err);
+
+/* pel_conn_look_inside looks whether the first clear text of a direction begins TLS of the program's own. */
+void pel_conn_look_inside(struct pel_conn *conn, const uint8_t *bytes, size_t len);
 
 /* pel_conn_decide asks the policy. PEL_OK: conn->rule and conn->generation say what holds. Errors: refusals,
  * counted. */

@@ -14,25 +14,37 @@ bool pel_conn_wants_tls(const struct pel_conn *conn)
     return conn->rule != NULL && conn->rule->effective.ttls_enabled;
 }
 
-static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_identity *identity)
+static struct pel_policy_query query_of(const struct pel_conn *conn, const struct pel_identity *identity)
 {
     const struct pel_engine_config *config = &conn->engine->config;
-    const struct pel_policy_query query = {
+    return (struct pel_policy_query){
         .local = conn->local,
         .remote = conn->remote,
         .direction = conn->inbound ? PEL_INBOUND : PEL_OUTBOUND,
         .user = identity != NULL ? identity->user : config->user,
         .job = identity != NULL ? identity->job : config->job,
         .wall_s = pel_clock_wall_s(&config->ip.clock),
+        .cache = &conn->engine->policy_cache,
     };
-    pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
-    return pel_policy_lookup(conn->generation->policy, &query);
 }
 
-static enum pel_err no_rule(struct pel_conn *conn)
+static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_policy_query *query)
+{
+    pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
+    return pel_policy_lookup(conn->generation->policy, query);
+}
+
+static void count_hit(const struct pel_conn *conn, int64_t now_s)
+{
+    if (conn->rule != NULL)
+        pel_rule_hits_count(conn->generation->bindings[conn->rule->index].hits, conn->engine->config.index,
+                            now_s);
+}
+
+static enum pel_err no_rule(struct pel_conn *conn, const struct pel_policy_query *query)
 {
     struct pel_engine *engine = conn->engine;
-    pel_engine_note_no_rule(engine, conn->inbound ? conn->local.port : conn->remote.port, !conn->inbound);
+    pel_engine_note_no_rule(engine, query);
     if (engine->config.no_match_refuse)
         return PEL_E_NO_RULE_REFUSED;
     pel_count_err(&engine->counters, PEL_E_NO_RULE_CLEAR);
@@ -42,15 +54,17 @@ static enum pel_err no_rule(struct pel_conn *conn)
 enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *identity)
 {
     struct pel_engine *engine = conn->engine;
+    const struct pel_policy_query query = query_of(conn, identity);
     conn->mapped = true;
     pel_engine_refresh_generation(engine);
     if (engine->generation == NULL)
-        return engine->config.start_gate_open ? no_rule(conn) : PEL_E_START_GATE;
+        return engine->config.start_gate_open ? no_rule(conn, &query) : PEL_E_START_GATE;
     conn->generation = pel_generation_ref(engine->generation);
-    conn->rule = ask(conn, identity);
+    conn->rule = ask(conn, &query);
     pel_secondary_follow(conn, identity);
+    count_hit(conn, query.wall_s);
     if (conn->rule == NULL)
-        return no_rule(conn);
+        return no_rule(conn, &query);
     if (!conn->rule->effective.ttls_enabled) {
         pel_count_stat(&engine->counters, PEL_STAT_map_clear, 1);
         return PEL_OK;
@@ -59,6 +73,16 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
     if (conn->generation->bindings[conn->rule->index].env == NULL)
         return PEL_E_POLICY_UNUSABLE;
     return pel_secondary_lead(conn, identity);
+}
+
+/* RFC 8446, 5.1 and 4: a handshake record whose first message is a ClientHello. */
+void pel_conn_look_inside(struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    bool is_hello = len >= 6 && bytes[0] == 0x16 && bytes[1] == 3 && bytes[2] <= 4 && bytes[5] == 1;
+    if (!is_hello || conn->own_tls)
+        return;
+    conn->own_tls = true;
+    pel_count_stat(&conn->engine->counters, conn->tls != NULL ? PEL_STAT_double_tls : PEL_STAT_own_tls, 1);
 }
 
 void pel_conn_begin(struct pel_conn *conn)
@@ -74,7 +98,8 @@ void pel_conn_begin(struct pel_conn *conn)
     struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
     /* The name that the program resolved; a policy's own word for it is the environment's. */
     const char *name = conn->rule->effective.role == PEL_ROLE_CLIENT ? conn->server_name : NULL;
-    enum pel_err err = pel_tls_new(env, name, engine->now_us, &engine->counters, &conn->tls);
+    enum pel_err err =
+        pel_tls_new_bound(env, conn->rule->index, name, engine->now_us, &engine->counters, &conn->tls);
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return;

@@ -50,19 +50,17 @@ static void fill_tls(const struct pel_conn *conn, struct pel_conn_report *report
     report->resumed = info.resumed;
 }
 
-/* A ClientHello in what the application gets: it does TLS itself, or somebody is mistaken. */
+/* A ClientHello in what passes: the program does TLS itself, or one end is mistaken. */
 static void fill_note(const struct pel_conn *conn, struct pel_conn_report *report)
 {
-    if (!conn->hello_seen)
+    if (!conn->own_tls)
         return;
     if (conn->tls != NULL)
-        COPY(report->note,
-             "TLS inside TLS: the peer's data begins with a ClientHello; does the program do TLS "
-             "itself?");
+        COPY(report->note, "TLS inside TLS: the data begins with a ClientHello; does the program do TLS itself?");
     else
         snprintf(report->note, sizeof report->note,
-                 "the peer speaks TLS, and policy leaves the connection clear (%s); fine only if the program "
-                 "does TLS itself",
+                 "TLS is spoken where policy leaves the connection clear (%s); fine only if the program does TLS "
+                 "itself",
                  conn->rule != NULL ? "TTLSEnabled Off" : "no rule matched");
 }
 
@@ -77,6 +75,7 @@ void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *r
     ret_report->bytes_in = conn->bytes_in;
     ret_report->bytes_out = conn->bytes_out;
     ret_report->age_ms = (conn->engine->now_us - conn->opened_us) / 1000;
+    ret_report->own_tls = conn->own_tls;
     COPY(ret_report->state, pel_sm_name(&conn->sm));
     fill_rule(conn, ret_report);
     fill_tls(conn, ret_report);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "stack/conn.h"
-#include "tls/framing.h"
 
 /* A record is opened from so many packets at most, and is so long at most (tls/record.h). */
 #define PIECES_MAX     64
@@ -15,11 +14,8 @@
 /* Shows `len` bytes of clear text to the owner; returns how many were taken. */
 static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
-    if (conn->bytes_in == 0 && !conn->hello_seen && pel_framing_is_hello(bytes, len)) {
-        conn->hello_seen = true;
-        if (conn->tls == NULL)
-            pel_count_err(&conn->engine->counters, PEL_E_TLS_IN_CLEAR);
-    }
+    if (conn->bytes_in == 0)
+        pel_conn_look_inside(conn, bytes, len);
     size_t taken_len = conn->events != NULL ? conn->events->on_data(conn->arg, conn, bytes, len) : len;
     conn->bytes_in += taken_len;
     if (conn->tls == NULL)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control socket answers: "ping", "conns", "stats", "policy-load". Runs on the control thread; what
- * engines own is copied on their own threads. */
+/* What the control socket answers: "ping", "conns", "stats", and those of control_policy.c. Runs on the
+ * control thread; what engines own is copied on their own threads. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
@@ -10,22 +10,23 @@
 
 #include "drivers/steer.h"
 #include "stack/conn.h"
+#include "stack/control_json.h"
+#include "stack/no_rule.h"
 #include "stack/stack.h"
+#include "stack/stale.h"
 
-static json_t *refusal(const char *why)
+json_t *pel_json_refusal(const char *why)
 {
     return json_pack("{s:b, s:s}", "ok", 0, "error", why);
 }
 
-/* Bytes from a peer (a certificate's subject, a server name) may be no UTF-8: JSON gets "?" for each such
- * string. */
-static json_t *text_of(const char *text)
+json_t *pel_json_text(const char *text)
 {
     json_t *value = json_string(text);
     return value != NULL ? value : json_string("?");
 }
 
-static json_t *endpoint_of(const struct pel_endpoint *endpoint)
+json_t *pel_json_endpoint(const struct pel_endpoint *endpoint)
 {
     char text[PEL_ENDPOINT_TEXT_LEN];
     return json_string(pel_endpoint_format(endpoint, text, sizeof text));
@@ -79,12 +80,13 @@ static json_t *id_of(size_t engine, uint64_t number)
 
 static json_t *report_to_json(const struct pel_conn_report *report, size_t engine)
 {
-    json_t *json = json_pack(
-        "{s:o, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id_of(engine, report->id), "engine",
-        (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound", "local",
-        endpoint_of(&report->local), "remote", endpoint_of(&report->remote), "mapped", (int)report->mapped,
-        "generation", (json_int_t)report->generation, "bytes_in", (json_int_t)report->bytes_in, "bytes_out",
-        (json_int_t)report->bytes_out, "age_ms", (json_int_t)report->age_ms);
+    json_t *json =
+        json_pack("{s:o, s:I, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I}", "id", id_of(engine, report->id),
+                  "engine", (json_int_t)engine, "direction", report->inbound ? "inbound" : "outbound",
+                  "local", pel_json_endpoint(&report->local), "remote", pel_json_endpoint(&report->remote),
+                  "mapped", (int)report->mapped, "generation", (json_int_t)report->generation, "bytes_in",
+                  (json_int_t)report->bytes_in, "bytes_out", (json_int_t)report->bytes_out, "age_ms",
+                  (json_int_t)report->age_ms);
     if (json == NULL)
         return NULL;
     const struct {
@@ -107,29 +109,44 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
         {"note", report->note},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        json_object_set_new(json, texts[i].key, text_of(texts[i].value));
+        json_object_set_new(json, texts[i].key, pel_json_text(texts[i].value));
     if (report->follows_id != 0)
         json_object_set_new(json, "follows", id_of(report->follows_engine, report->follows_id));
     json_object_set_new(json, "name_checked", json_boolean(report->name_checked));
     json_object_set_new(json, "resumed", json_boolean(report->resumed));
+    json_object_set_new(json, "own_tls", json_boolean(report->own_tls));
     if (report->ended != PEL_OK)
         json_object_set_new(json, "ended", json_string(pel_err_name(report->ended)));
     return json;
 }
 
+/* What lives: with the rule's staleness, which the engine does not know. */
+static json_t *alive_to_json(const struct pel_conn_report *report, size_t engine,
+                             const struct pel_rule_names *names)
+{
+    json_t *json = report_to_json(report, engine);
+    const char *why = report->rule[0] != '\0' ? pel_stale_why(names, report->rule, report->generation) : NULL;
+    json_object_set_new(json, "stale", why != NULL ? json_string(why) : json_null());
+    return json;
+}
+
 static json_t *conns(struct pel_stack *stack)
 {
+    struct pel_rule_names names;
+    if (pel_rule_names_take(&stack->slot, &names) != PEL_OK)
+        return NULL;
     json_t *alive = json_array(), *recent = json_array();
     for (size_t e = 0; e < stack->num_engines; e++) {
         struct snapshot snapshot = {0};
         pel_engine_call(stack->engines[e].engine, take_snapshot, &snapshot);
         for (size_t i = 0; !snapshot.failed && i < snapshot.num; i++)
-            json_array_append_new(alive, report_to_json(&snapshot.reports[i], e));
+            json_array_append_new(alive, alive_to_json(&snapshot.reports[i], e, &names));
         for (size_t i = 0; !snapshot.failed && i < snapshot.num_recent; i++)
             json_array_append_new(recent, report_to_json(&snapshot.recent[i], e));
         free(snapshot.reports);
         free(snapshot.recent);
     }
+    pel_rule_names_free(&names);
     return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "program", stack->job, "pid",
                      (json_int_t)getpid(), "generation", (json_int_t)pel_generation_number(&stack->slot),
                      "connections", alive, "recent", recent);
@@ -144,27 +161,11 @@ struct figures {
     size_t num_time_wait;
 };
 
-/* One row for a port, whichever engines met it. Engines have as many rows each: what does not fit is the
- * last's. */
-static void add_no_rule(struct figures *figures, const struct pel_no_rule_port *row)
-{
-    size_t i = 0;
-    while (i < PEL_ENGINE_NO_RULE_PORTS - 1 && figures->no_rule[i].count > 0 &&
-           (figures->no_rule[i].port != row->port || figures->no_rule[i].outbound != row->outbound))
-        i++;
-    uint64_t count = figures->no_rule[i].count + row->count;
-    figures->no_rule[i] = *row;
-    if (i == PEL_ENGINE_NO_RULE_PORTS - 1)
-        figures->no_rule[i].port = 0;
-    figures->no_rule[i].count = count;
-}
-
 static void take_figures(struct pel_engine *engine, void *arg)
 {
     struct figures *figures = arg;
     pel_counters_add(&figures->counters, &engine->counters);
-    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS && engine->no_rule[i].count > 0; i++)
-        add_no_rule(figures, &engine->no_rule[i]);
+    pel_no_rule_add(figures->no_rule, engine->no_rule);
     figures->num_conns += engine->num_conns;
     figures->num_time_wait += pel_ip_num_time_wait(engine->ip);
 }
@@ -277,67 +278,13 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
                      no_rule_of(&figures), "engines", engines, "port", port_of(stack), "programs", programs);
 }
 
-/* ---- policy-load ---- */
-
-static void append_diag(void *arg, const struct pel_policy_diag *diag)
-{
-    json_t *json = json_pack("{s:I, s:I, s:s}", "line", (json_int_t)diag->line, "column",
-                             (json_int_t)diag->column, "severity", pel_severity_name(diag->severity));
-    json_object_set_new(json, "file", text_of(diag->file));
-    json_object_set_new(json, "message", text_of(diag->message));
-    json_array_append_new(arg, json);
-}
-
-/* The files that the request names, or the configured ones when it names none. Returns their number, or -1.
- */
-static int files_of(struct pel_stack *stack, const json_t *request, const char **files)
-{
-    const json_t *list = json_object_get(request, "files"), *file;
-    size_t i, num = json_array_size(list);
-    if (list == NULL || num == 0) {
-        memcpy(files, stack->config.policy.files, sizeof *files * stack->config.policy.num_files);
-        return (int)stack->config.policy.num_files;
-    }
-    if (!json_is_array(list) || num > PEL_CONFIG_POLICY_FILES_MAX)
-        return -1;
-    json_array_foreach(list, i, file)
-    {
-        files[i] = json_string_value(file);
-        if (files[i] == NULL)
-            return -1;
-    }
-    return (int)num;
-}
-
-static json_t *policy_load(struct pel_stack *stack, const json_t *request)
-{
-    const char *files[PEL_CONFIG_POLICY_FILES_MAX];
-    struct pel_load_result result = {0};
-    struct pel_error error = {0};
-    int num_files = files_of(stack, request, files);
-    if (num_files < 0)
-        return refusal("\"files\" must be a list of at most 16 paths");
-    if (num_files == 0)
-        return refusal("no file was named, and the configuration names none (policy.files)");
-    json_t *diagnostics = json_array();
-    enum pel_err err =
-        pel_stack_load_policy(stack, files, (size_t)num_files, append_diag, diagnostics, &result, &error);
-    json_t *reply = json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "generation",
-                              (json_int_t)result.generation, "rules", (json_int_t)result.num_rules,
-                              "warnings", (json_int_t)result.num_warnings, "unusable",
-                              (json_int_t)result.num_unusable, "diagnostics", diagnostics);
-    if (err != PEL_OK && reply != NULL)
-        json_object_set_new(reply, "error", text_of(error.text));
-    return reply;
-}
-
 /* ---- dispatch ---- */
 
 static json_t *answer(struct pel_stack *stack, const json_t *request)
 {
     const char *verb = json_string_value(json_object_get(request, "verb"));
     if (verb == NULL)
-        return refusal("the request has no \"verb\"");
+        return pel_json_refusal("the request has no \"verb\"");
     if (strcmp(verb, "ping") == 0)
         return json_pack("{s:b, s:s, s:I}", "ok", 1, "program", stack->job, "pid", (json_int_t)getpid());
     if (strcmp(verb, "conns") == 0)
@@ -345,15 +292,18 @@ static json_t *answer(struct pel_stack *stack, const json_t *request)
     if (strcmp(verb, "stats") == 0)
         return stats(stack, request);
     if (strcmp(verb, "policy-load") == 0)
-        return policy_load(stack, request);
-    return refusal("unknown verb; known: ping, conns, stats, policy-load");
+        return pel_control_policy_load(stack, request);
+    if (strcmp(verb, "policy-status") == 0)
+        return pel_control_policy_status(stack, request);
+    return pel_json_refusal("unknown verb; known: ping, conns, stats, policy-load, policy-status");
 }
 
 void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json)
 {
     json_error_t error;
+    pel_generation_reap(&((struct pel_stack *)arg)->slot);
     json_t *request = json_loads(request_json, JSON_REJECT_DUPLICATES, &error);
-    json_t *reply = request != NULL ? answer(arg, request) : refusal(error.text);
+    json_t *reply = request != NULL ? answer(arg, request) : pel_json_refusal(error.text);
     *ret_reply_json = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
     json_decref(reply);
     json_decref(request);

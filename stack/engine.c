@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,6 +35,14 @@
 static const struct {
     uint64_t silent_us, sleep_us;
 } looks[] = {{2000000, 2000}, {200000, 500}, {2000, 200}, {0, 40}};
+
+/* In a dialogue of one socket with its peer the engine gives its core to the program instead of sleeping, so
+ * that the next word finds it awake: so long after the last one. Where a yield takes so long, others than the
+ * program want the core, and who sleeps gets it back sooner: no yields for a while then. */
+#define DIALOGUE_US    50
+#define CROWDED_US     200
+#define NO_YIELD_US    10000
+#define DIALOGUE_LOOPS 2
 
 /* Tasks may post tasks: so often when the engine closes. One that always posts itself would keep it. */
 #define DRAIN_ROUNDS 1000
@@ -196,10 +206,15 @@ bool pel_engine_gate_open(const struct pel_engine *engine)
 void pel_engine_refresh_generation(struct pel_engine *engine)
 {
     uint64_t have = engine->generation != NULL ? engine->generation->number : 0;
+    struct pel_generation *before = engine->generation;
     if (pel_generation_number(engine->config.slot) == have)
         return;
-    pel_generation_unref(engine->generation);
-    engine->generation = pel_generation_current(engine->config.slot);
+    if (before == NULL)
+        engine->generation = pel_generation_current(engine->config.slot);
+    else if (!pel_generation_try_current(engine->config.slot, &engine->generation))
+        return; /* whoever is at the slot may have lost its core: the next loop looks again */
+    pel_generation_unref(before);
+    engine->policy_cache.policy = NULL; /* another policy may stand at the same place */
     pel_count_stat(&engine->counters, PEL_STAT_policy_loads, 1);
 }
 
@@ -311,6 +326,33 @@ void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty
     engine->duty = duty != NULL ? *duty : (struct pel_engine_duty){0};
 }
 
+/* Whether it yielded; else the engine may sleep. */
+static bool yield_to_program(struct pel_engine *engine)
+{
+    if (!engine->duty.is_dialogue(engine->duty.arg))
+        return false;
+    uint64_t before_us = read_clock(engine);
+    if (before_us < engine->no_yield_before_us || before_us - engine->last_work_us >= DIALOGUE_US)
+        return false;
+    sched_yield();
+    uint64_t after_us = read_clock(engine);
+    if (after_us - before_us > CROWDED_US)
+        engine->no_yield_before_us = after_us + NO_YIELD_US;
+    return true;
+}
+
+static void idle(struct pel_engine *engine, uint32_t num_idle)
+{
+    if (engine->config.busy_poll)
+        return;
+    if (engine->duty.poll == NULL) {
+        if (num_idle > SPIN_LOOPS)
+            sleep_a_little(engine);
+    } else if (num_idle > DIALOGUE_LOOPS && !yield_to_program(engine) && num_idle > SPIN_LOOPS_DUTY) {
+        sleep_a_little(engine);
+    }
+}
+
 void pel_engine_run(struct pel_engine *engine)
 {
     uint32_t num_idle = 0;
@@ -320,9 +362,8 @@ void pel_engine_run(struct pel_engine *engine)
         num_idle = step_quickly(engine) ? 0 : num_idle + 1;
         if (num_idle == 0)
             engine->last_work_us = engine->now_us;
-        if (num_idle > (engine->duty.poll != NULL ? SPIN_LOOPS_DUTY : SPIN_LOOPS) &&
-            !engine->config.busy_poll)
-            sleep_a_little(engine);
+        else
+            idle(engine, num_idle);
     }
 }
 
@@ -332,19 +373,37 @@ void pel_engine_stop(struct pel_engine *engine)
     pel_engine_wake(engine);
 }
 
-void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound)
+static struct pel_no_rule_port *no_rule_row(struct pel_engine *engine, uint16_t port, bool outbound)
 {
-    pel_count_stat(&engine->counters, PEL_STAT_map_no_rule, 1);
-    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS; i++) {
+    for (size_t i = 0; i < PEL_ENGINE_NO_RULE_PORTS - 1; i++) {
         struct pel_no_rule_port *row = &engine->no_rule[i];
-        /* The last row collects, as port 0, what no longer has a row of its own. */
-        if (i == PEL_ENGINE_NO_RULE_PORTS - 1)
-            port = 0;
         if (row->count == 0)
-            *row = (struct pel_no_rule_port){.port = port, .outbound = outbound};
-        if (row->port == port && (row->outbound == outbound || port == 0)) {
-            row->count++;
-            return;
-        }
+            *row = (struct pel_no_rule_port){.port = port, .outbound = outbound, .generation = UINT64_MAX};
+        if (row->port == port && row->outbound == outbound)
+            return row;
     }
+    /* The last row collects, as port 0, what no longer has a row of its own. */
+    struct pel_no_rule_port *last = &engine->no_rule[PEL_ENGINE_NO_RULE_PORTS - 1];
+    if (last->count == 0)
+        last->generation = UINT64_MAX;
+    return last;
+}
+
+void pel_engine_note_no_rule(struct pel_engine *engine, const struct pel_policy_query *query)
+{
+    bool outbound = query->direction == PEL_OUTBOUND;
+    uint64_t generation = engine->generation != NULL ? engine->generation->number : 0;
+    struct pel_no_rule_port *row =
+        no_rule_row(engine, outbound ? query->remote.port : query->local.port, outbound);
+    pel_count_stat(&engine->counters, PEL_STAT_map_no_rule, 1);
+    row->count++;
+    if (row->generation == generation)
+        return;
+    row->generation = generation;
+    row->local = query->local;
+    row->remote = query->remote;
+    snprintf(row->user, sizeof row->user, "%s", query->user != NULL ? query->user : "");
+    snprintf(row->job, sizeof row->job, "%s", query->job != NULL ? query->job : "");
+    if (engine->config.on_no_rule != NULL)
+        engine->config.on_no_rule(engine->config.arg);
 }

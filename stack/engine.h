@@ -34,13 +34,21 @@ struct pel_engine_config {
     bool busy_poll;                   /* never sleep */
     const char *user;                 /* borrowed: the identity of who hosts the engine */
     const char *job;
+    /* Called when a port has a connection without a rule for the first time under a policy generation; may be
+     * NULL. On the engine's thread. */
+    void (*on_no_rule)(void *arg);
+    void *arg;
 };
 
 /* Connections that no rule matched, by local port (inbound) or remote port (outbound). */
 struct pel_no_rule_port {
-    uint16_t port;
+    uint16_t port; /* 0: all that have no row of their own */
     bool outbound;
     uint64_t count;
+    /* The first of them under the last generation that met one. */
+    uint64_t generation; /* 0: there was none yet; UINT64_MAX: none has met one */
+    struct pel_endpoint local, remote;
+    char user[33], job[33];
 };
 
 /* What `pel conns` shows of a connection: a copy, so that it outlives it. */
@@ -58,7 +66,7 @@ struct pel_conn_report {
     char state[16], tls_state[24], version[12], cipher[64];
     uint16_t group;
     char peer_subject[128], server_name[128];
-    bool name_checked, resumed;
+    bool name_checked, resumed, own_tls;
     uint64_t bytes_in, bytes_out, age_ms;
     enum pel_err ended; /* PEL_OK while it lives */
     char failure[512];
@@ -68,10 +76,12 @@ struct pel_conn_report {
 /* What else an engine looks after on its thread, beside packets and its mailbox: the programs that are
  * attached to the daemon. */
 struct pel_engine_duty {
-    bool (*poll)(void *arg);      /* once a loop, before frames leave; returns whether there was work */
-    bool (*may_sleep)(void *arg); /* the engine wants to sleep: from now on whoever has work makes `fd`
+    bool (*poll)(void *arg);        /* once a loop, before frames leave; returns whether there was work */
+    bool (*may_sleep)(void *arg);   /* the engine wants to sleep: from now on whoever has work makes `fd`
                                      readable; false when there is work already */
-    void (*woke)(void *arg);      /* after a sleep, and after may_sleep */
+    void (*woke)(void *arg);        /* after a sleep, and after may_sleep */
+    bool (*is_dialogue)(void *arg); /* one socket alone has been at work lately: its next word is near, and
+                                       waits for this engine */
     int fd;
     void *arg;
 };
@@ -88,8 +98,10 @@ struct pel_engine {
     uint64_t now_us __attribute__((aligned(64)));
     bool found_work; /* the last loop did */
     uint64_t next_deadline_check_us;
-    uint64_t last_work_us; /* when a loop of pel_engine_run last did something */
+    uint64_t last_work_us;       /* when a loop of pel_engine_run last did something */
+    uint64_t no_yield_before_us; /* others want the core: until then it sleeps rather than yields */
     struct pel_generation *generation;
+    struct pel_policy_cache policy_cache; /* of its policy */
     struct pel_listener *listeners; /* all, doubly linked */
     struct pel_conn *conns;         /* all, doubly linked */
     struct pel_conn *timed;         /* those with a deadline */
@@ -173,7 +185,8 @@ void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty
  * Its thread only. */
 void pel_engine_refresh_generation(struct pel_engine *engine);
 
-/* pel_engine_note_no_rule counts a connection that no rule matched. Its thread only. */
-void pel_engine_note_no_rule(struct pel_engine *engine, uint16_t port, bool outbound);
+/* pel_engine_note_no_rule counts a connection that no rule matched; `query` is what the policy was asked. Its
+ * thread only. */
+void pel_engine_note_no_rule(struct pel_engine *engine, const struct pel_policy_query *query);
 
 #endif

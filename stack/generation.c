@@ -126,19 +126,42 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Each rule has an environment of its own, also where it shares its actions with others: session tickets are
- * bound to the rule, and one that was given by one rule must not resume at another. */
+/* Rules of one class of settings share an environment, or the problem of having none: what it is made of are
+ * their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are bound to
+ * the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
-                              const struct pel_generation_config *config)
+                              const struct pel_generation_config *config, const struct pel_binding **first)
 {
     struct pel_binding *binding = &generation->bindings[rule->index];
     if (!rule->effective.ttls_enabled)
         return PEL_OK;
+    if (first[rule->settings] != NULL) {
+        binding->env = pel_tls_env_ref(first[rule->settings]->env);
+        binding->problem = first[rule->settings]->problem;
+        return PEL_OK;
+    }
     enum pel_err err = open_env(&rule->effective, config, &binding->env, &binding->problem);
     if (err == PEL_E_NO_MEMORY)
         return err;
     binding->problem.code = err;
+    first[rule->settings] = binding;
     return PEL_OK;
+}
+
+static enum pel_err bind_rules(struct pel_generation *generation, const struct pel_generation_config *config,
+                               pel_generation_problem_fn *on_problem, void *arg)
+{
+    size_t num_settings = pel_policy_num_settings(generation->policy);
+    const struct pel_binding **first = calloc(num_settings + 1, sizeof *first);
+    enum pel_err err = first == NULL ? PEL_E_NO_MEMORY : PEL_OK;
+    for (size_t i = 0; i < pel_policy_num_rules(generation->policy) && err == PEL_OK; i++) {
+        const struct pel_rule *rule = pel_policy_rule(generation->policy, i);
+        err = bind_rule(generation, rule, config, first);
+        if (err == PEL_OK && generation->bindings[i].problem.code != PEL_OK && on_problem != NULL)
+            on_problem(arg, rule, &generation->bindings[i].problem);
+    }
+    free(first);
+    return err;
 }
 
 enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_generation_config *config,
@@ -158,17 +181,28 @@ enum pel_err pel_generation_build(struct pel_policy *policy, const struct pel_ge
         pel_generation_unref(generation);
         return PEL_E_NO_MEMORY;
     }
-    for (size_t i = 0; i < num_rules; i++) {
-        const struct pel_rule *rule = pel_policy_rule(policy, i);
-        enum pel_err err = bind_rule(generation, rule, config);
-        if (err != PEL_OK) {
-            pel_generation_unref(generation);
-            return err;
-        }
-        if (generation->bindings[i].problem.code != PEL_OK && on_problem != NULL)
-            on_problem(arg, rule, &generation->bindings[i].problem);
+    enum pel_err err = bind_rules(generation, config, on_problem, arg);
+    if (err != PEL_OK) {
+        pel_generation_unref(generation);
+        return err;
     }
     *ret_generation = generation;
+    return PEL_OK;
+}
+
+enum pel_err pel_generation_take_over(struct pel_generation *generation, const struct pel_generation *before,
+                                      const uint32_t *index, const bool *same, uint64_t number,
+                                      uint32_t num_engines)
+{
+    size_t num_rules = pel_policy_num_rules(generation->policy);
+    for (size_t i = 0; i < num_rules; i++) {
+        struct pel_binding *binding = &generation->bindings[i];
+        const struct pel_binding *old = before != NULL && same[i] ? &before->bindings[index[i]] : NULL;
+        binding->since = old != NULL ? old->since : number;
+        binding->hits = old != NULL ? pel_rule_hits_ref(old->hits) : pel_rule_hits_new(num_engines);
+        if (binding->hits == NULL)
+            return PEL_E_NO_MEMORY;
+    }
     return PEL_OK;
 }
 
@@ -178,16 +212,45 @@ struct pel_generation *pel_generation_ref(struct pel_generation *generation)
     return generation;
 }
 
+static void free_generation(struct pel_generation *generation)
+{
+    size_t num_rules = generation->bindings != NULL ? pel_policy_num_rules(generation->policy) : 0;
+    for (size_t i = 0; i < num_rules; i++) {
+        pel_tls_env_unref(generation->bindings[i].env);
+        pel_rule_hits_unref(generation->bindings[i].hits);
+    }
+    free(generation->bindings);
+    pel_policy_unref(generation->policy);
+    free(generation);
+}
+
+static void retire(struct pel_generation *generation)
+{
+    struct pel_generation_slot *slot = generation->slot;
+    generation->next_retired = __atomic_load_n(&slot->retired, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&slot->retired, &generation->next_retired, generation, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+}
+
 void pel_generation_unref(struct pel_generation *generation)
 {
     if (generation == NULL || __atomic_sub_fetch(&generation->num_refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    size_t num_rules = generation->bindings != NULL ? pel_policy_num_rules(generation->policy) : 0;
-    for (size_t i = 0; i < num_rules; i++)
-        pel_tls_env_unref(generation->bindings[i].env);
-    free(generation->bindings);
-    pel_policy_unref(generation->policy);
-    free(generation);
+    if (generation->slot != NULL)
+        retire(generation);
+    else
+        free_generation(generation);
+}
+
+void pel_generation_reap(struct pel_generation_slot *slot)
+{
+    struct pel_generation *generation = __atomic_exchange_n(&slot->retired, NULL, __ATOMIC_ACQUIRE);
+    while (generation != NULL) {
+        struct pel_generation *next = generation->next_retired;
+        free_generation(generation);
+        generation = next;
+    }
 }
 
 void pel_generation_slot_init(struct pel_generation_slot *slot)
@@ -200,6 +263,7 @@ void pel_generation_slot_init(struct pel_generation_slot *slot)
 void pel_generation_slot_fini(struct pel_generation_slot *slot)
 {
     pel_generation_unref(slot->current);
+    pel_generation_reap(slot);
     pel_primaries_fini(&slot->primaries);
     pthread_mutex_destroy(&slot->lock);
 }
@@ -210,11 +274,22 @@ uint64_t pel_generation_publish(struct pel_generation_slot *slot, struct pel_gen
     struct pel_generation *old = slot->current;
     uint64_t number = slot->number + 1;
     generation->number = number;
+    generation->slot = slot;
     slot->current = generation;
     __atomic_store_n(&slot->number, number, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&slot->lock);
     pel_generation_unref(old);
+    pel_generation_reap(slot);
     return number;
+}
+
+bool pel_generation_try_current(struct pel_generation_slot *slot, struct pel_generation **ret_generation)
+{
+    if (pthread_mutex_trylock(&slot->lock) != 0)
+        return false;
+    *ret_generation = slot->current != NULL ? pel_generation_ref(slot->current) : NULL;
+    pthread_mutex_unlock(&slot->lock);
+    return true;
 }
 
 struct pel_generation *pel_generation_current(struct pel_generation_slot *slot)

@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drivers/dpdk/dpdk.h"
 #include "drivers/steer.h"
-#include "policy/files.h"
 #include "stack/socket.h"
+#include "stack/watch.h"
 
 /* How long start waits for addresses that come from the network. */
 #define ADDRESS_WAIT_MS 10000
@@ -49,92 +48,6 @@ void pel_stack_log(struct pel_stack *stack, const char *format, ...)
     else
         fprintf(stderr, "pellucid: %s\n", line);
     pthread_mutex_unlock(&stack->log_lock);
-}
-
-/* ---- policy ---- */
-
-struct load {
-    struct pel_stack *stack;
-    pel_policy_diag_fn *diag;
-    void *diag_arg;
-    size_t num_unusable;
-};
-
-static void on_diag(void *arg, const struct pel_policy_diag *diag)
-{
-    struct load *load = arg;
-    pel_stack_log(load->stack, "%s:%u:%u: %s: %s", diag->file, diag->line, diag->column,
-                  pel_severity_name(diag->severity), diag->message);
-    if (load->diag != NULL)
-        load->diag(load->diag_arg, diag);
-}
-
-static void on_problem(void *arg, const struct pel_rule *rule, const struct pel_error *problem)
-{
-    struct load *load = arg;
-    load->num_unusable++;
-    pel_stack_log(load->stack, "rule %s cannot be served, its connections are refused: %s", rule->name,
-                  problem->text);
-}
-
-static struct pel_policy_options options_of(const struct pel_config *config)
-{
-    return (struct pel_policy_options){.flags = config->policy.compat_zos ? PEL_POLICY_COMPAT_ZOS : 0,
-                                       .image = config->policy.image};
-}
-
-static enum pel_err load_locked(struct load *load, const char *const *files, size_t num_files,
-                                struct pel_load_result *result, struct pel_error *reterr)
-{
-    struct pel_stack *stack = load->stack;
-    struct pel_policy *policy = NULL;
-    struct pel_generation *generation = NULL;
-    const struct pel_generation_config config = {
-        .keyring_dir = stack->config.policy.keyring_dir, .owner = stack->user, .now_s = (int64_t)time(NULL)};
-    const struct pel_policy_options options = options_of(&stack->config);
-    result->generation = pel_generation_number(&stack->slot);
-    enum pel_err err = pel_policy_load_files(files, num_files, &options, on_diag, load, &policy,
-                                             &result->num_warnings, NULL, reterr);
-    if (err != PEL_OK)
-        return err;
-    result->num_rules = pel_policy_num_rules(policy);
-    err = pel_generation_build(policy, &config, on_problem, load, &generation);
-    if (err != PEL_OK)
-        return pel_error_set(reterr, err, "policy: %s", pel_err_text(err));
-    result->generation = pel_generation_publish(&stack->slot, generation);
-    result->num_unusable = load->num_unusable;
-    return PEL_OK;
-}
-
-enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files, size_t num_files,
-                                   pel_policy_diag_fn *diag, void *diag_arg,
-                                   struct pel_load_result *ret_result, struct pel_error *reterr)
-{
-    struct load load = {.stack = stack, .diag = diag, .diag_arg = diag_arg};
-    struct pel_load_result result = {0};
-    struct pel_error error = {0};
-    pthread_mutex_lock(&stack->load_lock);
-    enum pel_err err = load_locked(&load, files, num_files, &result, &error);
-    pthread_mutex_unlock(&stack->load_lock);
-    if (err == PEL_OK)
-        pel_stack_log(stack,
-                      "policy generation %llu: %zu rules, %zu warnings, %zu rules that cannot be served",
-                      (unsigned long long)result.generation, result.num_rules, result.num_warnings,
-                      result.num_unusable);
-    else
-        pel_stack_log(stack, "policy not loaded: %s; generation %llu stays in force", error.text,
-                      (unsigned long long)result.generation);
-    if (err != PEL_OK && reterr != NULL)
-        *reterr = error;
-    *ret_result = result;
-    return err;
-}
-
-enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_error *reterr)
-{
-    struct pel_load_result result;
-    return pel_stack_load_policy(stack, (const char *const *)stack->config.policy.files,
-                                 stack->config.policy.num_files, NULL, NULL, &result, reterr);
 }
 
 /* ---- engines ---- */
@@ -219,6 +132,8 @@ static struct pel_engine_config engine_config_of(struct pel_stack *stack, uint32
         .busy_poll = config->engine.busy_poll,
         .user = stack->user,
         .job = stack->job,
+        .on_no_rule = pel_watch_note,
+        .arg = stack->watch,
         .ip =
             {
                 .port = stack->port,
@@ -403,16 +318,18 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
     PEL_TRY(start_port(stack, reterr));
     /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a
      * better one. */
-    if (stack->config.policy.num_files > 0 && pel_stack_reload(stack, NULL) != PEL_OK)
+    if (stack->config.policy.num_files > 0 && pel_stack_reload_current(stack, PEL_LOAD_START, NULL) != PEL_OK)
         pel_stack_log(stack, "%s",
                       stack->config.policy.start_gate_open
                           ? "no policy is in force; the start gate is open by configuration"
                           : "no policy is in force: the start gate stays closed until one is loaded");
+    PEL_TRY(pel_watch_open(stack, &stack->watch, reterr));
     for (uint32_t i = 0; i < stack->config.engine.count; i++)
         PEL_TRY(start_engine(stack, i, reterr));
     wait_for_dhcp(stack);
     PEL_TRY(start_sockets(stack, reterr));
     PEL_TRY(start_serve(stack, reterr));
+    PEL_TRY(pel_watch_start(stack->watch, reterr));
     return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
                                     &stack->control, reterr);
 }
@@ -463,6 +380,7 @@ enum pel_err pel_stack_start(const struct pel_stack_options *options, struct pel
     pthread_mutex_init(&stack->load_lock, NULL);
     pthread_mutex_init(&stack->log_lock, NULL);
     pel_generation_slot_init(&stack->slot);
+    pel_policy_live_init(&stack->live);
     identify(stack);
     enum pel_err err = read_config(stack, reterr);
     if (err == PEL_OK)
@@ -486,7 +404,7 @@ enum pel_err pel_stack_check(const struct pel_stack_options *options, struct pel
     struct pel_stack stack = {.options = *options};
     pthread_mutex_init(&stack.log_lock, NULL);
     enum pel_err err = read_config(&stack, reterr);
-    const struct pel_policy_options how = options_of(&stack.config);
+    const struct pel_policy_options how = pel_policy_options_of(&stack.config);
     if (err == PEL_OK && stack.config.policy.num_files > 0)
         err = pel_policy_check((const char *const *)stack.config.policy.files, stack.config.policy.num_files,
                                &how, log_message, &stack, NULL, reterr);
@@ -543,14 +461,17 @@ void pel_stack_stop(struct pel_stack *stack)
     if (stack == NULL)
         return;
     pel_control_server_stop(stack->control);
+    pel_watch_stop(stack->watch);
     pel_serve_stop(stack->serve);
     if (stack->sockets_started)
         pel_sockets_stop();
     stop_engines(stack);
+    pel_watch_close(stack->watch);
     pel_port_close(stack->port);
     if (stack->packet_started)
         pel_dpdk_stop();
     pel_generation_slot_fini(&stack->slot);
+    pel_policy_live_fini(&stack->live);
     pel_config_free(&stack->config);
     pthread_mutex_destroy(&stack->load_lock);
     pthread_mutex_destroy(&stack->log_lock);

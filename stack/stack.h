@@ -12,6 +12,7 @@
 #include "stack/config.h"
 #include "stack/control_server.h"
 #include "stack/engine.h"
+#include "stack/policy_load.h"
 #include "stack/serve/serve.h"
 
 #define PEL_STACK_ENGINES_MAX PEL_CONFIG_ENGINES_MAX
@@ -32,6 +33,8 @@ struct pel_stack {
     struct pel_stack_options options;
     struct pel_generation_slot slot;
     pthread_mutex_t load_lock; /* one policy load at a time */
+    struct pel_policy_live live;
+    struct pel_watch *watch; /* NULL until it has started */
     pthread_mutex_t log_lock;
     struct pel_port *port;
     struct pel_control_server *control;
@@ -42,23 +45,8 @@ struct pel_stack {
     bool packet_started, sockets_started;
 };
 
-/* What a policy load came to, for whoever asked. */
-struct pel_load_result {
-    uint64_t generation; /* the new one, or the one that stays */
-    size_t num_rules;
-    size_t num_warnings;
-    size_t num_unusable; /* rules whose keyring cannot be used */
-};
-
 /* pel_stack_log hands one line to the stack's log. Any thread. */
 void pel_stack_log(struct pel_stack *stack, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* pel_stack_load_policy reads, checks, binds and publishes the files. Every message goes to `diag` (may be
- * NULL) and to the log. On any error the old generation stays. Errors, with text: POLICY_SYNTAX, IO,
- * NO_MEMORY. Any thread but an engine's. */
-PEL_MUST_USE enum pel_err pel_stack_load_policy(struct pel_stack *stack, const char *const *files,
-                                                size_t num_files, pel_policy_diag_fn *diag, void *diag_arg,
-                                                struct pel_load_result *ret_result, struct pel_error *reterr);
 
 /* pel_stack_control answers a request on the control socket; `arg` is the stack. */
 void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json);

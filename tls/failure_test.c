@@ -5,7 +5,6 @@
  */
 #include "tests/harness/harness.h"
 #include "tls/boringssl/testpeer.h"
-#include "tls/framing.h"
 #include "tls/testkit.h"
 
 #define SET_CODES(config, field, ...)                                                                        \
@@ -92,15 +91,6 @@ PEL_TEST(failure, a_client_that_was_refused_says_what_it_offered)
     expect_failure(&client, &server, NULL,
                    &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_GROUP,
                                       "groups x25519; signatures ecdsa_secp256r1_sha256,", "x25519"});
-}
-
-PEL_TEST(failure, what_begins_like_a_hello)
-{
-    static const uint8_t hello[] = {0x16, 3, 1, 0, 200, 1}, server_hello[] = {0x16, 3, 3, 0, 90, 2};
-    PEL_EXPECT(pel_framing_is_hello(hello, sizeof hello));
-    PEL_EXPECT(!pel_framing_is_hello(hello, sizeof hello - 1));
-    PEL_EXPECT(!pel_framing_is_hello(server_hello, sizeof server_hello));
-    PEL_EXPECT(!pel_framing_is_hello((const uint8_t *)"GET / ", 6));
 }
 
 PEL_TEST(failure, no_common_version)

@@ -63,13 +63,6 @@ const char *pel_framing_guess(const uint8_t *bytes, size_t len)
     return is_print(bytes, len < 16 ? len : 16) ? "plain text" : "no protocol known here";
 }
 
-bool pel_framing_is_hello(const uint8_t *bytes, size_t len)
-{
-    enum { CLIENT_HELLO = 1 };
-    return len > PEL_RECORD_HEADER_LEN && bytes[0] == PEL_CONTENT_HANDSHAKE && bytes[1] == 3 &&
-           bytes[2] <= 4 && bytes[PEL_RECORD_HEADER_LEN] == CLIENT_HELLO;
-}
-
 /* Writes the first bytes as people read them: text where it is text, else hexadecimal. */
 static void show(const uint8_t *bytes, size_t len, char *text, size_t cap)
 {

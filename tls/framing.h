@@ -35,10 +35,6 @@ enum pel_framing_phase {
 PEL_MUST_USE enum pel_err pel_framing_check(const uint8_t *bytes, size_t len, enum pel_framing_phase phase,
                                             size_t *ret_record_len, struct pel_error *reterr);
 
-/* pel_framing_is_hello tells whether application bytes begin like a ClientHello of TLS: a peer that speaks TLS
- * to who does not. Any thread. */
-bool pel_framing_is_hello(const uint8_t *bytes, size_t len);
-
 /* pel_framing_guess names what `len` bytes look like ("an HTTP request"); "no protocol known here" when
  * nothing fits. The string is static. Any thread. */
 const char *pel_framing_guess(const uint8_t *bytes, size_t len);

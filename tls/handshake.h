@@ -24,8 +24,9 @@ struct pel_hs;
 struct pel_tls_env;
 
 /* pel_hs_new makes a handshake of `env`, which must outlive it; output goes to `out` (borrowed).
- * `server_name` as in pel_tls_new. Errors: NO_MEMORY, ARG (a name that cannot be one), TLS_SERVER_NAME. */
-PEL_MUST_USE enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name,
+ * `server_name` and `binding` as in pel_tls_new_bound. Errors: NO_MEMORY, ARG (a name that cannot be
+ * one), TLS_SERVER_NAME. */
+PEL_MUST_USE enum pel_err pel_hs_new(const struct pel_tls_env *env, uint32_t binding, const char *server_name,
                                      struct pel_buffer *out, struct pel_hs **ret_hs);
 
 /* pel_hs_free wipes and frees. NULL is harmless. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates from bytes to bytes: issuing, and reading what a listing shows. Implemented in
+ * Certificates from bytes to bytes: issuing, and reading what listings show. Implemented in
  * tls/boringssl/issue.c and tls/boringssl/facts.c. No files here.
  */
 #ifndef PEL_TLS_ISSUE_H
@@ -32,6 +32,20 @@ struct pel_cert_facts {
 /* pel_cert_facts reads the first certificate of a PEM text. Errors: KEYRING_CERT_MALFORMED, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *ret_facts,
                                          struct pel_error *reterr);
+
+/* What there is to say of one certificate of several: whose it is, and from when to when. */
+struct pel_cert_dates {
+    char subject[256];
+    int64_t not_before_s, not_after_s;
+    uint8_t sha256[32]; /* of the whole certificate */
+};
+
+typedef void pel_cert_dates_fn(void *arg, size_t index, const struct pel_cert_dates *dates);
+
+/* pel_cert_dates_each visits every certificate of a PEM text in its order; `index` counts from 0. Errors:
+ * KEYRING_CERT_MALFORMED (a date that is none; those before it have been visited), NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_cert_dates_each(const struct pel_pem *pem, pel_cert_dates_fn *fn, void *arg,
+                                              struct pel_error *reterr);
 
 /* pel_cert_check_key tells whether `key` belongs to the first certificate. Errors: KEYRING_KEY_MISMATCH,
  * KEYRING_CERT_MALFORMED, NO_MEMORY. */

@@ -55,4 +55,28 @@ PEL_MUST_USE enum pel_err pel_keyring_read_cert(const char *ring, const char *la
 PEL_MUST_USE enum pel_err pel_keyring_read_key(const char *ring, const char *label, struct pel_file *ret_file,
                                                char *ret_path, size_t cap, struct pel_error *reterr);
 
+/* One certificate of a ring, for a look at its dates. Strings are valid during the visit. */
+enum pel_keyring_place {
+    PEL_KEYRING_OWN,   /* the first of LABEL.crt */
+    PEL_KEYRING_CHAIN, /* one behind it, which is sent along */
+    PEL_KEYRING_TRUST, /* of an authority, in trust/ or the machine's */
+};
+struct pel_keyring_cert {
+    const char *label; /* LABEL of LABEL.crt or trust/LABEL.crt */
+    enum pel_keyring_place place;
+    bool is_default;                   /* its label is the ring's default; not of PEL_KEYRING_TRUST */
+    const char *subject;               /* "" when it cannot be read */
+    int64_t not_before_s, not_after_s; /* 0 when they cannot be read */
+    const uint8_t *sha256;             /* 32 bytes of the whole certificate; NULL when it cannot be read */
+    enum pel_err problem;     /* of the file, or of the key beside it; dates are the caller's matter */
+    const char *problem_text; /* "" when none */
+};
+typedef void pel_keyring_certs_fn(void *arg, const struct pel_keyring_cert *cert);
+
+/* pel_keyring_certs visits every certificate of the ring at `path` (as pel_keyring_resolve writes it),
+ * authorities and those behind the first too; a file that cannot be used is visited once, with its problem.
+ * Errors: KEYRING_MISSING, KEYRING_UNREADABLE, NO_MEMORY, TOO_BIG. Any thread. */
+PEL_MUST_USE enum pel_err pel_keyring_certs(const char *path, pel_keyring_certs_fn *fn, void *arg,
+                                            struct pel_error *reterr);
+
 #endif

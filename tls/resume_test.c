@@ -122,6 +122,44 @@ PEL_TEST(resume, a_session_stays_with_its_name_and_its_environment)
     }
 }
 
+static void begin_bound(struct kit_pair *pair, uint32_t client, uint32_t server)
+{
+    end_both(pair);
+    PEL_REQUIRE_OK(
+        pel_tls_new_bound(pair->server_env, server, NULL, 0, &pair->server_counters, &pair->server));
+    PEL_REQUIRE_OK(
+        pel_tls_new_bound(pair->client_env, client, "server.test", 0, &pair->client_counters, &pair->client));
+}
+
+/* Rules may share an environment, and its ticket keys: a session is good at the rule that gave it alone, and a
+ * client offers it for its own rule alone. */
+PEL_TEST(resume, a_session_stays_with_its_binding)
+{
+    static const struct {
+        uint32_t client, server;
+        bool resumed; /* but for a client without tickets */
+    } rows[] = {
+        {1, 1, false}, {1, 1, true},  {1, 2, false}, /* given by 1, offered to 2 */
+        {1, 2, true},  {1, 1, false},                /* the other way round */
+        {2, 1, false},                               /* another client's rule has none */
+        {2, 1, true},  {1, 1, true},  {0x01000001, 1, false}, {1, 0x01000001, false}, {1, 0x01000001, true},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct kit_pair pair;
+        open_pair(&pair, versions[i], "p256", "server.test");
+        bool able = versions[i] == PEL_TLS_V1_2 || own_takes_tickets(&pair);
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+            begin_bound(&pair, rows[k].client, rows[k].server);
+            PEL_EXPECT_EQ(shake(&pair), able && rows[k].resumed);
+            PEL_EXPECT(kit_transfer(&pair, pair.client, pair.server, 1000, k));
+            PEL_EXPECT(kit_transfer(&pair, pair.server, pair.client, 1000, k));
+            if (pel_test_has_failed())
+                pel_test_say("row %zu", k);
+        }
+        kit_pair_fini(&pair);
+    }
+}
+
 PEL_TEST(resume, a_client_may_keep_no_tickets)
 {
     struct kit_pair pair;

@@ -154,15 +154,22 @@ enum pel_err pel_session_handshake(struct pel_tls *tls, const uint8_t *record, s
     return err != PEL_OK ? pel_session_fail(tls, err, NULL) : PEL_OK;
 }
 
-static enum pel_err start(struct pel_tls *tls, const char *server_name, struct pel_tls_env *env)
+static enum pel_err start(struct pel_tls *tls, const char *server_name, struct pel_tls_env *env,
+                          uint32_t binding)
 {
-    PEL_TRY(pel_hs_new(env, server_name, &tls->out, &tls->hs));
+    PEL_TRY(pel_hs_new(env, binding, server_name, &tls->out, &tls->hs));
     PEL_TRY(dup_text(pel_hs_name(tls->hs), &tls->server_name));
     return env->role == PEL_TLS_CLIENT ? pel_session_handshake(tls, NULL, 0) : PEL_OK;
 }
 
 enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                          struct pel_counters *counters, struct pel_tls **ret_tls)
+{
+    return pel_tls_new_bound(env, 0, server_name, now_us, counters, ret_tls);
+}
+
+enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t binding, const char *server_name,
+                               uint64_t now_us, struct pel_counters *counters, struct pel_tls **ret_tls)
 {
     struct pel_tls *tls = calloc(1, sizeof *tls);
     if (tls == NULL)
@@ -174,7 +181,7 @@ enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint6
     tls->counters = counters;
     tls->now_us = now_us;
     tls->deadline_us = start_deadline_us(env, env->role == PEL_TLS_CLIENT, now_us);
-    enum pel_err err = start(tls, server_name, env);
+    enum pel_err err = start(tls, server_name, env, binding);
     if (err != PEL_OK) {
         if (tls->state.state != PEL_TLS_FAILED)
             (void)pel_count_err(counters, err);

@@ -4,8 +4,8 @@
  * certificate was checked against. Implemented in tls/boringssl/sessions.c; the functions that take and
  * put them are in tls/boringssl/vendor.h.
  *
- * The cache belongs to one environment, so to one rule of one policy: no session crosses rules, and a new
- * policy begins without any. A session is taken out when it is offered, and comes back only by a handshake
+ * The cache belongs to one environment, and a session in it to one binding, so to one rule of one policy: no
+ * session crosses rules, and a new policy begins without any. A session is taken out when it is offered, and comes back only by a handshake
  * that has succeeded: a ticket of TLS 1.3 is used once (RFC 8446 appendix C.4), and a session of a failed
  * connection is forgotten (RFC 5246 section 7.2.2). It ends with the server's certificate at the latest.
  *

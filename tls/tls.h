@@ -144,6 +144,12 @@ int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
+/* pel_tls_new_bound is pel_tls_new for one of several users of the environment, a rule of the policy: sessions and
+ * tickets of one `binding` resume at the same binding alone. pel_tls_new is bound to 0. */
+PEL_MUST_USE enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t binding,
+                                            const char *server_name, uint64_t now_us,
+                                            struct pel_counters *counters, struct pel_tls **ret_tls);
+
 /* pel_tls_set_key_cache has the session keep its expanded keys in the thread's cache (tls/key_cache.h;
  * borrowed, must outlive it); before the handshake is done, else it changes nothing. */
 struct pel_key_cache;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_JSON = 256, KEY_SOCKET, KEY_RECENT, KEY_ALL };
+enum { KEY_JSON = 256, KEY_SOCKET, KEY_RECENT, KEY_ALL, KEY_ACTIONS, KEY_RULE, KEY_STALE };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -17,23 +17,33 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_SOCKET: options->socket_path = arg; return 0;
     case KEY_RECENT: options->recent = true; return 0;
     case KEY_ALL: options->all = true; return 0;
+    case KEY_ACTIONS: options->actions = true; return 0;
+    case KEY_RULE: options->rule = arg; return 0;
+    case KEY_STALE: options->stale = true; return 0;
     case ARGP_KEY_ARG: argp_error(state, "what is '%s'?", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
-void ask_parse(int argc, char **argv, const char *doc, bool with_recent, struct ask_options *ret_options)
+#define COMMON_OPTIONS                                                                                       \
+    {"json", KEY_JSON, NULL, 0, "print the stack's whole answer as JSON", 0},                                \
+    {                                                                                                        \
+        "socket", KEY_SOCKET, "PATH", 0, "the stack's control socket (the only one in " PEL_CONTROL_DIR ")", \
+            0                                                                                                \
+    }
+
+void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask_options *ret_options)
 {
-    const struct argp_option recent = {"recent", KEY_RECENT, NULL, 0,
-                                       "the connections that ended lately, too"};
-    const struct argp_option all = {"all", KEY_ALL, NULL, 0, "the counters that are zero, too"};
-    const struct argp_option options[] = {
-        {"json", KEY_JSON, NULL, 0, "print the stack's whole answer as JSON"},
-        {"socket", KEY_SOCKET, "PATH", 0, "the stack's control socket (the only one in " PEL_CONTROL_DIR ")"},
-        with_recent ? recent : all,
-        {0},
-    };
-    const struct argp argp = {.options = options, .parser = parse_option, .doc = doc};
+    static const struct argp_option plain[] = {
+        COMMON_OPTIONS, {"all", KEY_ALL, NULL, 0, "the counters that are zero, too", 0}, {0}};
+    static const struct argp_option conns[] = {
+        COMMON_OPTIONS,
+        {"recent", KEY_RECENT, NULL, 0, "the connections that ended lately, too", 0},
+        {"actions", KEY_ACTIONS, NULL, 0, "the rule's group, environment and connection actions, too", 0},
+        {"rule", KEY_RULE, "NAME", 0, "only connections of that rule; \"\": those without a rule", 0},
+        {"stale", KEY_STALE, NULL, 0, "only connections whose rule was deleted or changed since", 0},
+        {0}};
+    const struct argp argp = {.options = of_conns ? conns : plain, .parser = parse_option, .doc = doc};
     *ret_options = (struct ask_options){0};
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, ret_options);

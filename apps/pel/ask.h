@@ -15,10 +15,13 @@ struct ask_options {
     bool json;
     bool recent;
     bool all;
+    bool actions, stale;
+    const char *rule; /* NULL: connections of all rules */
 };
 
-/* ask_parse reads --socket, --json, and `with_recent` --recent or else --all. Wrong usage exits with 2. */
-void ask_parse(int argc, char **argv, const char *doc, bool with_recent, struct ask_options *ret_options);
+/* ask_parse reads --socket, --json, and of connections (`of_conns`) --recent, --actions, --rule and --stale,
+ * else --all. Wrong usage exits with 2. */
+void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask_options *ret_options);
 
 /* ask_stack sends `request` (stolen) and returns the reply's object, which the caller owns. NULL, and the
  * reason on stderr, when nobody answers, or the answer is an error. */
@@ -27,8 +30,8 @@ json_t *ask_stack(const struct ask_options *options, json_t *request);
 /* ask_print_json prints an object, indented. Returns an exit status. */
 int ask_print_json(const json_t *json);
 
-#define ASK_NUM_COLUMNS_MAX 12
-#define ASK_CELL_MAX_LEN 64
+#define ASK_NUM_COLUMNS_MAX 15
+#define ASK_CELL_MAX_LEN    64
 
 /* A table whose columns are as wide as what is in them; the first row is the heading. Cells are cut at
  * ASK_CELL_MAX_LEN bytes, and what could steer a terminal becomes "?". */

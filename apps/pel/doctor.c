@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel doctor`: can the stack run here, and what would make it better? A table for people, --json for
- * programs.
+ * `pel doctor`: can the stack run here, what would make it better, and is the policy of one that runs in
+ * order? A table for people, --json for programs.
  */
 #include <argp.h>
 #include <jansson.h>
@@ -11,19 +11,22 @@
 
 #include <pellucid/doctor.h>
 
+#include "apps/pel/doctor_policy.h"
 #include "apps/pel/verb.h"
 
-enum { OPT_JSON = 0x100, OPT_ROOT };
+enum { OPT_JSON = 0x100, OPT_ROOT, OPT_SOCKET, OPT_KEYRINGS };
 
 struct options {
     bool json;
     bool verbose;
-    const char *root;
+    const char *root, *socket_path, *keyrings;
 };
 
 static const struct argp_option doctor_options[] = {
     {"json", OPT_JSON, NULL, 0, "One JSON object", 0},
     {"verbose", 'v', NULL, 0, "Say what it means also where all is well", 0},
+    {"socket", OPT_SOCKET, "PATH", 0, "The control socket of the stack whose policy is looked at", 0},
+    {"keyrings", OPT_KEYRINGS, "DIR", 0, "Look at the keyrings there", 0},
     {"root", OPT_ROOT, "DIR", 0, "Look at DIR/proc, DIR/sys and DIR/dev instead of this machine's", 0},
     {0},
 };
@@ -34,6 +37,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     switch (key) {
     case OPT_JSON: options->json = true; return 0;
     case 'v': options->verbose = true; return 0;
+    case OPT_SOCKET: options->socket_path = arg; return 0;
+    case OPT_KEYRINGS: options->keyrings = arg; return 0;
     case OPT_ROOT: options->root = arg; return 0;
     case ARGP_KEY_ARG: argp_error(state, "pel doctor takes no argument: \"%s\"", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -78,7 +83,9 @@ int verb_doctor(int argc, char **argv)
         doctor_options,
         parse_option,
         NULL,
-        "Looks whether the stack can run on this machine, and says what to do where something is missing."
+        "Looks whether the stack can run on this machine, and says what to do where something is missing; "
+        "and "
+        "whether the policy of a stack that runs, its certificates and its keyrings are in order."
         "\vExit status: 0 when the stack can run, 1 when it cannot, 2 for wrong usage.",
         NULL,
         NULL,
@@ -94,6 +101,8 @@ int verb_doctor(int argc, char **argv)
         fprintf(stderr, "pel doctor: --root %s: %s; give a shorter path\n", options.root, pel_err_text(err));
         return 2;
     }
+    if (options.root[0] == '\0' || options.socket_path != NULL || options.keyrings != NULL)
+        doctor_policy(options.socket_path, options.keyrings, &report);
     if (!options.json)
         print_table(&report, options.verbose);
     else if (print_json(&report) != 0)

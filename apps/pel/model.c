@@ -23,8 +23,8 @@ static const cyaml_schema_field_t traffic_fields[] = {
     YAML_TEXT(role, T),
     YAML_TEXT(job, T),
     YAML_TEXT(user, T),
-    YAML_BOOL(application_controlled, T),
-    YAML_BOOL(secondary_map, T),
+    YAML_TEXT(application_controlled, T),
+    YAML_TEXT(secondary_map, T),
     YAML_NUMBER(handshake_timeout_s, T),
     CYAML_FIELD_END,
 };
@@ -32,7 +32,7 @@ static const cyaml_schema_field_t traffic_fields[] = {
 #define T struct model_level
 static const cyaml_schema_field_t level_fields[] = {
     YAML_TEXT(name, T),
-    YAML_BOOL(clear, T),
+    YAML_TEXT(clear, T),
     YAML_TEXTS(versions, T),
     YAML_TEXTS(ciphers, T),
     YAML_TEXT(client_authentication, T),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The model that `pel policy build` reads: reusable objects, and for each stack the connectivity rules that put
- * them together. docs/POLICY-MODEL.md describes the file. Pointers are NULL, and numbers of items 0, where
- * nothing is written.
+ * The model that `pel policy build` reads: reusable objects, and for each stack the connectivity rules that
+ * put them together. docs/POLICY-MODEL.md describes the file. Pointers are NULL, and numbers of items 0,
+ * where nothing is written.
  */
 #ifndef PEL_APPS_PEL_MODEL_H
 #define PEL_APPS_PEL_MODEL_H
@@ -25,14 +25,13 @@ struct model_traffic {
     char *name, *app, *side, *direction, *role, *job, *user;
     char **local_ports, **remote_ports;
     unsigned num_local_ports, num_remote_ports;
-    bool *application_controlled, *secondary_map;
+    char *application_controlled, *secondary_map; /* true or false: model_flag */
     uint32_t *handshake_timeout_s;
 };
 
 /* How it is protected. The lists named for statements hold lines of these, as a policy writes them. */
 struct model_level {
-    char *name, *client_authentication, *fips140, *suite_b;
-    bool *clear;
+    char *name, *client_authentication, *fips140, *suite_b, *clear;
     char **versions, **ciphers, **signature, **group, **group_advanced, **environment, **connection,
         **advanced, **gsk, **ldap, **ocsp, **http_cdp;
     unsigned num_versions, num_ciphers, num_signature, num_group, num_group_advanced, num_environment,
@@ -130,6 +129,10 @@ const char *model_kind_name(enum model_kind kind);
 /* What the checks and the build agree on. */
 bool model_is_address(const char *text); /* an address, ADDRESS/PREFIX, LOW-HIGH, All, All4, All6 */
 int model_day(const char *text);         /* 0: Sunday; -1: no day */
+
+/* true and false in YAML's spellings: 1, 0, -1 when it is neither; 0 for NULL. libcyaml's own takes any other
+ * word for true. */
+int model_flag(const char *text);
 
 /* The schema's words, and -1 when it is none of them. */
 int model_word(const char *text, const char *const *words);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of addresses and of ports in the one form that a policy comes to: sorted, and joined where they touch.
+ * Lists of addresses and of ports in the one form that a policy comes to: sorted, and joined where they
+ * touch.
  */
 #ifndef PEL_APPS_PEL_MODEL_ADDRESSES_H
 #define PEL_APPS_PEL_MODEL_ADDRESSES_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a model: every object and every reference is looked at, in one pass, and each mistake has its line. */
+/* Reading a model: every object and every reference is looked at, in one pass, and each mistake has its line.
+ * */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -28,6 +29,13 @@ int model_word(const char *text, const char *const *words)
             return i;
     }
     return -1;
+}
+
+int model_flag(const char *text)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", NULL};
+    int word = text != NULL ? model_word(text, words) : 0;
+    return word < 0 ? -1 : word % 2;
 }
 
 /* Three letters of a day do. */
@@ -210,6 +218,12 @@ static void check_a_word(struct check *check, const char *path, const char *key,
         FAIL(check, AT(check, "%s.%s", path, key), "%s: one word without #, braces and quotes", key);
 }
 
+static void check_flag(struct check *check, const char *path, const char *key, const char *text)
+{
+    if (model_flag(text) < 0)
+        FAIL(check, AT(check, "%s.%s", path, key), "%s: \"%s\" is not true or false", key, text);
+}
+
 static void check_ports(struct check *check, const char *path, const char *key, char **ports, unsigned num)
 {
     struct port_range range;
@@ -266,14 +280,33 @@ static void check_traffic(struct check *check, const struct model_traffic *traff
     check_word(check, AT(check, "%s.role", path), "role", traffic->role, model_roles);
     check_ports(check, path, "local_ports", traffic->local_ports, traffic->num_local_ports);
     check_ports(check, path, "remote_ports", traffic->remote_ports, traffic->num_remote_ports);
+    check_flag(check, path, "application_controlled", traffic->application_controlled);
+    check_flag(check, path, "secondary_map", traffic->secondary_map);
     check_a_word(check, path, "job", traffic->job);
     check_a_word(check, path, "user", traffic->user);
+}
+
+/* Of a level without TLS only the group counts. */
+static void check_clear(struct check *check, const struct model_level *level, const char *path)
+{
+    unsigned num_others = level->num_versions + level->num_ciphers + level->num_signature +
+                          level->num_environment + level->num_connection + level->num_advanced +
+                          level->num_gsk + level->num_ldap + level->num_ocsp + level->num_http_cdp;
+    check_flag(check, path, "clear", level->clear);
+    if (model_flag(level->clear) > 0 &&
+        (num_others > 0 || level->client_authentication != NULL || level->suite_b != NULL))
+        FAIL(check, AT(check, "%s.clear", path),
+             "clear: a level without TLS has nothing but group, group_advanced "
+             "and fips140 beside it");
+    if (level->num_versions > 4)
+        FAIL(check, AT(check, "%s.versions", path), "versions: there are four");
 }
 
 static void check_level(struct check *check, const struct model_level *level, const char *path)
 {
     static const char *const versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
     static const char *const client[] = {"PassThru", "Full", "Required", "SAFCheck", NULL};
+    check_clear(check, level, path);
     for (unsigned i = 0; i < level->num_versions; i++)
         check_word(check, AT(check, "%s.versions.%u", path, i), "versions", level->versions[i], versions);
     for (unsigned i = 0; i < level->num_ciphers; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way back: a policy's rules as a model. What each rule comes to is read (apps/pel/model_facts.c), and
- * written as objects: the same content is the same object. Names come from the comments that a build left, if it
- * was one, else from the statements.
+ * written as objects: the same content is the same object. Names come from the comments that a build left,
+ * if it was one, else from the statements.
  */
 #ifndef PEL_APPS_PEL_MODEL_IMPORT_H
 #define PEL_APPS_PEL_MODEL_IMPORT_H

@@ -21,8 +21,8 @@ struct model_names {
 bool model_names_new(struct model_names *names, const char *kind, const char *stem,
                      char ret_name[STATEMENT_NAME_MAX + 1]);
 
-/* model_names_share returns the name of the statement of that kind, stem and body, and whether it is new, that
- * is, has yet to be written. NULL: no memory. The name belongs to `names`. */
+/* model_names_share returns the name of the statement of that kind, stem and body, and whether it is new,
+ * that is, has yet to be written. NULL: no memory. The name belongs to `names`. */
 const char *model_names_share(struct model_names *names, const char *kind, const char *stem, const char *body,
                               bool *ret_is_new);
 

@@ -13,19 +13,24 @@ static const struct {
     const char *usage; /* what follows "pel policy NAME " */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"check", "[--strict] [--image NAME] [--json] FILE...", policy_check},
+    {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
+    {"check",
+     "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
+     policy_check},
+    {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
-    {"load", "[--socket PATH] [--json] FILE...", policy_load},
+    {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
+    {"load", "[--socket PATH] [--json] [FILE...]", policy_load},
     {"match",
      "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
      "RFC3339] "
      "[--why] [--json] FILE...",
      policy_match},
-    {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
-    {"import", "[--stack NAME] [-o MODEL] [--json] FILE", policy_import},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
-    {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
+    {"show", "[--all] [--format pasearch] [--compat zos] [--json] FILE [RULE...]", policy_show},
+    {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
+    {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };
 
 #define NUM_VERBS (sizeof verbs / sizeof *verbs)

@@ -68,15 +68,34 @@ struct forward {
     struct yaml_report *report;
 };
 
+static struct yaml_place origin_of(const struct model_policy *policy, unsigned long line)
+{
+    return line >= 1 && line <= policy->num_lines ? policy->origins[line - 1] : (struct yaml_place){0};
+}
+
+/* "on line 42" is a line of the policy as well. */
+static const char *with_origins(const struct model_policy *policy, const char *text, char *buffer, size_t cap)
+{
+    static const char on_line[] = "on line ";
+    const char *at = strstr(text, on_line);
+    char *end = NULL;
+    if (at == NULL)
+        return text;
+    unsigned long line = strtoul(at + strlen(on_line), &end, 10);
+    snprintf(buffer, cap, "%.*s%u%s", (int)(at - text) + (int)strlen(on_line), text,
+             origin_of(policy, line).line, end);
+    return buffer;
+}
+
 static void forward(void *arg, const struct pel_policy_message *message)
 {
     struct forward *forward = arg;
-    struct yaml_place place = {0};
-    if (message->line >= 1 && message->line <= forward->policy->num_lines)
-        place = forward->policy->origins[message->line - 1];
+    char buffer[1000];
+    struct yaml_place place = origin_of(forward->policy, message->line);
+    const char *text = with_origins(forward->policy, message->text, buffer, sizeof buffer);
     if (message->severity != PEL_POLICY_NOTE)
         yaml_say(forward->report, message->severity == PEL_POLICY_ERROR ? YAML_ERROR : YAML_WARNING, place,
-                 "%s", message->text);
+                 "%s", text);
 }
 
 /* What a check of the text says. */

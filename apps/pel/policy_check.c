@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel policy check FILE...`: what a load of these files would say, without a stack.
+ * `pel policy check FILE...`: what a load of these files would say, without a stack; with --keyrings also
+ * what the stack would find in the keyrings.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "apps/pel/policy_common.h"
 
-enum { KEY_JSON = 256, KEY_STRICT, KEY_IMAGE };
+enum { KEY_JSON = 256, KEY_STRICT, KEY_IMAGE, KEY_KEYRINGS, KEY_OWNER, KEY_COMPAT };
 
 struct options {
     bool json;
     struct pel_policy_options how;
+    const char *keyring_dir, *owner;
     char **files;
     size_t num_files;
 };
@@ -22,6 +25,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_JSON: options->json = true; return 0;
     case KEY_STRICT: options->how.flags |= PEL_POLICY_CHECK_STRICT; return 0;
     case KEY_IMAGE: options->how.image = arg; return 0;
+    case KEY_KEYRINGS: options->keyring_dir = arg; return 0;
+    case KEY_OWNER: options->owner = arg; return 0;
+    case KEY_COMPAT:
+        if (strcmp(arg, "zos") == 0)
+            options->how.flags |= PEL_POLICY_COMPAT_ZOS;
+        else if (strcmp(arg, "pellucid") != 0)
+            argp_error(state, "--compat is pellucid or zos");
+        return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
         options->num_files = (size_t)(state->argc - state->next);
@@ -31,22 +42,66 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int check_as_json(const struct options *options)
+/* Messages on their way: to stderr, or into a JSON array. */
+struct check {
+    const struct options *options;
+    json_t *diagnostics; /* NULL: to stderr */
+    struct pel_policy_summary summary;
+    size_t num_unusable;
+    struct pel_error error;
+};
+
+static void pass_on(void *arg, const struct pel_policy_message *message)
 {
-    struct pel_policy_summary summary = {0};
-    struct pel_error error = {0};
-    json_t *diagnostics = json_array();
-    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files,
-                                        &options->how, policy_json_message, diagnostics, &summary, &error);
-    json_t *reply = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", err == PEL_OK, "files",
-                              policy_json_names(options->files, options->num_files, false), "rules",
-                              (json_int_t)summary.num_rules, "errors", (json_int_t)summary.num_errors,
-                              "warnings", (json_int_t)summary.num_warnings, "notes",
-                              (json_int_t)summary.num_notes, "diagnostics", diagnostics);
+    struct check *check = arg;
+    if (check->diagnostics != NULL)
+        policy_json_message(check->diagnostics, message);
+    else
+        policy_print_message(NULL, message);
+}
+
+/* Of a keyring; --strict raises a warning here too. */
+static void count_and_pass_on(void *arg, const struct pel_policy_message *message)
+{
+    struct check *check = arg;
+    struct pel_policy_message raised = *message;
+    if ((check->options->how.flags & PEL_POLICY_CHECK_STRICT) != 0 && message->severity == PEL_POLICY_WARNING)
+        raised.severity = PEL_POLICY_ERROR;
+    check->summary.num_errors += raised.severity == PEL_POLICY_ERROR;
+    check->summary.num_warnings += raised.severity == PEL_POLICY_WARNING;
+    pass_on(check, &raised);
+}
+
+static enum pel_err run(struct check *check)
+{
+    const struct options *options = check->options;
+    struct pel_policy *policy = NULL;
+    enum pel_err err = pel_policy_open((const char *const *)options->files, options->num_files, &options->how,
+                                       pass_on, check, &policy, &check->summary, &check->error);
+    if (err == PEL_OK && options->keyring_dir != NULL)
+        err = pel_policy_check_keyrings(policy, options->keyring_dir, options->owner, count_and_pass_on,
+                                        check, &check->num_unusable, &check->error);
+    pel_policy_close(policy);
+    return err;
+}
+
+static int check_as_json(struct check *check)
+{
+    const struct pel_policy_summary *summary = &check->summary;
+    check->diagnostics = json_array();
+    enum pel_err err = run(check);
+    bool fine = err == PEL_OK && summary->num_errors == 0;
+    json_t *reply = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "ok", fine, "files",
+                              policy_json_names(check->options->files, check->options->num_files, false),
+                              "rules", (json_int_t)summary->num_rules, "errors",
+                              (json_int_t)summary->num_errors, "warnings", (json_int_t)summary->num_warnings,
+                              "notes", (json_int_t)summary->num_notes, "diagnostics", check->diagnostics);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
-        (void)json_object_set_new(reply, "error", policy_json_text(error.text));
+        (void)json_object_set_new(reply, "error", policy_json_text(check->error.text));
+    if (check->options->keyring_dir != NULL)
+        (void)json_object_set_new(reply, "unusable", json_integer((json_int_t)check->num_unusable));
     policy_print_json(reply);
-    return err == PEL_OK ? POLICY_FINE : POLICY_FAILED;
+    return fine ? POLICY_FINE : POLICY_FAILED;
 }
 
 static void print_counts(const struct pel_policy_summary *summary)
@@ -58,31 +113,36 @@ static void print_counts(const struct pel_policy_summary *summary)
     printf("\n");
 }
 
-static int check(const struct options *options)
+static int check_as_text(struct check *check)
 {
-    struct pel_policy_summary summary = {0};
-    struct pel_error error = {0};
-    if (options->json)
-        return check_as_json(options);
-    enum pel_err err = pel_policy_check((const char *const *)options->files, options->num_files,
-                                        &options->how, policy_print_message, NULL, &summary, &error);
+    const struct pel_policy_summary *summary = &check->summary;
+    enum pel_err err = run(check);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX) {
-        fprintf(stderr, "pel: %s\n", error.text);
+        fprintf(stderr, "pel: %s\n", check->error.text);
         return POLICY_FAILED;
     }
     fflush(stderr);
-    policy_print_paths(options->files, options->num_files);
-    if (err == PEL_OK)
-        print_counts(&summary);
+    policy_print_paths(check->options->files, check->options->num_files);
+    if (err != PEL_OK)
+        printf(": %zu error%s, nothing would be installed\n", summary->num_errors,
+               policy_plural(summary->num_errors));
+    else if (check->num_unusable > 0)
+        printf(": %zu of %zu rule%s would refuse their connections\n", check->num_unusable,
+               summary->num_rules, policy_plural(summary->num_rules));
+    else if (summary->num_errors > 0)
+        printf(": %zu error%s of keyrings\n", summary->num_errors, policy_plural(summary->num_errors));
     else
-        printf(": %zu error%s, nothing would be installed\n", summary.num_errors,
-               policy_plural(summary.num_errors));
-    return err == PEL_OK ? POLICY_FINE : POLICY_FAILED;
+        print_counts(summary);
+    return err == PEL_OK && summary->num_errors == 0 ? POLICY_FINE : POLICY_FAILED;
 }
 
 static const struct argp_option options_of_check[] = {
     {"strict", KEY_STRICT, NULL, 0, "Warnings are errors", 0},
     {"image", KEY_IMAGE, "NAME", 0, "Which image of an agent's main file; else its first", 0},
+    {"keyrings", KEY_KEYRINGS, "DIR", 0, "Also open the keyring of each rule, below DIR as the stack would",
+     0},
+    {"owner", KEY_OWNER, "USER", 0, "Whose rings relative names mean: the stack's user; else yours", 0},
+    {"compat", KEY_COMPAT, "zos", 0, "Defaults as the stack's with compat: zos", 0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };
@@ -94,7 +154,8 @@ int policy_check(int argc, char **argv)
                                      .args_doc = "FILE...",
                                      .doc = "Checks policy files as one policy; nothing is installed."};
     struct options options = {0};
+    struct check check = {.options = &options};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    return check(&options);
+    return options.json ? check_as_json(&check) : check_as_text(&check);
 }

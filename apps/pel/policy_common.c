@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
@@ -24,11 +25,12 @@ static void add_error(void *arg, const struct pel_policy_message *message)
         policy_json_message(arg, message);
 }
 
-bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
+bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
+                    struct pel_policy **ret_policy)
 {
     struct pel_error error = {0};
     json_t *diagnostics = json ? json_array() : NULL;
-    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, NULL,
+    enum pel_err err = pel_policy_open((const char *const *)paths, num_paths, options,
                                        json ? add_error : print_error, diagnostics, ret_policy, NULL, &error);
     if (err == PEL_OK) {
         json_decref(diagnostics);
@@ -40,6 +42,11 @@ bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_pol
     else if (err != PEL_E_POLICY_SYNTAX)
         fprintf(stderr, "pel: %s\n", error.text);
     return false;
+}
+
+bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
+{
+    return policy_open_as(paths, num_paths, NULL, json, ret_policy);
 }
 
 json_t *policy_json_text(const char *text)
@@ -59,12 +66,14 @@ json_t *policy_json_text(const char *text)
 
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute)
 {
+    char here[PATH_MAX], path[2 * PATH_MAX];
     json_t *names = json_array();
+    absolute = absolute && getcwd(here, sizeof here) != NULL;
     for (size_t i = 0; i < num_paths; i++) {
-        char path[PATH_MAX];
-        /* A file that is not there keeps its name: the stack says what is wrong with it. */
-        bool resolved = absolute && realpath(paths[i], path) != NULL;
-        (void)json_array_append_new(names, policy_json_text(resolved ? path : paths[i]));
+        bool put_here = absolute && paths[i][0] != '/';
+        if (put_here)
+            snprintf(path, sizeof path, "%s/%s", here, paths[i]);
+        (void)json_array_append_new(names, policy_json_text(put_here ? path : paths[i]));
     }
     return names;
 }

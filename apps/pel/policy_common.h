@@ -25,7 +25,9 @@ int policy_import(int argc, char **argv);  /* policy_import.c */
 int policy_load(int argc, char **argv);    /* policy_load.c */
 int policy_match(int argc, char **argv);   /* policy_match.c */
 int policy_new(int argc, char **argv);     /* policy_new.c */
+int policy_test(int argc, char **argv);    /* policy_cases.c */
 int policy_show(int argc, char **argv);    /* policy_show.c */
+int policy_status(int argc, char **argv);  /* policy_status.c */
 
 /* policy_parse runs argp over a verb's words; a wrong one has been reported and makes false, with exit status
  * POLICY_USAGE. */
@@ -36,12 +38,16 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
  */
 bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy);
 
+/* policy_open_as does so with options; NULL: the defaults. */
+bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
+                    struct pel_policy **ret_policy);
+
 /* policy_json_text makes text from outside a JSON string; what is not UTF-8 (a file's name may be) is shown
  * with question marks. NULL: out of memory. */
 json_t *policy_json_text(const char *text);
 
-/* policy_json_names makes an array of paths, as given, or `absolute`; one that is not there keeps its
- * name. */
+/* policy_json_names makes an array of paths, as given, or `absolute`, with their links as they are: where one
+ * leads may change. */
 json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute);
 
 /* policy_print_json prints the object, indented, and drops the reference. */

@@ -64,7 +64,8 @@ static void print_change(void *arg, const struct pel_policy_change *change)
     case PEL_POLICY_CHANGE_REMOVED: printf("- rule %s\n", change->rule); return;
     case PEL_POLICY_CHANGE_MOVED:
         print_heading(arg, change);
-        printf("    moved from place %zu to place %zu\n", change->old_index + 1, change->new_index + 1);
+        printf("    moved: now tried %s %s\n", change->tried_before != NULL ? "before" : "behind",
+               change->tried_before != NULL ? change->tried_before : "all others that were there");
         return;
     case PEL_POLICY_CHANGE_SETTING: break;
     }
@@ -96,6 +97,8 @@ static void add_change(void *arg, const struct pel_policy_change *change)
         "{s:s, s:o, s:o, s:o}", "change", kinds[change->kind], "rule", policy_json_text(change->rule),
         "old_index", has_old ? json_integer((json_int_t)change->old_index) : json_null(), "new_index",
         has_new ? json_integer((json_int_t)change->new_index) : json_null());
+    if (change->kind == PEL_POLICY_CHANGE_MOVED)
+        (void)json_object_set_new(entry, "tried_before", text_or_null(change->tried_before));
     if (change->kind == PEL_POLICY_CHANGE_SETTING) {
         (void)json_object_set_new(entry, "statement", policy_json_text(change->statement));
         (void)json_object_set_new(entry, "name", policy_json_text(change->name));

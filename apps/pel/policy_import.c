@@ -65,8 +65,8 @@ static void take_message(void *arg, const struct pel_policy_message *message)
 static bool open_policy(struct import *import)
 {
     struct pel_error error = {0};
-    enum pel_err err =
-        pel_policy_open(&import->options->policy, 1, 0, take_message, import, &import->policy, NULL, &error);
+    enum pel_err err = pel_policy_open(&import->options->policy, 1, NULL, take_message, import,
+                                       &import->policy, NULL, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "%s", error.text);
     return err == PEL_OK;
@@ -184,6 +184,11 @@ static bool write_model(struct import *import, bool by_hints)
     free(import->model);
     import->model = model_write(import->facts, import->num_facts, by_hints ? &import->hints : NULL, stack,
                                 policy_base_name(import->options->policy), &import->has_secret);
+    if (import->model != NULL && strlen(import->model) > YAML_FILE_MAX) {
+        yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "its model would be longer than %d MiB",
+                 YAML_FILE_MAX >> 20);
+        return false;
+    }
     if (import->model == NULL)
         yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "out of memory");
     return import->model != NULL && comes_to_the_same(import, !by_hints);
@@ -236,7 +241,7 @@ static int import(const struct options *options)
         .options = options,
         .report = {.file = options->policy, .diagnostics = options->json ? json_array() : NULL}};
     bool ok = open_policy(&import) && read_facts(&import) && read_hints(&import);
-    ok = ok && (write_model(&import, true) || write_model(&import, false));
+    ok = ok && (write_model(&import, true) || (import.report.num_errors == 0 && write_model(&import, false)));
     if (!ok && import.report.num_errors == 0)
         yaml_say(&import.report, YAML_ERROR, (struct yaml_place){0}, "out of memory");
     int status = finish(&import, ok);

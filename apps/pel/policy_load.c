@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel policy load FILE...`: the running stack reads them, and takes them over or keeps what it has.
+ * `pel policy load [FILE...]`: the running stack reads them, or the files of its configuration, and takes
+ * them over or keeps what it has; and says what that changes.
  */
 #include <pellucid/control.h>
 #include <stdio.h>
@@ -27,7 +28,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         options->files = state->argv + state->next;
         options->num_files = (size_t)(state->argc - state->next);
         return 0;
-    case ARGP_KEY_NO_ARGS: argp_error(state, "name a policy file"); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -47,20 +47,74 @@ static void print_diagnostics(const json_t *diagnostics)
     }
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+/* What the load changed in effect, rule by rule. */
+static void print_changes(const json_t *reply)
+{
+    static const char *const kinds[] = {"added", "removed", "changed", "moved"};
+    const json_t *changes = json_object_get(reply, "changes"), *row;
+    long long num = 0;
+    size_t i;
+    json_array_foreach(changes, i, row)
+    {
+        const char *what = text_of(row, "what");
+        printf("  rule %s %s%s%s\n", text_of(row, "rule"), text_of(row, "change"),
+               what[0] != '\0' ? ": " : "", what);
+    }
+    for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        num += number_of(reply, kinds[i]);
+    if (num > (long long)json_array_size(changes))
+        printf("  ... and %lld more\n", num - (long long)json_array_size(changes));
+    if (num == 0 && number_of(reply, "generation") > 1)
+        printf("  nothing changed in effect; keyrings and authorities were read again\n");
+}
+
+static void print_rest(const json_t *reply)
+{
+    const json_t *row;
+    size_t i;
+    long long num_certs = number_of(reply, "certificates_replaced"), num_kept = number_of(reply, "kept");
+    if (num_certs > 0)
+        printf("  %lld certificate%s new\n", num_certs, num_certs == 1 ? " is" : "s are");
+    if (num_kept > 0)
+        printf("  %lld rule%s in no file any more, and stay%s (flush is off)\n", num_kept,
+               num_kept == 1 ? " is" : "s are", num_kept == 1 ? "s" : "");
+    fflush(stdout);
+    json_array_foreach(json_object_get(reply, "unusable_rules"), i, row)
+        fprintf(stderr, "rule %s cannot be served, its connections are refused: %s\n", text_of(row, "rule"),
+                text_of(row, "problem"));
+}
+
 static int show_load_reply(const struct options *options, const json_t *reply)
 {
-    bool ok = json_is_true(json_object_get(reply, "ok"));
-    const char *error = json_string_value(json_object_get(reply, "error"));
-    json_int_t rules = json_integer_value(json_object_get(reply, "rules"));
-    json_int_t generation = json_integer_value(json_object_get(reply, "generation"));
+    long long rules = number_of(reply, "rules"), generation = number_of(reply, "generation");
     print_diagnostics(json_object_get(reply, "diagnostics"));
-    if (!ok) {
-        fprintf(stderr, "pel: not loaded: %s\n", error != NULL ? error : "the stack gave no reason");
+    if (!json_is_true(json_object_get(reply, "ok"))) {
+        const char *error = text_of(reply, "error");
+        fprintf(stderr, "pel: not loaded: %s; ", error[0] != '\0' ? error : "the stack gave no reason");
+        if (generation > 0)
+            fprintf(stderr, "generation %lld stays in force\n", generation);
+        else
+            fprintf(stderr, "no policy is in force\n");
         return POLICY_FAILED;
     }
-    policy_print_paths(options->files, options->num_files);
-    printf(": loaded, %lld rule%s, generation %lld\n", (long long)rules, policy_plural((size_t)rules),
-           (long long)generation);
+    if (options->num_files > 0)
+        policy_print_paths(options->files, options->num_files);
+    else
+        printf("the configured files");
+    printf(": loaded, %lld rule%s, generation %lld\n", rules, policy_plural((size_t)rules), generation);
+    print_changes(reply);
+    print_rest(reply);
     return POLICY_FINE;
 }
 
@@ -107,8 +161,10 @@ int policy_load(int argc, char **argv)
 {
     static const struct argp argp = {.options = options_of_load,
                                      .parser = parse_option,
-                                     .args_doc = "FILE...",
-                                     .doc = "Has the running stack take over these files as its policy."};
+                                     .args_doc = "[FILE...]",
+                                     .doc = "Has the running stack take over these files as its policy, or "
+                                            "those of its configuration again. Keyrings and authorities are "
+                                            "read again too. With an error the old policy stays."};
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;

@@ -339,17 +339,47 @@ static void print_policy(FILE *to, const struct plan *plan)
         print_port_group(to, plan);
 }
 
-static int print_as_json(const struct plan *plan, const struct options *options, const char *text)
+/* What the check says of the policy that was made: of a parameter that the stack does not yet act on, or of an
+ * address that is none for it. */
+struct said {
+    const struct options *options;
+    json_t *diagnostics;
+};
+
+static void say(void *arg, const struct pel_policy_message *message)
 {
-    json_t *reply =
-        json_pack("{s:b, s:s, s:s, s:s, s:s, s:o, s:s}", "ok", 1, "app", plan->app->name, "side",
-                  plan->is_client ? "client" : "server", "rule", plan->name, "level", plan->level->name,
-                  "keyring", policy_json_text(plan->keyring), "ports", plan->ports);
+    struct said *said = arg;
+    if (message->severity == PEL_POLICY_NOTE)
+        return;
+    if (said->options->json)
+        policy_json_message(said->diagnostics, message);
+    else
+        fprintf(stderr, "pel: --app %s: %s: %s\n", said->options->app,
+                pel_policy_severity_name(message->severity), message->text);
+}
+
+static bool check_policy(struct said *said, const struct policy_out *out)
+{
+    struct pel_policy *policy = NULL;
+    struct pel_error error = {0};
+    enum pel_err err = policy_open_text(out->text, out->len, say, said, &policy, &error);
+    if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
+        fprintf(stderr, "pel: %s\n", error.text);
+    pel_policy_close(policy);
+    return err == PEL_OK;
+}
+
+static void print_as_json(const struct plan *plan, const struct said *said, const char *text, bool ok)
+{
+    const struct options *options = said->options;
+    json_t *reply = json_pack("{s:b, s:s, s:s, s:s, s:s, s:o, s:s, s:O}", "ok", ok, "app", plan->app->name,
+                              "side", plan->is_client ? "client" : "server", "rule", plan->name, "level",
+                              plan->level->name, "keyring", policy_json_text(plan->keyring), "ports",
+                              plan->ports, "diagnostics", said->diagnostics);
     if (options->file != NULL)
         (void)json_object_set_new(reply, "file", policy_json_text(options->file));
     (void)json_object_set_new(reply, "policy", json_string(text));
     policy_print_json(reply);
-    return POLICY_FINE;
 }
 
 static int write_policy(const struct options *options)
@@ -365,14 +395,16 @@ static int write_policy(const struct options *options)
         fprintf(stderr, "pel: out of memory\n");
         return POLICY_FAILED;
     }
+    struct said said = {options, options->json ? json_array() : NULL};
     bool to_file = options->file != NULL && strcmp(options->file, "-") != 0;
-    int status = POLICY_FINE;
-    if ((to_file || !options->json) && !policy_save(options->file, out.text, out.len, !options->force))
-        status = POLICY_FAILED;
-    if (options->json && status == POLICY_FINE)
-        status = print_as_json(&plan, options, out.text);
+    bool ok = check_policy(&said, &out);
+    if (ok && (to_file || !options->json))
+        ok = policy_save(options->file, out.text, out.len, !options->force);
+    if (options->json)
+        print_as_json(&plan, &said, out.text, ok);
+    json_decref(said.diagnostics);
     policy_out_free(&out);
-    return status;
+    return ok ? POLICY_FINE : POLICY_FAILED;
 }
 
 static const struct argp_option options_of_new[] = {

@@ -129,7 +129,7 @@ enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_f
     enum pel_err err = PEL_E_NO_MEMORY;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (fd >= 0 && write_all(fd, text, len))
-        err = pel_policy_open(paths, 1, 0, fn, arg, ret_policy, NULL, reterr);
+        err = pel_policy_open(paths, 1, NULL, fn, arg, ret_policy, NULL, reterr);
     else
         snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
     if (fd >= 0)

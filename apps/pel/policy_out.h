@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text that a verb makes: it grows in memory, and goes to stdout or replaces a file at once, so that no reader
- * ever sees half of it. And the pieces of a policy that more than one verb writes.
+ * Text that a verb makes: it grows in memory, and goes to stdout or replaces a file at once, so that no
+ * reader ever sees half of it. And the pieces of a policy that more than one verb writes.
  */
 #ifndef PEL_APPS_PEL_POLICY_OUT_H
 #define PEL_APPS_PEL_POLICY_OUT_H
@@ -20,12 +20,13 @@ struct policy_out {
 /* policy_out_begin makes an empty text. False: no memory. */
 bool policy_out_begin(struct policy_out *out);
 
-/* policy_out_end closes the stream and fills `text` and `len`. False: no memory. Free with policy_out_free. */
+/* policy_out_end closes the stream and fills `text` and `len`. False: no memory. Free with policy_out_free.
+ * */
 bool policy_out_end(struct policy_out *out);
 void policy_out_free(struct policy_out *out);
 
-/* policy_save writes to stdout when `path` is NULL or "-"; else it replaces the file at `path`, or with `keep`
- * makes it and refuses when something is there. False: reported on stderr. */
+/* policy_save writes to stdout when `path` is NULL or "-"; else it replaces the file at `path`, or with
+ * `keep` makes it and refuses when something is there. False: reported on stderr. */
 bool policy_save(const char *path, const char *text, size_t len, bool keep);
 
 /* policy_save_secret is the same for a text with a password: what it makes is for its owner alone. */

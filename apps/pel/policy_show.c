@@ -10,13 +10,14 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { KEY_JSON = 256, KEY_ALL, KEY_FORMAT };
+enum { KEY_JSON = 256, KEY_ALL, KEY_FORMAT, KEY_COMPAT };
 
 struct options {
     bool json, all, pasearch;
     char **files; /* one, then the rules */
     size_t num_words;
     int64_t loaded_s;
+    struct pel_policy_options reading;
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -29,6 +30,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         options->pasearch = strcmp(arg, "pasearch") == 0;
         if (!options->pasearch && strcmp(arg, "text") != 0)
             argp_error(state, "--format \"%s\" is not text or pasearch", arg);
+        return 0;
+    case KEY_COMPAT:
+        options->reading.flags = strcmp(arg, "zos") == 0 ? PEL_POLICY_COMPAT_ZOS : 0;
+        if (strcmp(arg, "zos") != 0 && strcmp(arg, "pellucid") != 0)
+            argp_error(state, "--compat \"%s\" is not pellucid or zos", arg);
         return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
@@ -188,6 +194,8 @@ static const struct argp_option options_of_show[] = {
     {"all", KEY_ALL, NULL, 0, "Also what has its default value", 0},
     {"format", KEY_FORMAT, "text|pasearch", 0,
      "pasearch: as the report of the original's pasearch -t (docs/PASEARCH.md)", 0},
+    {"compat", KEY_COMPAT, "pellucid|zos", 0, "Whose defaults hold, as policy.compat of the configuration",
+     0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };
@@ -206,7 +214,7 @@ int policy_show(int argc, char **argv)
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    if (!policy_open(options.files, 1, options.json, &policy))
+    if (!policy_open_as(options.files, 1, &options.reading, options.json, &policy))
         return POLICY_FAILED;
     struct stat status_of_file;
     if (stat(options.files[0], &status_of_file) == 0)

@@ -2,6 +2,7 @@
 /* `pel policy`, with a stack that answers what the test says. */
 #include <fcntl.h>
 #include <pellucid/control.h>
+#include <pellucid/policy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,6 +23,26 @@ enum pel_err pel_control_call(const char *socket_path, const char *request, char
         return PEL_E_CONTROL_UNREACHABLE;
     }
     *ret_reply = strdup(stack_says);
+    return PEL_OK;
+}
+
+static size_t num_unusable;
+
+enum pel_err pel_policy_check_keyrings(struct pel_policy *policy, const char *keyring_dir, const char *owner,
+                                       pel_policy_message_fn *fn, void *arg, size_t *ret_num_unusable,
+                                       struct pel_error *reterr)
+{
+    struct pel_policy_message message = {.severity = num_unusable > 0 ? PEL_POLICY_ERROR : PEL_POLICY_WARNING,
+                                         .file = keyring_dir,
+                                         .line = 1,
+                                         .column = 2,
+                                         .text = owner != NULL ? owner : "nobody"};
+    if (policy == NULL || strcmp(keyring_dir, "broken") == 0) {
+        snprintf(reterr->text, sizeof reterr->text, "no memory");
+        return PEL_E_NO_MEMORY;
+    }
+    fn(arg, &message);
+    *ret_num_unusable = num_unusable;
     return PEL_OK;
 }
 
@@ -98,22 +119,46 @@ PEL_TEST(pel_policy, check_as_json)
 PEL_TEST(pel_policy, check_follows_an_agents_files)
 {
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/agent/pagent.conf"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 2 rules, 1 warning, 4 notes\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 2 rules, 1 warning, 5 notes\n");
     PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/pagent.conf:6:1: warning: 2 images: the first, \"TCPIP1\", is "
                                       "read; name another to choose it\n");
     PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/tcpip1.conf:2:1: note: IPSecConfig: accepted, no effect: only "
                                       "AT-TLS policy is read\n");
     PEL_EXPECT_EQ(RUN("check", "--strict", "--image", "tcpip2", PEL_TEST_DATA "/agent/pagent.conf"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 1 rule, 0 warnings, 3 notes\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 1 rule, 0 warnings, 4 notes\n");
     PEL_EXPECT_EQ(RUN("check", "--image", "TCPIP3", PEL_TEST_DATA "/agent/pagent.conf"), 1);
     PEL_EXPECT_HAS(err, "/agent/pagent.conf:5:1: error: no TcpImage is named \"TCPIP3\"; did you mean "
                         "\"TCPIP1\"?\n");
 }
 
+PEL_TEST(pel_policy, check_with_keyrings)
+{
+    num_unusable = 0;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", PEL_TEST_DATA "/warnings.policy"), 0);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: ok, 1 rule, 2 warnings, 1 note\n");
+    PEL_EXPECT_HAS(err, "rings:1:2: warning: nobody\n");
+    num_unusable = 1;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", "--owner", "me", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/warnings.policy: 1 of 1 rule would refuse their connections\n");
+    PEL_EXPECT_HAS(err, "rings:1:2: error: me\n");
+    PEL_EXPECT_EQ(RUN("check", "--json", "--keyrings", "rings", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_HAS(out, "\"ok\": false");
+    PEL_EXPECT_HAS(out, "\"unusable\": 1");
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "broken", PEL_TEST_DATA "/warnings.policy"), 1);
+    PEL_EXPECT_STR(err + strlen(err) - strlen("pel: no memory\n"), "pel: no memory\n");
+    num_unusable = 0;
+    PEL_EXPECT_EQ(RUN("check", "--keyrings", "rings", "--strict", "--image", "TCPIP1",
+                      PEL_TEST_DATA "/agent/pagent.conf"),
+                  1);
+    PEL_EXPECT_HAS(out, ": 1 error of keyrings\n");
+    PEL_EXPECT_EQ(RUN("check", "--compat", "zos", PEL_TEST_DATA "/warnings.policy"), 0);
+    PEL_EXPECT_HAS(err, "/warnings.policy:1:1: warning: TTLSRule \"Old\": old versions are on");
+}
+
 PEL_TEST(pel_policy, wrong_use_is_2_and_no_file_is_1)
 {
     PEL_EXPECT_EQ(RUN("chek", "x"), 2);
-    PEL_EXPECT_HAS(err, "Usage: pel policy check");
+    PEL_EXPECT_HAS(err, " pel policy check ");
     PEL_EXPECT_EQ(RUN("--help"), 0);
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA), 1);
     PEL_EXPECT_STR(err, "pel: " PEL_TEST_DATA ": a directory, not a policy file\n");
@@ -127,15 +172,121 @@ PEL_TEST(pel_policy, load_asks_with_whole_paths_and_shows_the_answer)
         "\"severity\":\"warning\",\"message\":\"m\"}]}";
     PEL_EXPECT_EQ(RUN("load", "--socket", "/s", "rules.policy"), 0);
     PEL_EXPECT_STR(asked, "/s {\"verb\":\"policy-load\",\"files\":[\"" PEL_TEST_DATA "/rules.policy\"]}");
-    PEL_EXPECT_STR(out, "rules.policy: loaded, 3 rules, generation 4\n");
+    PEL_EXPECT_STR(out, "rules.policy: loaded, 3 rules, generation 4\n"
+                        "  nothing changed in effect; keyrings and authorities were read again\n");
     PEL_EXPECT_STR(err, "/a:1:2: warning: m\n");
     stack_says = "{\"ok\":false,\"error\":\"no\",\"diagnostics\":[]}";
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
-    PEL_EXPECT_STR(err, "pel: not loaded: no\n");
+    PEL_EXPECT_STR(err, "pel: not loaded: no; no policy is in force\n");
     stack_says = "[";
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
     PEL_EXPECT_STR(err, "pel: the stack's reply is not JSON\n");
     stack_says = NULL;
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
     PEL_EXPECT_STR(err, "pel: nothing answers\n");
+}
+
+PEL_TEST(pel_policy, load_shows_what_changed)
+{
+    stack_says =
+        "{\"ok\":true,\"generation\":5,\"rules\":1,\"kept\":2,\"certificates_replaced\":1,\"added\":1,"
+        "\"removed\":0,"
+        "\"changed\":2,\"moved\":0,\"changes\":[{\"change\":\"added\",\"rule\":\"A\"},{\"change\":"
+        "\"changed\",\"rule\":"
+        "\"B\",\"what\":\"Priority: 1 -> 2\"}],\"unusable_rules\":[{\"rule\":\"C\",\"problem\":\"no ring\"}],"
+        "\"diagnostics\":[]}";
+    PEL_EXPECT_EQ(RUN("load"), 0);
+    PEL_EXPECT_STR(asked, "- {\"verb\":\"policy-load\",\"files\":[]}");
+    PEL_EXPECT_STR(out, "the configured files: loaded, 1 rule, generation 5\n"
+                        "  rule A added\n"
+                        "  rule B changed: Priority: 1 -> 2\n"
+                        "  ... and 1 more\n"
+                        "  1 certificate is new\n"
+                        "  2 rules are in no file any more, and stay (flush is off)\n");
+    PEL_EXPECT_STR(err, "rule C cannot be served, its connections are refused: no ring\n");
+    /* The first policy changes nothing. */
+    stack_says = "{\"ok\":true,\"generation\":1,\"rules\":1,\"changes\":[],\"diagnostics\":[]}";
+    PEL_EXPECT_EQ(RUN("load"), 0);
+    PEL_EXPECT_STR(out, "the configured files: loaded, 1 rule, generation 1\n");
+    stack_says = "{\"ok\":false,\"generation\":7,\"error\":\"no\",\"diagnostics\":[]}";
+    PEL_EXPECT_EQ(RUN("load"), 1);
+    PEL_EXPECT_STR(err, "pel: not loaded: no; generation 7 stays in force\n");
+}
+
+PEL_TEST(pel_policy, status_of_a_stack_without_policy)
+{
+    stack_says =
+        "{\"ok\":true,\"program\":\"p\",\"pid\":7,\"generation\":0,\"start_gate\":\"closed\",\"watch\":true,"
+        "\"no_match\":\"refuse\",\"failure\":{\"at\":1000000000,\"how\":\"start\",\"files\":[\"/a\",\"/b\"],"
+        "\"error\":\"1 error\",\"messages\":[\"/a:1:1: error: x\"]}}";
+    PEL_EXPECT_EQ(RUN("status", "--socket", "/s"), 0);
+    PEL_EXPECT_STR(asked, "/s {\"verb\":\"policy-status\"}");
+    PEL_EXPECT_STR(out, "p, process 7: no policy is in force; the start gate is closed\n"
+                        "  files are watched; connections without a rule are refused\n"
+                        "  the last attempt FAILED at 2001-09-09 01:46:40Z (start) with /a, /b: 1 error\n"
+                        "    /a:1:1: error: x\n");
+    stack_says = "{\"ok\":false,\"error\":\"unknown verb\"}";
+    PEL_EXPECT_EQ(RUN("status"), 1);
+    PEL_EXPECT_STR(err, "pel: the stack says: unknown verb\n");
+}
+
+PEL_TEST(pel_policy, status_in_tables)
+{
+    stack_says =
+        "{\"ok\":true,\"program\":\"p\",\"pid\":7,\"generation\":3,\"loaded_at\":1000000000,\"age_s\":7200,"
+        "\"how\":"
+        "\"watch\",\"files\":[\"/"
+        "a\"],\"num_rules\":2,\"num_warnings\":1,\"num_unusable\":1,\"num_kept\":1,\"watch\":false,"
+        "\"no_match\":\"clear\",\"failure\":null,"
+        "\"rules\":[{\"rule\":\"A\",\"priority\":5,\"direction\":\"inbound\",\"verdict\":\"tls\",\"hits\":12,"
+        "\"last_hit\":1000000000,\"since_generation\":2,\"usable\":true},{\"rule\":\"B\",\"priority\":1,"
+        "\"direction\":"
+        "\"both\",\"verdict\":\"tls\",\"hits\":0,\"last_hit\":null,\"since_generation\":3,\"usable\":false,"
+        "\"problem\":\"no ring\"}],"
+        "\"stale\":[{\"rule\":\"A\",\"generation\":1,\"why\":\"changed\",\"connections\":4,\"oldest_ms\":"
+        "200000000}],"
+        "\"stale_connections_more\":2,"
+        "\"certificates\":[{\"keyring\":\"k\",\"label\":\"l\",\"subject\":\"CN=s\",\"place\":\"own\","
+        "\"used\":true,"
+        "\"state\":\"expired\",\"days\":-3,\"not_after\":1000000000},{\"keyring\":\"*AUTH*/"
+        "*\",\"label\":\"c\","
+        "\"subject\":\"CN=c\",\"place\":\"trust\",\"used\":true,\"state\":\"valid\",\"days\":100,\"not_"
+        "after\":"
+        "2000000000},{\"keyring\":\"m\",\"label\":\"\",\"subject\":\"\",\"place\":\"own\",\"used\":true,"
+        "\"state\":"
+        "\"cannot be used\",\"days\":null,\"not_after\":null,\"problem\":\"is not there\"}],"
+        "\"no_rule\":[{\"port\":80,\"direction\":\"inbound\",\"count\":9,\"remote\":\"1.2.3.4:5\","
+        "\"command\":\"pel x\"},"
+        "{\"port\":0,\"direction\":\"inbound\",\"count\":2,\"remote\":\"1.2.3.4:5\",\"command\":\"\"}]}";
+    PEL_EXPECT_EQ(RUN("status"), 0);
+    PEL_EXPECT_STR(
+        out, "p, process 7: policy generation 3, loaded at 2001-09-09 01:46:40Z (watch), 2 h ago\n"
+             "  from /a\n"
+             "  2 rules, 1 warnings, 1 rules that cannot be served, 1 rules that are in no file any more\n"
+             "  files are not watched; connections without a rule are in clear\n"
+             "\nRules, in match order\n"
+             "RULE  PRIORITY  DIRECTION  VERDICT  HITS  LAST HIT              SINCE  USABLE\n"
+             "A     5         inbound    tls      12    2001-09-09 01:46:40Z  2      yes\n"
+             "B     1         both       tls      0     -                     3      no\n"
+             "B cannot be served, its connections are refused: no ring\n"
+             "\nStale rules that connections still have\n"
+             "RULE  GENERATION  WHY      CONNECTIONS  OLDEST\n"
+             "A     1           changed  4            2 days\n"
+             "and 2 connections of more rules\n"
+             "\nCertificates, by the days that they have left\n"
+             "DAYS  UNTIL       STATE           KEYRING  LABEL  WHAT  SUBJECT\n"
+             "-3    2001-09-09  expired         k        l      own   CN=s\n"
+             "-     -           cannot be used  m        -      own   -\n"
+             "and 1 of the machine's authorities that are valid (--all shows them)\n"
+             "keyring m, -: is not there\n"
+             "\nConnections that no rule matched\n"
+             "PORT    DIRECTION  CONNECTIONS  SUCH AS\n"
+             "80      inbound    9            1.2.3.4:5\n"
+             "others  inbound    2            1.2.3.4:5\n"
+             "why: pel x\n");
+    PEL_EXPECT_EQ(RUN("status", "--certs", "--stale", "--all"), 0);
+    PEL_EXPECT_HAS(asked, "\"parts\":[\"stale\",\"certificates\"]");
+    PEL_EXPECT_HAS(out, "CN=c");
+    PEL_EXPECT_EQ(RUN("status", "--json"), 0);
+    PEL_EXPECT_HAS(out, "\"since_generation\": 3");
 }

@@ -13,7 +13,7 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { FILE_LEN_MAX = 16 << 20, MAX_ERRORS = 100 };
+enum { MAX_ERRORS = 100 };
 
 const cyaml_schema_value_t yaml_text_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -69,7 +69,7 @@ static void collect(cyaml_log_t level, void *ctx, const char *format, va_list ar
     const char *at = strstr(text, "(line: ");
     if (at != NULL && messages->place.line == 0)
         sscanf(at, "(line: %u, column: %u", &messages->place.line, &messages->place.column);
-    if (messages->what[0] == '\0')
+    if (messages->what[0] == '\0' && at == NULL && strstr(text, "Backtrace") == NULL)
         snprintf(messages->what, sizeof messages->what, "%s",
                  strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
 }
@@ -87,7 +87,45 @@ static cyaml_config_t config_of(struct messages *messages)
 
 /* ---- libyaml: the same text again, for places; what libcyaml took is sound ---- */
 
-static yaml_document_t *load_document(const char *text, size_t len)
+static bool is_at_end(yaml_parser_t *parser)
+{
+    yaml_document_t next;
+    if (yaml_parser_load(parser, &next) == 0)
+        return false;
+    bool is_end = yaml_document_get_root_node(&next) == NULL;
+    yaml_document_delete(&next);
+    return is_end;
+}
+
+/* What libyaml does not take, and where: libcyaml does not always say. */
+static struct yaml_place place_of_error(const char *text, size_t len)
+{
+    yaml_parser_t parser;
+    yaml_event_t event;
+    struct yaml_place place = {0};
+    bool is_end = false;
+    if (yaml_parser_initialize(&parser) == 0)
+        return place;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+    while (!is_end && yaml_parser_parse(&parser, &event) != 0) {
+        is_end = event.type == YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    if (parser.error == YAML_READER_ERROR) {
+        place = (struct yaml_place){1, 1};
+        for (size_t i = 0; i < parser.problem_offset && i < len; i++) {
+            place.column = text[i] == '\n' ? 1 : place.column + 1;
+            place.line += text[i] == '\n';
+        }
+    } else if (!is_end) {
+        place = (struct yaml_place){(uint32_t)parser.problem_mark.line + 1,
+                                    (uint32_t)parser.problem_mark.column + 1};
+    }
+    yaml_parser_delete(&parser);
+    return place;
+}
+
+static yaml_document_t *load_document(const char *text, size_t len, bool *ret_is_alone)
 {
     yaml_parser_t parser;
     yaml_document_t *document = calloc(1, sizeof *document);
@@ -97,6 +135,7 @@ static yaml_document_t *load_document(const char *text, size_t len)
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
     bool loaded = yaml_parser_load(&parser, document) != 0;
+    *ret_is_alone = !loaded || is_at_end(&parser);
     yaml_parser_delete(&parser);
     if (loaded)
         return document;
@@ -106,8 +145,9 @@ static yaml_document_t *load_document(const char *text, size_t len)
 
 static bool refuse(struct yaml_report *report, cyaml_err_t loaded, const struct messages *messages)
 {
-    if (messages->what[0] != '\0')
-        yaml_say(report, YAML_ERROR, messages->place, "%s", messages->what);
+    const char *what = messages->what + (strncmp(messages->what, "libyaml: ", 9) == 0 ? 9 : 0);
+    if (what[0] != '\0')
+        yaml_say(report, YAML_ERROR, messages->place, "%s", what);
     else
         yaml_say(report, YAML_ERROR, messages->place, "%s",
                  loaded == CYAML_OK ? "the file is empty" : cyaml_strerror(loaded));
@@ -124,13 +164,17 @@ bool yaml_text_read(struct yaml_file *file, const cyaml_schema_value_t *schema, 
         cyaml_load_data((const uint8_t *)text, len, &config, schema, (cyaml_data_t **)&file->data, NULL);
     if (loaded != CYAML_OK || file->data == NULL) {
         file->data = NULL;
+        if (strncmp(messages.what, "libyaml: ", 9) == 0)
+            messages.place = place_of_error(text, len);
         return refuse(report, loaded, &messages);
     }
-    file->document = load_document(text, len);
-    if (file->document != NULL)
-        return true;
-    yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "out of memory");
-    return false;
+    bool is_alone = true;
+    file->document = load_document(text, len, &is_alone);
+    if (file->document == NULL)
+        yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "out of memory");
+    else if (!is_alone)
+        yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "there is more behind the end of its document");
+    return file->document != NULL && is_alone;
 }
 
 /* Without O_NONBLOCK, opening a FIFO would wait for its writer. */
@@ -143,8 +187,8 @@ static char *read_whole(const char *path, size_t *ret_len, char *why, size_t why
         snprintf(why, why_cap, "%s", strerror(errno));
     else if (!S_ISREG(status.st_mode))
         snprintf(why, why_cap, "not a regular file");
-    else if (status.st_size > FILE_LEN_MAX)
-        snprintf(why, why_cap, "longer than %d MiB", FILE_LEN_MAX >> 20);
+    else if (status.st_size > YAML_FILE_MAX)
+        snprintf(why, why_cap, "longer than %d MiB", YAML_FILE_MAX >> 20);
     else
         text = malloc((size_t)status.st_size + 1);
     ssize_t len = text != NULL ? pread(fd, text, (size_t)status.st_size + 1, 0) : -1;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { YAML_FILE_MAX = 16 << 20 };
+
 /* A place in a file. Lines and columns count from 1; 0: not known. */
 struct yaml_place {
     uint32_t line, column;
@@ -28,7 +30,8 @@ struct yaml_report {
 
 enum yaml_severity { YAML_WARNING, YAML_ERROR };
 
-/* yaml_say hands one message on: "FILE:LINE:COLUMN: error: TEXT". Errors past the hundredth are counted only. */
+/* yaml_say hands one message on: "FILE:LINE:COLUMN: error: TEXT". Errors past the hundredth are counted only.
+ * */
 void yaml_say(struct yaml_report *report, enum yaml_severity severity, struct yaml_place place,
               const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -51,11 +54,10 @@ void yaml_file_free(struct yaml_file *file);
 struct yaml_place yaml_find(const struct yaml_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Pieces of schemas: a text, a whole number, a yes or no, a list of texts; all may be left out. */
+/* Pieces of schemas: a text, a whole number, a list of texts; all may be left out. */
 #define YAML_TEXT(key, type)                                                                                 \
     CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, 0, CYAML_UNLIMITED)
 #define YAML_NUMBER(key, type) CYAML_FIELD_UINT_PTR(#key, CYAML_FLAG_OPTIONAL, type, key)
-#define YAML_BOOL(key, type)   CYAML_FIELD_BOOL_PTR(#key, CYAML_FLAG_OPTIONAL, type, key)
 #define YAML_TEXTS(key, type)                                                                                \
     CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, key, num_##key,         \
                                &yaml_text_value, 0, CYAML_UNLIMITED)

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/syscall.h>
 
 #include "apps/preload/wake.h"
+#include "ipc/raw.h"
 
 struct waiting {
     struct pel_file *file;
@@ -41,7 +43,8 @@ static bool spin(const struct waiting *waiting)
     uint64_t begin = pel_ticks();
     bool is_done = false;
     while (!is_done && pel_ticks() - begin < ticks) {
-        __builtin_ia32_pause();
+        /* The engine may wait for this very core. */
+        pel_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
         is_done = is_ready(waiting) || pel_interrupts_any(&waiting->interrupts);
     }
     pel_spin_learn(learned, is_done);

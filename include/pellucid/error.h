@@ -73,6 +73,8 @@ enum pel_err_category {
     X(STOPPING, LIMIT, "the stack is stopping: it takes no new connection")                                  \
     /* policy and mapping */                                                                                 \
     X(POLICY_SYNTAX, CONFIG, "the policy has errors; the old one stays in force")                            \
+    X(POLICY_IMAGE, CONFIG, "a compiled policy cannot be read; compile it again")                            \
+    X(POLICY_EMPTY, CONFIG, "the policy has no rule left; the old one stays in force")                       \
     X(START_GATE, POLICY, "no policy is loaded yet: the start gate is closed")                               \
     X(NO_RULE_CLEAR, POLICY, "a connection that no rule matched went on in clear")                           \
     X(NO_RULE_REFUSED, POLICY, "a connection that no rule matched was refused")                              \
@@ -90,7 +92,6 @@ enum pel_err_category {
     /* TLS */                                                                                                \
     X(TLS_CONFIG, CONFIG, "the TLS parameters cannot be used together")                                      \
     X(TLS_CLEARTEXT_RECEIVED, PEER, "clear text came where a TLS record was expected (RC 5003)")             \
-    X(TLS_IN_CLEAR, PEER, "a peer spoke TLS on a connection that policy leaves clear")                       \
     X(TLS_RECORD_MALFORMED, PEER, "a TLS record is malformed (RC 410)")                                      \
     X(TLS_RECORD_TOO_LONG, PEER, "a TLS record is longer than the protocol allows")                          \
     X(TLS_BAD_RECORD_MAC, PEER, "a TLS record failed its integrity check")                                   \

@@ -66,8 +66,9 @@ struct pel_policy_options {
 /* pel_policy_check reads `num_paths` files as one policy and hands each message to `fn` (may be NULL). A file
  * of z/OS's Policy Agent is followed to the policy files that it names. `options` may be NULL. `ret_summary`
  * (may be NULL) is also written for PEL_E_POLICY_SYNTAX; `num_rules` is then 0. `reterr` (may be NULL) says
- * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; NOT_FOUND, IO, ARG (not a regular file),
- * TOO_BIG (over 128 MiB); NO_MEMORY. */
+ * what failed. Borrows everything; any thread. Errors: POLICY_SYNTAX; POLICY_IMAGE (a compiled policy that
+ * cannot be read); NOT_FOUND, IO, ARG (not a regular file; an image among other files), TOO_BIG (over 128
+ * MiB); NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_policy_check(const char *const *paths, size_t num_paths,
                                            const struct pel_policy_options *options,
                                            pel_policy_message_fn *fn, void *arg,
@@ -82,6 +83,16 @@ PEL_MUST_USE enum pel_err pel_policy_open(const char *const *paths, size_t num_p
 
 /* pel_policy_close gives the policy back; all that it pointed to is gone. NULL is harmless. Any thread. */
 void pel_policy_close(struct pel_policy *policy);
+
+/* pel_policy_check_keyrings opens the keyring of each rule with TLS as a stack does that loads the policy.
+ * Each rule whose connections would be refused, for a keyring that is missing, unreadable, expired or without
+ * a usable key, is an error at its place for `fn` (may be NULL); a certificate that ends in less than 30 days
+ * is a warning. `owner` is the user whose rings relative names mean, NULL: who runs this. `ret_num_unusable`
+ * (may be NULL) counts the rules that would be refused, which are no error of the function. Errors:
+ * NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_check_keyrings(struct pel_policy *policy, const char *keyring_dir,
+                                                    const char *owner, pel_policy_message_fn *fn, void *arg,
+                                                    size_t *ret_num_unusable, struct pel_error *reterr);
 
 /* What becomes of a connection. */
 enum pel_policy_verdict {
@@ -102,7 +113,7 @@ struct pel_policy_info {
     int inbound, outbound; /* which directions it is for */
     enum pel_policy_verdict verdict;
     const char *file; /* where the rule begins */
-    uint32_t line;
+    uint32_t line, column;
     const char *group_action; /* names; "" for none, or for one without a name */
     const char *environment_action;
     const char *connection_action;
@@ -186,6 +197,13 @@ typedef enum pel_err pel_policy_write_fn(void *arg, const char *text, size_t tex
 PEL_MUST_USE enum pel_err pel_policy_write(const struct pel_policy *policy, pel_policy_write_fn *fn,
                                            void *arg);
 
+/* pel_policy_write_image writes the policy as an image, which every function here that reads files takes as
+ * well, alone: it loads to the same policy, without its warnings. The image holds passwords
+ * (pel_policy_has_secrets tells whether there are any). Errors: `fn`'s; NO_MEMORY. Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_write_image(const struct pel_policy *policy, pel_policy_write_fn *fn,
+                                                 void *arg);
+int pel_policy_has_secrets(const struct pel_policy *policy);
+
 /* pel_policy_pasearch_head and pel_policy_pasearch_rule write what `pasearch -t` of z/OS Communications
  * Server 3.1 prints: the report's head, and one rule with its actions. `loaded_s` stands for the time at
  * which the policy came to be, seconds since 1970 UTC, `now_s` for that of the report; both in local time.
@@ -219,6 +237,7 @@ struct pel_policy_change {
     enum pel_policy_change_kind kind;
     const char *rule;
     size_t old_index, new_index; /* the rule's places in match order, as far as it has them */
+    const char *tried_before;    /* MOVED: the next rule that did not move; NULL: behind all of them */
     const char *statement;       /* SETTING: as in struct pel_policy_setting; else NULL */
     const char *name;
     const char *old_value; /* NULL: none. Secrets are "(not shown)" on both sides */

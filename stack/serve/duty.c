@@ -19,6 +19,9 @@
 #define SILENT_CYCLES 15000000u
 #define BELLS_AT_ONCE 64
 
+/* So many times in a row from one socket: a dialogue. */
+#define KICKS_OF_DIALOGUE 8
+
 /* ---- doorbells ---- */
 
 static void kick(void *arg, uint32_t number)
@@ -28,6 +31,8 @@ static void kick(void *arg, uint32_t number)
     struct pel_serve_engine *here = &share->app->serve->engines[share - share->app->engines];
     if (served == NULL || served->home != here)
         return; /* of a socket that is gone, or of none: a program may ring what it likes */
+    here->num_kicks_alone = served == here->last_kicked ? here->num_kicks_alone + 1 : 0;
+    here->last_kicked = served;
     if (served->kind == PEL_SERVED_STREAM)
         pel_served_stream_kick(served);
     else if (served->kind == PEL_SERVED_DGRAM)
@@ -115,13 +120,23 @@ static void woke(void *arg)
     here->next_bells_cycles = 0;
 }
 
+static bool is_dialogue(void *arg)
+{
+    const struct pel_serve_engine *here = arg;
+    return here->num_kicks_alone >= KICKS_OF_DIALOGUE;
+}
+
 /* ---- start and stop ---- */
 
 static void set_duty(struct pel_engine *engine, void *arg)
 {
     struct pel_serve_engine *here = arg;
-    const struct pel_engine_duty duty = {
-        .poll = poll_programs, .may_sleep = may_sleep, .woke = woke, .fd = here->bells_fd, .arg = here};
+    const struct pel_engine_duty duty = {.poll = poll_programs,
+                                         .may_sleep = may_sleep,
+                                         .woke = woke,
+                                         .is_dialogue = is_dialogue,
+                                         .fd = here->bells_fd,
+                                         .arg = here};
     pel_engine_set_duty(engine, &duty);
 }
 

@@ -67,6 +67,8 @@ struct pel_serve_engine {
     int bells_fd;              /* constant: an epoll set of the bells */
     struct pel_list awake, asleep;
     uint64_t next_bells_cycles;
+    const struct pel_served *last_kicked; /* to compare with, never to look into: it may be gone */
+    uint32_t num_kicks_alone;             /* that came from it in a row */
     uint8_t *scratch; /* a datagram, or a turn of the ring */
 };
 

@@ -22,6 +22,7 @@
 
 #include <pellucid/engine.h>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "stack/config.h"
 
@@ -43,6 +44,11 @@ struct pel_serve_config {
     uint32_t patience_ms;
     void (*log)(void *arg, const char *line); /* from the service thread */
     void *arg;
+    /* For tests that have everything on one thread, the engines' too: there is no service thread, its owner
+     * calls pel_serve_turn; and pel_serve_stop calls `wait` where it waits for the engines. NULL: a thread.
+     */
+    void (*wait)(void *arg);
+    const struct pel_clock *clock; /* NULL: the real one */
 };
 
 /* pel_serve_start makes the attach socket and the service thread. The engines must run, and until
@@ -50,6 +56,9 @@ struct pel_serve_config {
  * NO_MEMORY, ARG. */
 PEL_MUST_USE enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_serve **ret_serve,
                                           struct pel_error *reterr);
+
+/* pel_serve_turn does what there is to do and returns. For a service without a thread, on its owner's. */
+void pel_serve_turn(struct pel_serve *serve);
 
 /* pel_serve_stop resets what is connected, lets go of every program (which sees ECONNRESET), removes the
  * attach socket and frees. Not from an engine's thread. NULL is harmless. */

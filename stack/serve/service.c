@@ -229,16 +229,26 @@ static void handle(struct pel_serve *serve, const struct epoll_event *events, in
     accept_clients(serve);
 }
 
+static void turn(struct pel_serve *serve, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+    handle(serve, events, num > 0 ? num : 0);
+    sweep_silent(serve);
+    sweep_closing(serve);
+}
+
+void pel_serve_turn(struct pel_serve *serve)
+{
+    turn(serve, 0);
+}
+
 static void *run(void *arg)
 {
     struct pel_serve *serve = arg;
-    struct epoll_event events[EVENTS_AT_ONCE];
     while (!__atomic_load_n(&serve->is_stopping, __ATOMIC_ACQUIRE)) {
         bool must_sweep = serve->num_silent > 0 || !pel_list_is_empty(&serve->closing);
-        int num = epoll_wait(serve->epoll_fd, events, EVENTS_AT_ONCE, must_sweep ? SWEEP_MS : -1);
-        handle(serve, events, num > 0 ? num : 0);
-        sweep_silent(serve);
-        sweep_closing(serve);
+        turn(serve, must_sweep ? SWEEP_MS : -1);
     }
     return NULL;
 }
@@ -292,7 +302,7 @@ static enum pel_err start_parts(struct pel_serve *serve, struct pel_error *reter
     if (!watch(serve, serve->listen_fd, EPOLLIN, NULL, WATCHED_LISTENER) ||
         !watch(serve, serve->note_fd, EPOLLIN, NULL, WATCHED_NOTES))
         return pel_error_set(reterr, PEL_E_IO, "attach: epoll: %s", strerror(errno));
-    return start_thread(serve, reterr);
+    return serve->config.wait == NULL ? start_thread(serve, reterr) : PEL_OK;
 }
 
 enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_serve **ret_serve,
@@ -302,7 +312,7 @@ enum pel_err pel_serve_start(const struct pel_serve_config *config, struct pel_s
     if (serve == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "attach: out of memory");
     serve->config = *config;
-    serve->clock = pel_clock_real();
+    serve->clock = config->clock != NULL ? *config->clock : pel_clock_real();
     serve->listen_fd = serve->epoll_fd = serve->note_fd = -1;
     pel_list_init(&serve->apps);
     pel_list_init(&serve->clients);
@@ -364,7 +374,10 @@ static void wait_for_ends(struct pel_serve *serve)
 {
     while (__atomic_load_n(&serve->num_served, __ATOMIC_RELAXED) > 0) {
         take_notes(serve);
-        usleep(100);
+        if (serve->config.wait != NULL)
+            serve->config.wait(serve->config.arg);
+        else
+            usleep(100);
     }
 }
 

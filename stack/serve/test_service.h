@@ -16,7 +16,8 @@ extern struct pel_serve *service;
 extern char path[64];
 
 /* service_start starts engines and the service; service_stop waits until nothing of any program is left, and
- * ends both; service_start_under has a policy, service_start none. service_start_another starts one more at the same path. */
+ * ends both; service_start_under has a policy, service_start none. service_start_another starts one more at
+ * the same path. */
 void service_start(int num_engines, uint32_t max_sockets);
 void service_start_under(const char *policy_file, const char *keyring_dir, int num_engines,
                          uint32_t max_sockets);

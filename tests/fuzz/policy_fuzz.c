@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a policy: no crash, no leak, no message without a place in the text; and what is made can be
- * asked. */
+/* Any bytes as a policy: no crash, no leak, no message without a place in the text; what is made can be
+ * asked, and its canonical text makes the same rules. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +50,45 @@ static void ask(const struct pel_policy *policy)
     }
 }
 
+struct text {
+    char *bytes;
+    size_t len;
+};
+
+static enum pel_err append(void *arg, const char *bytes, size_t len)
+{
+    struct text *text = arg;
+    char *more = realloc(text->bytes, text->len + len + 1);
+    if (more == NULL)
+        return PEL_E_NO_MEMORY;
+    memcpy(more + text->len, bytes, len);
+    text->bytes = more;
+    text->len += len;
+    return PEL_OK;
+}
+
+static void read_again(const struct pel_policy *policy)
+{
+    struct text text = {0};
+    struct pel_policy *again = NULL;
+    if (pel_policy_write(policy, append, &text) != PEL_OK)
+        abort();
+    struct pel_policy_source source = {.file = "again", .text = text.bytes, .text_len = text.len};
+    if (pel_policy_parse(&source, 1, NULL, NULL, NULL, &again, NULL) != PEL_OK ||
+        pel_policy_num_rules(again) != pel_policy_num_rules(policy))
+        abort();
+    for (size_t i = 0; i < pel_policy_num_rules(again); i++) {
+        const struct pel_rule *a = pel_policy_rule(policy, i), *b = pel_policy_rule(again, i);
+        if (strcmp(a->name, b->name) != 0 || a->priority != b->priority || a->direction != b->direction ||
+            a->effective.versions != b->effective.versions ||
+            a->effective.num_ciphers != b->effective.num_ciphers ||
+            strcmp(a->effective.keyring, b->effective.keyring) != 0)
+            abort();
+    }
+    pel_policy_unref(again);
+    free(text.bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     /* In memory of its exact size, so that the sanitizer sees a read behind the end. */
@@ -67,8 +106,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if ((err == PEL_OK) != (seen.num_errors == 0) || (err == PEL_OK) != (policy != NULL))
         abort();
     free(text); /* the policy keeps nothing of it */
-    if (policy != NULL)
+    if (policy != NULL) {
         ask(policy);
+        read_again(policy);
+    }
     pel_policy_unref(policy);
     return 0;
 }

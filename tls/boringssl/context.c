@@ -357,10 +357,9 @@ bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert)
 
 enum pel_err pel_ctx_finish(struct pel_ctx *ctx, struct pel_error *reterr)
 {
-    uint8_t id[SHA256_DIGEST_LENGTH];
     const struct pel_ctx_cert *first = ctx->certs;
-    SHA256_Final(id, &ctx->digest);
-    if (!SSL_CTX_set_session_id_context(ctx->ssl_ctx, id, sizeof id))
+    SHA256_Final(ctx->session_id, &ctx->digest);
+    if (!SSL_CTX_set_session_id_context(ctx->ssl_ctx, ctx->session_id, sizeof ctx->session_id))
         return library_error("session id context", reterr);
     if (ctx->num_certs > 0 &&
         !SSL_CTX_set_chain_and_key(ctx->ssl_ctx, first->buffers, first->num_buffers, first->key, NULL))

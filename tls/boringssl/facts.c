@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/digest.h>
 #include <openssl/ec_key.h>
 #include <openssl/x509v3.h>
 
@@ -76,6 +77,29 @@ enum pel_err pel_cert_facts(const struct pel_pem *pem, struct pel_cert_facts *re
     if (err != PEL_OK)
         return pel_error_set(reterr, err, "%s: the certificate's dates cannot be read", pem->path);
     *ret_facts = facts;
+    return PEL_OK;
+}
+
+enum pel_err pel_cert_dates_each(const struct pel_pem *pem, pel_cert_dates_fn *fn, void *arg,
+                                 struct pel_error *reterr)
+{
+    STACK_OF(X509) *certs = NULL;
+    enum pel_err err = PEL_OK;
+    PEL_TRY(pel_pem_certs(pem, &certs, reterr));
+    for (size_t i = 0; i < sk_X509_num(certs) && err == PEL_OK; i++) {
+        X509 *cert = sk_X509_value(certs, i);
+        struct pel_cert_dates dates = {0};
+        pel_x509_name_text(X509_get_subject_name(cert), dates.subject, sizeof dates.subject);
+        err = pel_cert_times(cert, &dates.not_before_s, &dates.not_after_s);
+        if (err == PEL_OK && !X509_digest(cert, EVP_sha256(), dates.sha256, NULL))
+            err = PEL_E_NO_MEMORY;
+        if (err == PEL_OK)
+            fn(arg, i, &dates);
+    }
+    sk_X509_pop_free(certs, X509_free);
+    ERR_clear_error();
+    if (err != PEL_OK)
+        return pel_error_set(reterr, err, "%s: a certificate cannot be read", pem->path);
     return PEL_OK;
 }
 

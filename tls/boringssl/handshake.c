@@ -127,10 +127,32 @@ static enum pel_err set_names(struct pel_hs *hs, const char *resolved)
     return PEL_OK;
 }
 
+/* Under what a session is kept: no session crosses bindings, though they share the cache. */
+struct session_key {
+    char text[256 + 12];
+};
+
+static struct session_key session_key(const struct pel_hs *hs)
+{
+    struct session_key key;
+    snprintf(key.text, sizeof key.text, "%u/%s", hs->binding, hs->name);
+    return key;
+}
+
+/* A ticket is good for the binding that gave it: the library compares this id, which is in the ticket. */
+static bool bind_tickets(struct pel_hs *hs)
+{
+    uint8_t id[sizeof hs->env->ctx->session_id];
+    memcpy(id, hs->env->ctx->session_id, sizeof id);
+    for (size_t i = 0; i < sizeof hs->binding; i++)
+        id[i] = (uint8_t)(id[i] ^ hs->binding >> (8 * i));
+    return SSL_set_session_id_context(hs->ssl, id, sizeof id);
+}
+
 /* What is left of the time that the session may be resumed in is the library's to check. */
 static enum pel_err offer_session(struct pel_hs *hs)
 {
-    SSL_SESSION *session = pel_sessions_take(hs->env->sessions, hs->name);
+    SSL_SESSION *session = pel_sessions_take(hs->env->sessions, session_key(hs).text);
     bool fine = session == NULL || SSL_set_session(hs->ssl, session);
     SSL_SESSION_free(session);
     return fine ? PEL_OK : PEL_E_NO_MEMORY;
@@ -145,21 +167,21 @@ static enum pel_err set_up(struct pel_hs *hs, const char *server_name)
     SSL_set_renegotiate_mode(hs->ssl, ssl_renegotiate_never);
     if (hs->env->role == PEL_TLS_SERVER) {
         SSL_set_accept_state(hs->ssl);
-        return PEL_OK;
+        return bind_tickets(hs) ? PEL_OK : PEL_E_NO_MEMORY;
     }
     SSL_set_connect_state(hs->ssl);
     PEL_TRY(set_names(hs, server_name));
     return offer_session(hs);
 }
 
-enum pel_err pel_hs_new(const struct pel_tls_env *env, const char *server_name, struct pel_buffer *out,
-                        struct pel_hs **ret_hs)
+enum pel_err pel_hs_new(const struct pel_tls_env *env, uint32_t binding, const char *server_name,
+                        struct pel_buffer *out, struct pel_hs **ret_hs)
 {
     ERR_clear_error();
     struct pel_hs *hs = calloc(1, sizeof *hs);
     if (hs == NULL)
         return PEL_E_NO_MEMORY;
-    *hs = (struct pel_hs){.env = env, .out = out, .out_limit = PEL_HS_OUT_MAX_LEN};
+    *hs = (struct pel_hs){.env = env, .binding = binding, .out = out, .out_limit = PEL_HS_OUT_MAX_LEN};
     enum pel_err err = set_up(hs, server_name);
     ERR_clear_error();
     if (err != PEL_OK) {
@@ -206,7 +228,7 @@ static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
     free(hs->offer);
     hs->offer = NULL;
     if (hs->env->role == PEL_TLS_CLIENT && SSL_version(hs->ssl) < TLS1_3_VERSION)
-        pel_sessions_put(hs->env->sessions, hs->name, SSL_get1_session(hs->ssl));
+        pel_sessions_put(hs->env->sessions, session_key(hs).text, SSL_get1_session(hs->ssl));
     return flush_tickets(hs, reterr);
 }
 
@@ -225,7 +247,7 @@ bool pel_hs_await_ticket(struct pel_hs *hs)
 void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len)
 {
     ERR_clear_error();
-    pel_sessions_put(hs->env->sessions, hs->name,
+    pel_sessions_put(hs->env->sessions, session_key(hs).text,
                      SSL_process_tls13_new_session_ticket(hs->ssl, message, len));
     ERR_clear_error();
 }

@@ -36,12 +36,14 @@ struct pel_ctx {
     size_t num_certs;
     struct pel_tickets *tickets; /* a server's */
     STACK_OF(X509_NAME) * announced;
-    SHA256_CTX digest; /* of everything that a ticket is bound to */
+    SHA256_CTX digest; /* of everything that a ticket is bound to, besides the binding */
+    uint8_t session_id[SHA256_DIGEST_LENGTH]; /* the digest's end */
 };
 
 struct pel_hs {
     SSL *ssl;
     const struct pel_tls_env *env;
+    uint32_t binding;       /* which user of the environment */
     struct pel_buffer *out; /* where the BIO writes */
     const uint8_t *in;      /* the one record that the BIO reads */
     size_t in_len;

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/watch_paths.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tls/keyring.h"
+
+#define LINKS_MAX 40
+
+#define ON_THE_WAY                                                                                           \
+    (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define AT_THE_END (ON_THE_WAY | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB)
+
+/* ---- places ---- */
+
+static void add_place(struct pel_watch_paths *paths, const char *dir, const char *name, bool last)
+{
+    if (paths->num == paths->cap) {
+        size_t cap = paths->cap == 0 ? 32 : paths->cap * 2;
+        struct pel_watch_place *places = reallocarray(paths->places, cap, sizeof *places);
+        if (places == NULL) {
+            paths->failed = true;
+            return;
+        }
+        paths->places = places;
+        paths->cap = cap;
+    }
+    struct pel_watch_place place = {
+        .dir = strdup(dir), .name = name != NULL ? strdup(name) : NULL, .last = last, .wd = -1};
+    if (place.dir == NULL || (name != NULL && place.name == NULL)) {
+        free(place.dir);
+        free(place.name);
+        paths->failed = true;
+        return;
+    }
+    paths->places[paths->num++] = place;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct pel_watch_place *left = a, *right = b;
+    int order = strcmp(left->dir, right->dir);
+    if (order != 0)
+        return order;
+    if (left->name == NULL || right->name == NULL)
+        return (left->name != NULL) - (right->name != NULL);
+    order = strcmp(left->name, right->name);
+    return order != 0 ? order : (int)right->last - (int)left->last;
+}
+
+static void free_place(struct pel_watch_place *place)
+{
+    free(place->dir);
+    free(place->name);
+}
+
+static void sort_places(struct pel_watch_paths *paths)
+{
+    size_t num = 0;
+    if (paths->num > 1)
+        qsort(paths->places, paths->num, sizeof *paths->places, compare_places);
+    for (size_t i = 0; i < paths->num; i++) {
+        struct pel_watch_place *place = &paths->places[i], *prev = num > 0 ? &paths->places[num - 1] : NULL;
+        bool same = prev != NULL && strcmp(prev->dir, place->dir) == 0 &&
+                    (prev->name == NULL) == (place->name == NULL) &&
+                    (place->name == NULL || strcmp(prev->name, place->name) == 0);
+        if (same)
+            free_place(place);
+        else
+            paths->places[num++] = *place;
+    }
+    paths->num = num;
+}
+
+/* ---- what files look like ---- */
+
+static int64_t ns_of(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* FNV-1a: it tells apart what changes by itself, not what somebody forges. */
+static void mix(struct pel_watch_paths *paths, const void *bytes, size_t len)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < len; i++)
+        paths->print = (paths->print ^ at[i]) * 0x100000001b3u;
+}
+
+static void note_time(struct pel_watch_paths *paths, const struct stat *st)
+{
+    int64_t changed_ns = ns_of(st->st_ctim);
+    if (changed_ns > paths->newest_ns)
+        paths->newest_ns = changed_ns;
+}
+
+static void print_file(struct pel_watch_paths *paths, const char *path)
+{
+    struct stat st;
+    mix(paths, path, strlen(path) + 1);
+    if (stat(path, &st) != 0)
+        return;
+    const int64_t facts[] = {(int64_t)st.st_dev, (int64_t)st.st_ino, (int64_t)st.st_size,
+                             ns_of(st.st_mtim),  ns_of(st.st_ctim),  (int64_t)st.st_mode};
+    /* A directory's times change with whatever is made in it. */
+    mix(paths, facts, S_ISDIR(st.st_mode) ? 2 * sizeof *facts : sizeof facts);
+    if (!S_ISDIR(st.st_mode))
+        note_time(paths, &st);
+}
+
+/* ---- the way to a file ---- */
+
+struct walk {
+    char at[PATH_MAX];   /* a directory without links on its way; "" is the root */
+    char rest[PATH_MAX]; /* what is still to be walked */
+    int num_links;
+};
+
+/* Takes the first word of what is left. False: none is left. */
+static bool next_word(struct walk *walk, char *word, size_t cap, bool *ret_is_last)
+{
+    const char *begin = walk->rest + strspn(walk->rest, "/");
+    size_t len = strcspn(begin, "/");
+    if (len == 0 || len >= cap)
+        return false;
+    memcpy(word, begin, len);
+    word[len] = '\0';
+    const char *after = begin + len + strspn(begin + len, "/");
+    *ret_is_last = *after == '\0';
+    memmove(walk->rest, after, strlen(after) + 1);
+    return true;
+}
+
+static bool follow_link(struct walk *walk, const char *path)
+{
+    char target[PATH_MAX], rest[PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof target - 1);
+    if (len <= 0 || ++walk->num_links > LINKS_MAX)
+        return false;
+    target[len] = '\0';
+    int needed = snprintf(rest, sizeof rest, "%s/%s", target, walk->rest);
+    if (needed < 0 || (size_t)needed >= sizeof rest)
+        return false;
+    if (target[0] == '/')
+        walk->at[0] = '\0';
+    memcpy(walk->rest, rest, (size_t)needed + 1);
+    return true;
+}
+
+/* One step; false: the way ends here, because it is done or there is no more of it. */
+static bool step(struct pel_watch_paths *paths, struct walk *walk)
+{
+    char word[NAME_MAX + 1], path[PATH_MAX + NAME_MAX + 2];
+    struct stat st;
+    bool is_last = false;
+    if (!next_word(walk, word, sizeof word, &is_last))
+        return false;
+    if (strcmp(word, ".") == 0)
+        return true;
+    if (strcmp(word, "..") == 0) {
+        char *slash = strrchr(walk->at, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        return true;
+    }
+    add_place(paths, walk->at[0] != '\0' ? walk->at : "/", word, is_last);
+    snprintf(path, sizeof path, "%s/%s", walk->at, word);
+    if (strlen(path) >= sizeof walk->at || lstat(path, &st) != 0)
+        return false;
+    if (S_ISLNK(st.st_mode)) {
+        note_time(paths, &st);
+        return follow_link(walk, path);
+    }
+    memcpy(walk->at, path, strlen(path) + 1);
+    return S_ISDIR(st.st_mode);
+}
+
+/* `ret_at` (may be NULL) gets where the way has ended. */
+static void walk_to(struct pel_watch_paths *paths, const char *path, char *ret_at)
+{
+    struct walk walk = {.at = ""};
+    int len = snprintf(walk.rest, sizeof walk.rest, "%s", path);
+    if (len > 0 && (size_t)len < sizeof walk.rest)
+        while (step(paths, &walk)) {
+        }
+    if (ret_at != NULL)
+        memcpy(ret_at, walk.at, strlen(walk.at) + 1);
+}
+
+void pel_watch_paths_file(struct pel_watch_paths *paths, const char *path)
+{
+    walk_to(paths, path, NULL);
+    print_file(paths, path);
+}
+
+/* ---- keyrings ---- */
+
+static int is_ring_file(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    const char *end = len > 4 ? entry->d_name + len - 4 : "";
+    return entry->d_name[0] != '.' &&
+           (strcmp(end, ".crt") == 0 || strcmp(end, ".key") == 0 || strcmp(entry->d_name, "default") == 0);
+}
+
+static void follow_dir(struct pel_watch_paths *paths, const char *dir)
+{
+    char at[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
+    struct dirent **entries = NULL;
+    walk_to(paths, dir, at);
+    add_place(paths, at[0] != '\0' ? at : "/", NULL, true);
+    int num = scandir(dir, &entries, is_ring_file, alphasort);
+    for (int i = 0; i < num; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, entries[i]->d_name);
+        if (entries[i]->d_type == DT_LNK || entries[i]->d_type == DT_UNKNOWN)
+            walk_to(paths, path, NULL);
+        print_file(paths, path);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
+{
+    char trust[PATH_MAX];
+    struct stat st;
+    if (strcmp(path, PEL_KEYRING_AUTH) == 0) {
+        pel_watch_paths_file(paths, PEL_KEYRING_MACHINE_CAS);
+        return;
+    }
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        pel_watch_paths_file(paths, path);
+        return;
+    }
+    follow_dir(paths, path);
+    int len = snprintf(trust, sizeof trust, "%s/trust", path);
+    if (len < 0 || (size_t)len >= sizeof trust)
+        return;
+    if (stat(trust, &st) == 0 && S_ISDIR(st.st_mode))
+        follow_dir(paths, trust);
+}
+
+/* ---- the kernel's events ---- */
+
+static int watch_dir(int fd, const char *dir, uint32_t mask, struct pel_error *ret_why)
+{
+    int wd = inotify_add_watch(fd, dir, mask);
+    if (wd >= 0 || errno == ENOENT || errno == ENOTDIR)
+        return wd;
+    const char *more = errno == ENOSPC   ? " (raise fs.inotify.max_user_watches)"
+                       : errno == EACCES ? " (the daemon must be able to read the directory)"
+                                         : "";
+    pel_error_set(ret_why, PEL_E_IO, "%s: %m%s", dir, more);
+    return -2;
+}
+
+static int compare_wds(const void *a, const void *b)
+{
+    const int *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+/* Without memory for it they stay, and their events mean nothing. */
+static void drop_others(const struct pel_watch_paths *paths, const struct pel_watch_paths *before, int fd)
+{
+    int *kept = calloc(paths->num + 1, sizeof *kept);
+    if (kept == NULL)
+        return;
+    for (size_t i = 0; i < paths->num; i++)
+        kept[i] = paths->places[i].wd;
+    qsort(kept, paths->num, sizeof *kept, compare_wds);
+    for (size_t i = 0; i < before->num; i++) {
+        int wd = before->places[i].wd;
+        bool is_first = i == 0 || before->places[i - 1].wd != wd;
+        if (wd >= 0 && is_first && bsearch(&wd, kept, paths->num, sizeof *kept, compare_wds) == NULL)
+            inotify_rm_watch(fd, wd);
+    }
+    free(kept);
+}
+
+void pel_watch_paths_watch(struct pel_watch_paths *paths, const struct pel_watch_paths *before, int fd,
+                           size_t *ret_num_failed, struct pel_error *ret_why)
+{
+    sort_places(paths);
+    *ret_num_failed = 0;
+    for (size_t i = 0, end; i < paths->num; i = end) {
+        uint32_t mask = ON_THE_WAY;
+        for (end = i; end < paths->num && strcmp(paths->places[i].dir, paths->places[end].dir) == 0; end++)
+            mask |= paths->places[end].last ? AT_THE_END : 0;
+        int wd = watch_dir(fd, paths->places[i].dir, mask, *ret_num_failed == 0 ? ret_why : NULL);
+        *ret_num_failed += wd == -2;
+        for (size_t k = i; k < end; k++)
+            paths->places[k].wd = wd;
+    }
+    drop_others(paths, before, fd);
+}
+
+bool pel_watch_paths_has(const struct pel_watch_paths *paths, int wd, const char *name, bool *ret_last)
+{
+    bool has = false;
+    *ret_last = false;
+    for (size_t i = 0; i < paths->num; i++) {
+        const struct pel_watch_place *place = &paths->places[i];
+        if (place->wd != wd || (name != NULL && place->name != NULL && strcmp(place->name, name) != 0))
+            continue;
+        has = true;
+        *ret_last |= place->last;
+    }
+    return has;
+}
+
+void pel_watch_paths_free(struct pel_watch_paths *paths)
+{
+    for (size_t i = 0; i < paths->num; i++)
+        free_place(&paths->places[i]);
+    free(paths->places);
+    *paths = (struct pel_watch_paths){0};
+}
