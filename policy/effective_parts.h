@@ -23,10 +23,10 @@ const struct pel_param *pel_eff_get(const struct pel_eff *eff, enum pel_slot slo
 uint32_t pel_eff_number(const struct pel_eff *eff, enum pel_slot slot, uint32_t otherwise);
 const char *pel_eff_text(const struct pel_eff *eff, enum pel_slot slot);
 
-/* pel_eff_labels takes the certificates that a server sends, for whom and by which name. Errors: NO_MEMORY. */
+/* pel_eff_labels takes the labels of certificates, and for which names they are. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_eff_labels(struct pel_eff *eff);
 
-/* pel_eff_lists takes suites, groups and signatures, cut down to what the profiles allow. Errors: NO_MEMORY. */
+/* pel_eff_lists takes suites, groups and signatures, less what the profiles forbid. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_eff_lists(struct pel_eff *eff);
 
 /* pel_eff_versions takes the versions that are on and that the lists can serve. */

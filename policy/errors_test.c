@@ -247,8 +247,8 @@ PEL_TEST(errors, what_has_no_effect_yet)
     EXPECT(IN_RULE("IpTimeConditionRef T\n") "IpTimeCondition T\n{\n}\n", "");
     EXPECT(
         "TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 0\nTTLSGskOcspParms\n{\nOcspUrl http://x/\n}\n}\n",
-        "4:1: note: TTLSGskOcspParms: accepted, no effect: revocation is not asked for by OCSP, and answers are "
-        "not stapled\n");
+        "4:1: note: TTLSGskOcspParms: accepted, no effect: revocation is not asked for by OCSP, and answers "
+        "are not stapled\n");
     EXPECT("TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 86401\n}\n",
            "3:24: error: GSK_V3_SESSION_TIMEOUT: 86401 is out of range (0 to 86400)\n");
     EXPECT("TTLSGroupAction G\n{\nTTLSEnabled On\nFIPS140 On\n}\n",

@@ -81,7 +81,7 @@ enum pel_policy_version {
     PEL_POLICY_TLS1_3 = 8,
 };
 
-/* Off, or what is done when the peer cannot: go on without, or refuse. In the order of the schema's values. */
+/* Off, or what is done when the peer cannot: go on without, or refuse. In the order of the schema. */
 enum pel_demand { PEL_DEMAND_OFF, PEL_DEMAND_OPTIONAL, PEL_DEMAND_REQUIRED };
 
 /* Which sessions are kept, and how long they may be resumed. */

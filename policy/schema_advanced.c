@@ -65,7 +65,7 @@ static const struct pel_value_remark always_secret[] = {
         ONOFF("TLSv1.1", default_of("Off"), SLOT(TLSV1_1), .help = "TLS 1.1: weak"),                         \
         ONOFF("TLSv1.2", default_of("On"), SLOT(TLSV1_2), .help = "TLS 1.2"),                                \
         ONOFF("TLSv1.3", default_of("On"), SLOT(TLSV1_3), .help = "TLS 1.3"),                                \
-        ONOFF("MiddleBoxCompatMode", default_of("Off"), REMARKS(compat_mode),                                 \
+        ONOFF("MiddleBoxCompatMode", default_of("Off"), REMARKS(compat_mode),                                \
               .help = "TLS 1.3 looks like 1.2 to what stands between"),                                      \
         ONOFF("ApplicationControlled", default_of("Off"), SLOT(APPL_CONTROLLED),                             \
               .help = "clear until the application asks for TLS"),                                           \

@@ -227,13 +227,14 @@ static enum pel_err read_code_list(struct pel_value_ctx *ctx, const struct code_
 
 enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
 {
-    static const struct code_list groups = {read_group, "a named group; write its number in 4 decimal digits, as 0023", "group", PEL_MAX_GROUPS};
+    static const char one[] = "a named group; write its number in 4 decimal digits, as 0023";
+    static const struct code_list groups = {read_group, one, "group", PEL_MAX_GROUPS};
     return read_code_list(ctx, &groups);
 }
 
 enum pel_err pel_value_signatures(struct pel_value_ctx *ctx)
 {
-    static const struct code_list signatures = {read_signature, "a signature algorithm; write its code in 4 hexadecimal digits, as 0403", "signature",
-                                                PEL_MAX_SIGNATURES};
+    static const char one[] = "a signature algorithm; write its code in 4 hexadecimal digits, as 0403";
+    static const struct code_list signatures = {read_signature, one, "signature", PEL_MAX_SIGNATURES};
     return read_code_list(ctx, &signatures);
 }

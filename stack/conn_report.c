@@ -56,11 +56,11 @@ static void fill_note(const struct pel_conn *conn, struct pel_conn_report *repor
     if (!conn->own_tls)
         return;
     if (conn->tls != NULL)
-        COPY(report->note, "TLS inside TLS: the data begins with a ClientHello; does the program do TLS itself?");
+        COPY(report->note, "TLS inside TLS: the data begins with a ClientHello; is the program's own on?");
     else
         snprintf(report->note, sizeof report->note,
-                 "TLS is spoken where policy leaves the connection clear (%s); fine only if the program does TLS "
-                 "itself",
+                 "TLS is spoken where policy leaves the connection clear (%s); fine only if the program "
+                 "does TLS itself",
                  conn->rule != NULL ? "TTLSEnabled Off" : "no rule matched");
 }
 

@@ -178,6 +178,35 @@ PEL_TEST(failure, the_first_reason_is_told)
     kit_pair_fini(&pair);
 }
 
+/* RFC 7507: a client that says that it fell back, to a server that speaks the newer version. */
+PEL_TEST(failure, a_client_that_fell_back)
+{
+    static const uint16_t suites[] = {0xc02b, 0xc02f};
+    for (int newer = 0; newer < 2; newer++) {
+        struct pel_tls_config client = client_config(), server = server_config();
+        struct kit_pair pair;
+        struct pel_tls_info info;
+        uint8_t hello[2048];
+        size_t len = 0, used_len = 0;
+        client.versions = PEL_TLS_V1_2;
+        client.ciphers = suites;
+        client.num_ciphers = 2;
+        server.versions = newer ? PEL_TLS_V1_2 | PEL_TLS_V1_3 : PEL_TLS_V1_2;
+        PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, NULL));
+        const uint8_t *bytes = pel_tls_out_peek(pair.client, &len);
+        PEL_REQUIRE(len <= sizeof hello);
+        memcpy(hello, bytes, len);
+        for (size_t i = 0; i + 4 <= len; i++)
+            if (memcmp(hello + i, "\xc0\x2b\xc0\x2f", 4) == 0)
+                memcpy(hello + i + 2, "\x56\x00", 2); /* TLS_FALLBACK_SCSV */
+        PEL_EXPECT_ERR(pel_tls_feed(pair.server, hello, len, 0, &used_len),
+                       newer ? PEL_E_TLS_PROTOCOL : PEL_OK);
+        pel_tls_info(pair.server, &info);
+        PEL_EXPECT_HAS(info.failure, newer ? "INAPPROPRIATE_FALLBACK" : "");
+        kit_pair_fini(&pair);
+    }
+}
+
 PEL_TEST(failure, no_client_certificate)
 {
     for (uint32_t versions = PEL_TLS_V1_2; versions <= PEL_TLS_V1_3; versions *= 2) {

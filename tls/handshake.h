@@ -37,7 +37,7 @@ void pel_hs_free(struct pel_hs *hs);
 PEL_MUST_USE enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, uint64_t now_us,
                                       bool *ret_done, struct pel_error *reterr);
 
-/* pel_hs_name returns the name that a client asked for, or else the one that it checks; "" when none is known. */
+/* pel_hs_name returns the name that a client asked for, else the one that it checks; "": none is known. */
 const char *pel_hs_name(const struct pel_hs *hs);
 
 /* pel_hs_await_ticket keeps a finished handshake of a TLS 1.3 client, whose keys have been taken, for

@@ -5,9 +5,10 @@
  * put them are in tls/boringssl/vendor.h.
  *
  * The cache belongs to one environment, and a session in it to one binding, so to one rule of one policy: no
- * session crosses rules, and a new policy begins without any. A session is taken out when it is offered, and comes back only by a handshake
- * that has succeeded: a ticket of TLS 1.3 is used once (RFC 8446 appendix C.4), and a session of a failed
- * connection is forgotten (RFC 5246 section 7.2.2). It ends with the server's certificate at the latest.
+ * session crosses rules, and a new policy begins without any. A session is taken out when it is offered, and
+ * comes back only by a handshake that has succeeded: a ticket of TLS 1.3 is used once (RFC 8446 appendix
+ * C.4), and a session of a failed connection is forgotten (RFC 5246 section 7.2.2). It ends with the server's
+ * certificate at the latest.
  *
  * Failure: a session that finds no memory or no place is not kept; the next handshake is a full one.
  */

@@ -137,15 +137,15 @@ int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 /* pel_tls_new makes a session that holds a reference on `env`. `server_name` (client only, may be NULL) is
  * the name that the program resolved: the server's certificate must be for it, unless the environment has a
  * reference name; without either only the chain is checked. SNI is the environment's name to send, else its
- * reference, else `server_name`, unless that is an address. `now_us` starts the handshake timer. `counters` (borrowed, may be NULL) counts records, bytes
- * and errors. A client's first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL,
- * ARG (a server_name that cannot be one: empty or over 255 characters), TLS_SERVER_NAME (SNI is required, and
- * no name is known). The session belongs to one thread. */
+ * reference, else `server_name`, unless that is an address. `now_us` starts the handshake timer. `counters`
+ * (borrowed, may be NULL) counts records, bytes and errors. A client's first flight is at once ready in
+ * pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL, ARG (a server_name that cannot be one: empty or over 255
+ * characters), TLS_SERVER_NAME (SNI is required, and no name is known). The session belongs to one thread. */
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
-/* pel_tls_new_bound is pel_tls_new for one of several users of the environment, a rule of the policy: sessions and
- * tickets of one `binding` resume at the same binding alone. pel_tls_new is bound to 0. */
+/* pel_tls_new_bound is pel_tls_new for one of several users of the environment, a rule of the policy:
+ * sessions and tickets of one `binding` resume at the same binding alone. pel_tls_new is bound to 0. */
 PEL_MUST_USE enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t binding,
                                             const char *server_name, uint64_t now_us,
                                             struct pel_counters *counters, struct pel_tls **ret_tls);
@@ -222,8 +222,8 @@ void pel_tls_out_consume(struct pel_tls *tls, size_t len);
  * pass. */
 bool pel_tls_is_secure(const struct pel_tls *tls);
 
-/* pel_tls_deadline_us returns when pel_tls_tick is due; UINT64_MAX for never. It changes with pel_tls_feed and
- * pel_tls_tick alone. */
+/* pel_tls_deadline_us returns when pel_tls_tick is due; UINT64_MAX for never. It changes with
+ * pel_tls_feed and pel_tls_tick alone. */
 uint64_t pel_tls_deadline_us(const struct pel_tls *tls);
 
 /* pel_tls_tick tells the session the time. TLS_HANDSHAKE_START_TIMEOUT (no byte of the peer's hello came) and

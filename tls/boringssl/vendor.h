@@ -100,7 +100,7 @@ uint16_t pel_group_of_nid(int nid);
  * certificate. */
 enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello);
 
-/* pel_sni_callback is BoringSSL's servername callback of a server: refuses, or says that it knows the name. */
+/* pel_sni_callback is BoringSSL's servername callback of a server: it refuses, or knows the name. */
 int pel_sni_callback(SSL *ssl, int *ret_alert, void *arg);
 
 /* pel_verify_callback is BoringSSL's cert_verify_callback: RFC 5280, and then what the policy wants more. */
