@@ -14,7 +14,7 @@ import tempfile
 import xml.etree.ElementTree as ET
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QUESTIONS = ("bulk", "bulk-mtu", "rps", "handshake", "latency", "tax", "connections", "memory", "record", "cores", "preload", "preload-latency")
+QUESTIONS = ("bulk", "bulk-mtu", "rps", "handshake", "latency", "tax", "connections", "memory", "record", "cores", "preload", "preload-latency", "policy-lookup", "policy-load")
 KEYS = {"question": str, "goal": str, "ratio": float, "met": bool, "goals": list, "rounds": int, "figures": dict, "machine": dict,
         "commands": dict, "revision": str}
 

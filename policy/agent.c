@@ -165,12 +165,17 @@ static void read_refresh(struct reader *reader, const struct pel_word *word, con
                          uint32_t *ret_refresh_s)
 {
     uint64_t number;
-    if (!pel_value_number(word->text, word->len, &number))
+    if (!pel_value_number(word->text, word->len, &number)) {
         wrong_operand(reader, word, statement, true);
-    else if (number == 0 || number > INT32_MAX)
+    } else if (number == 0 || number > INT32_MAX) {
         fail(reader, word, statement, "is out of range (1 to 2147483647)");
-    else
+    } else {
         *ret_refresh_s = (uint32_t)number;
+        pel_diag_note(reader->diags, word->pos,
+                      "%s: %llu seconds: accepted, no effect: files are loaded when they change "
+                      "(policy.watch), or by command",
+                      statement, (unsigned long long)number);
+    }
 }
 
 static bool is_number(const struct pel_word *word)

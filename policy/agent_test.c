@@ -79,7 +79,8 @@ static void expect_files(int line, const char *names)
 PEL_TEST(agent, an_image_with_a_file_of_its_own)
 {
     load("TcpImage ONE image.conf FLUSH NOPURGE 600\nCommonTTLSConfig a.policy\n", NULL);
-    PEL_EXPECT_STR(parsed.said, NOTE_OF_PURGE);
+    PEL_EXPECT_STR(parsed.said, "1:39: note: TcpImage: 600 seconds: accepted, no effect: files are loaded "
+                                "when they change (policy.watch), or by command\n" NOTE_OF_PURGE);
     expect_files(__LINE__, "main a.policy image.conf b.policy");
     PEL_EXPECT(files.agent.is_agent);
     PEL_EXPECT(!files.agent.flush && files.agent.purge); /* TTLSConfig goes before TcpImage */
@@ -102,7 +103,8 @@ PEL_TEST(agent, the_main_file_is_the_images)
     PEL_EXPECT_STR(files.agent.image, "");
     drop();
     load("TcpImage ONE 60\nTTLSConfig\nCommonTTLSConfig b.policy\n", NULL);
-    PEL_EXPECT_STR(parsed.said, "");
+    PEL_EXPECT_STR(parsed.said, "1:14: note: TcpImage: 60 seconds: accepted, no effect: files are loaded "
+                                "when they change (policy.watch), or by command\n");
     PEL_EXPECT_EQ(files.agent.refresh_s, 60);
     expect_files(__LINE__, "main b.policy");
     drop();

@@ -14,8 +14,8 @@ struct pel_arena_chunk {
 
 enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20, HUGE_PAGE = 2 << 20 };
 
-/* Large tables are read here and there: with pages of 4 KiB each look would miss the processor's list of pages
- * as well. It is a wish: without such pages all works, slower. */
+/* Large tables are read here and there: with pages of 4 KiB each look would miss the processor's list of
+ * pages as well. It is a wish: without such pages all works, slower. */
 static void wish_huge_pages(void *bytes, size_t len)
 {
     uintptr_t from = ((uintptr_t)bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;

@@ -5,7 +5,8 @@
 
 #include "policy/value_write.h"
 
-/* Texts, each once; a text's number is its place in the order of coming. Open addressing, at most half full. */
+/* Texts, each once; a text's number is its place in the order of coming. Open addressing, at most half
+ * full. */
 struct entry {
     const char *text;
     size_t text_len;
@@ -101,8 +102,8 @@ static void write_param(struct pel_out *out, const struct pel_param *param)
     pel_out_text(out, "\n");
 }
 
-/* The statement without names and places, its parameters in the order of the schema: single ones have one place
- * each, and the order of repeatable ones counts. The schema nests 4 deep, and so does this. */
+/* The statement without names and places, its parameters in the order of the schema: single ones have one
+ * place each, and the order of repeatable ones counts. The schema nests 4 deep, and so does this. */
 static void write_stmt(struct pel_out *out, const struct pel_stmt *stmt)
 {
     const struct pel_statement_schema *schema = pel_schema(stmt->type);

@@ -161,8 +161,8 @@ struct pel_rule {
 size_t pel_policy_num_rules(const struct pel_policy *policy);
 const struct pel_rule *pel_policy_rule(const struct pel_policy *policy, size_t index);
 
-/* What an engine remembers of the policy that it asks: which time conditions hold, and until when. All zero is
- * an empty one. It belongs to one thread; it is cleared when the engine takes another policy. */
+/* What an engine remembers of the policy that it asks: which time conditions hold, and until when. All zero
+ * is an empty one. It belongs to one thread; it is cleared when the engine takes another policy. */
 enum { PEL_POLICY_NOTES = 64 };
 
 struct pel_policy_note {
@@ -176,7 +176,8 @@ struct pel_policy_cache {
     struct pel_policy_note notes[PEL_POLICY_NOTES];
 };
 
-/* pel_policy_num_settings returns how many different pel_rule.settings there are: 0 to that less 1. Any thread. */
+/* pel_policy_num_settings returns how many different pel_rule.settings there are: 0 to that less 1. Any
+ * thread. */
 size_t pel_policy_num_settings(const struct pel_policy *policy);
 
 /* One connection, as the policy sees it. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Places in a row. The classifier works on small numbers: an address or a name becomes its rank, the number of
- * boundaries of the policy's ranges that are at or below it, so that "is it in this range" is a comparison of
- * two numbers, whatever the width of an address. Immutable once made; the memory is an arena's.
+ * Places in a row. The classifier works on small numbers: an address or a name becomes its rank, the number
+ * of boundaries of the policy's ranges that are at or below it, so that "is it in this range" is a
+ * comparison of two numbers, whatever the width of an address. Immutable once made; the memory is an
+ * arena's.
  *
  * Addresses: rank 0 is "no address", then come all of IPv4, then all of IPv6. Names: rank 0 is "unknown"; a
  * pattern is a range of names in the order of their folded bytes, so a prefix is a range like any other.
@@ -14,8 +15,8 @@
 
 #include "policy/compiled.h"
 
-/* Sorted numbers in blocks of a cache line: 8 of 64 bits, or 16 of 32. A block of an upper level tells in which
- * of the blocks below, one more than it has numbers, to go on. */
+/* Sorted numbers in blocks of a cache line: 8 of 64 bits, or 16 of 32. A block of an upper level tells in
+ * which of the blocks below, one more than it has numbers, to go on. */
 enum { PEL_KEYS_MAX_LEVELS = 11 };
 
 struct pel_keys {
@@ -45,8 +46,8 @@ struct pel_ip_ranks {
 
 uint32_t pel_ip_rank(const struct pel_ip_ranks *ranks, const struct pel_ip *ip);
 
-/* A name folded to lower case (ASCII), cut at 32 bytes, as numbers that compare like its bytes; the last tells
- * a longer name from one of 32 bytes. All zero: no name. */
+/* A name folded to lower case (ASCII), cut at 32 bytes, as numbers that compare like its bytes; the last
+ * tells a longer name from one of 32 bytes. All zero: no name. */
 enum { PEL_NAME_WORDS = 5, PEL_NAME_BYTES = 32 };
 
 struct pel_name {
@@ -64,8 +65,8 @@ uint32_t pel_name_rank(const struct pel_name_ranks *ranks, const char *name);
 
 /* ---- making them ---- */
 
-/* Boundaries as they are collected. All zero is an empty one; pel_ip_bounds_free and pel_name_bounds_free drop
- * it. `failed`: memory was short, and the ranks will not be made. */
+/* Boundaries as they are collected. All zero is an empty one; pel_ip_bounds_free and pel_name_bounds_free
+ * drop it. `failed`: memory was short, and the ranks will not be made. */
 struct pel_v6 {
     uint64_t high, low;
 };

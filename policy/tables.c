@@ -152,10 +152,24 @@ struct later {
     } trees[PEL_TREE_MAX_DEPTH + 1];
 };
 
+/* Its first lines of memory come while something else is looked at. */
+static void announce(const struct pel_tables *tables, uint32_t tree)
+{
+    if ((tree & PEL_TREE_KIND) == PEL_TREE_LEAF) {
+        __builtin_prefetch(&tables->leaves[tree & ~PEL_TREE_KIND]);
+    } else if ((tree & PEL_TREE_KIND) == PEL_TREE_TABLE) {
+        __builtin_prefetch(&tables->table_nodes[tree & ~PEL_TREE_KIND]);
+    } else {
+        __builtin_prefetch(&tables->nodes[tree]);
+        __builtin_prefetch(tables->nodes[tree].ways);
+    }
+}
+
 static void put_off(struct later *later, const struct search *search, uint32_t tree, uint32_t first)
 {
     if (first >= search->best)
         return;
+    announce(search->tables, tree);
     later->trees[later->num].tree = tree;
     later->trees[later->num++].first = first;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The classifier: a policy's conditions, compiled so that the first rule that matches is found without looking
- * at the others.
+ * The classifier: a policy's conditions, compiled so that the first rule that matches is found without
+ * looking at the others.
  *
  * Each connection is a point of seven small numbers (ranks of addresses and names, ports, direction); each
- * rule is one box of seven ranges, or several where it has groups. Boxes stand in the order of their rules, so
- * that the lowest box that holds the point is the answer. A tree of nodes with up to 13 ways finds the few
- * boxes that can: a node compares one number. Boxes that are wide in that number are not copied into every
- * way; they stay behind in the node's rest, a tree of its own that tells other numbers apart and is looked at
- * only when it may hold a lower box than the one that was found. So the tables stay within a few times the
- * size of the rules, whatever the rules are; and where rules cannot be told apart, lookups become slow, not the
- * load.
+ * rule is one box of seven ranges, or several where it has groups. Boxes stand in the order of their rules,
+ * so that the lowest box that holds the point is the answer. A tree of nodes with up to 13 ways finds the
+ * few boxes that can: a node compares one number. Boxes that are wide in that number are not copied into
+ * every way; they stay behind in the node's rest, a tree of its own that tells other numbers apart and is
+ * looked at only when it may hold a lower box than the one that was found. So the tables stay within a few
+ * times the size of the rules, whatever the rules are; and where rules cannot be told apart, lookups become
+ * slow, not the load.
  *
  * What a box cannot say stands in its extra: lists of ranges that were too many to become boxes, and time.
  * Immutable once made; lookups allocate nothing and run on any thread.

@@ -25,7 +25,8 @@ enum pel_dimension {
 /* Numbers stay below it, so that it can mean "no key". */
 #define PEL_NO_KEY INT32_MAX
 
-/* What the tree is made of, and then forgotten: a point is inside when at - low <= span in every dimension. */
+/* What the tree is made of, and then forgotten: a point is inside when at - low <= span in every dimension.
+ */
 struct pel_box {
     int32_t low[PEL_DIM_NR];
     uint32_t span[PEL_DIM_NR];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random policies for the tests, with an oracle: rules as they were thrown, whose conditions it looks at one by
- * one, as naively as can be, knowing nothing of the compiled form.
+ * Random policies for the tests, with an oracle: rules as they were thrown, whose conditions it looks at
+ * one by one, as naively as can be, knowing nothing of the compiled form.
  */
 #ifndef PEL_POLICY_THROWN_H
 #define PEL_POLICY_THROWN_H

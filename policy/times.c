@@ -10,8 +10,8 @@ enum { DAY_S = 86400, DAY_MINUTES = 1440 };
 
 /* ---- the calendar ---- */
 
-/* Days since 1970-01-01 to year, month (1 to 12) and day, and the length of the month: the proleptic Gregorian
- * calendar, counted in years that begin in March. */
+/* Days since 1970-01-01 to year, month (1 to 12) and day, and the length of the month: the proleptic
+ * Gregorian calendar, counted in years that begin in March. */
 struct date {
     int64_t year;
     unsigned month, day, month_len;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When an IpTimeCondition holds (IBM z/OS IP Configuration Reference; RFC 3060 section 6.5). All that it says is
- * asked of one moment, as clocks of its zone show it: month, day of the month, day of the week, time of day.
- * So a range over midnight, 22:00-06:00, is the same as the two ranges 22:00-24:00 and 00:00-06:00 of each day
- * that the masks allow; with the mask of Friday alone it holds from 0 to 6 and from 22 to 24 on Friday, and not
- * on Saturday. An hour that clocks leave out in spring never comes; one that they show twice in autumn counts
- * twice. ConditionTimeRange holds from the first to the last second that it names.
+ * When an IpTimeCondition holds (IBM z/OS IP Configuration Reference; RFC 3060 section 6.5). All that it
+ * says is asked of one moment, as clocks of its zone show it: month, day of the month, day of the week,
+ * time of day. So a range over midnight, 22:00-06:00, is the same as the two ranges 22:00-24:00 and
+ * 00:00-06:00 of each day that the masks allow; with the mask of Friday alone it holds from 0 to 6 and from
+ * 22 to 24 on Friday, and not on Saturday. An hour that clocks leave out in spring never comes; one that
+ * they show twice in autumn counts twice. ConditionTimeRange holds from the first to the last second that
+ * it names.
  */
 #ifndef PEL_POLICY_TIMES_H
 #define PEL_POLICY_TIMES_H

@@ -168,7 +168,8 @@ PEL_TEST(times, daylight_saving_in_berlin)
     pel_test_drop(&parsed);
 }
 
-/* New York: on 2024-03-10 from 02:00 to 03:00 (07:00 UTC), on 2024-11-03 from 02:00 back to 01:00 (06:00 UTC). */
+/* New York: on 2024-03-10 from 02:00 to 03:00 (07:00 UTC), on 2024-11-03 from 02:00 back to 01:00 (06:00
+ * UTC). */
 PEL_TEST(times, daylight_saving_in_new_york)
 {
     parse(new_york, RULE("TimeOfDayRange 01:30-02:30\n"));
@@ -187,8 +188,8 @@ PEL_TEST(times, daylight_saving_in_new_york)
     pel_test_drop(&parsed);
 }
 
-/* A date in the hour that comes twice means its first showing as a beginning and its second as an end; one that
- * is left out means the switch. */
+/* A date in the hour that comes twice means its first showing as a beginning and its second as an end; one
+ * that is left out means the switch. */
 PEL_TEST(times, dates_in_the_switches)
 {
     parse(berlin, RULE("ConditionTimeRange 20240331023000:20241027023000\n"));

@@ -13,7 +13,8 @@ static int32_t ask_libc(int64_t wall_s)
     return localtime_r(&when, &tm) != NULL ? (int32_t)tm.tm_gmtoff : 0;
 }
 
-/* The first moment after `before_s` and up to `after_s` at which the offset is no longer that of `before_s`. */
+/* The first moment after `before_s` and up to `after_s` at which the offset is no longer that of
+ * `before_s`. */
 static int64_t find_change(int64_t before_s, int64_t after_s)
 {
     int32_t offset_s = ask_libc(before_s);

@@ -24,18 +24,18 @@ struct pel_zone {
     struct pel_zone_span *spans;
 };
 
-/* pel_zone_local makes the table of the machine's zone, which the C library knows (TZ, /etc/localtime), for the
- * years 1970 to 2100; before and after, the nearest offset holds. Takes a millisecond or two. Errors: NO_MEMORY.
- * Any thread. */
+/* pel_zone_local makes the table of the machine's zone, which the C library knows (TZ, /etc/localtime), for
+ * the years 1970 to 2100; before and after, the nearest offset holds. Takes a millisecond or two. Errors:
+ * NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_zone_local(struct pel_arena *arena, const struct pel_zone **ret_zone);
 
 /* pel_zone_offset returns the offset at a moment, and the moment until which it holds (INT64_MAX: for ever).
  * Any thread. */
 int32_t pel_zone_offset(const struct pel_zone *zone, int64_t wall_s, int64_t *ret_until_s);
 
-/* pel_zone_instant returns the moment at which clocks of the zone show `local_s` (seconds since 1970 as if they
- * were UTC's). An hour that comes twice has two: `last` chooses. One that is left out has none: the moment of
- * the switch is returned. Any thread. */
+/* pel_zone_instant returns the moment at which clocks of the zone show `local_s` (seconds since 1970 as if
+ * they were UTC's). An hour that comes twice has two: `last` chooses. One that is left out has none: the
+ * moment of the switch is returned. Any thread. */
 int64_t pel_zone_instant(const struct pel_zone *zone, int64_t local_s, bool last);
 
 #endif

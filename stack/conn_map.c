@@ -132,15 +132,26 @@ struct pel_listener {
     struct pel_tcp_listener *tcp; /* NULL: the engine drains */
     struct pel_endpoint local;
     pel_accept_fn *on_accept;
+    pel_listener_owner_fn *owner; /* NULL: the host's own program */
     void *arg;
 };
+
+static enum pel_err hold_accept(const struct pel_listener *listener, struct pel_tcp *tcp)
+{
+    struct pel_identity who;
+    const struct pel_endpoint local = pel_tcp_local(tcp);
+    if (listener->owner != NULL)
+        listener->owner(listener->arg, &who);
+    pel_engine_note_held(listener->engine, listener->owner != NULL ? &who : NULL, PEL_HELD_ACCEPT, &local);
+    return PEL_E_START_GATE;
+}
 
 static enum pel_err accept_conn(void *arg, struct pel_tcp *tcp)
 {
     struct pel_listener *listener = arg;
     struct pel_engine *engine = listener->engine;
     if (!pel_engine_gate_open(engine))
-        return PEL_E_START_GATE;
+        return hold_accept(listener, tcp);
     struct pel_conn *conn = pel_conn_new(engine, tcp, true);
     if (conn == NULL)
         return PEL_E_NO_MEMORY;
@@ -196,6 +207,11 @@ enum pel_err pel_engine_listen_at(struct pel_engine *engine, const struct pel_en
     engine->listeners = listener;
     *ret_listener = listener;
     return PEL_OK;
+}
+
+void pel_listener_set_owner(struct pel_listener *listener, pel_listener_owner_fn *owner)
+{
+    listener->owner = owner;
 }
 
 socklen_t pel_listener_address(const struct pel_listener *listener, struct sockaddr_storage *ret_address)
@@ -272,8 +288,10 @@ enum pel_err pel_engine_connect(struct pel_engine *engine, const struct sockaddr
         return PEL_E_STATE;
     if (engine->draining)
         return pel_count_err(&engine->counters, PEL_E_STOPPING);
-    if (!pel_engine_gate_open(engine))
+    if (!pel_engine_gate_open(engine)) {
+        pel_engine_note_held(engine, identity, PEL_HELD_CONNECT, &to);
         return pel_count_err(&engine->counters, PEL_E_START_GATE);
+    }
     struct pel_conn *conn = pel_conn_new(engine, NULL, false);
     if (conn == NULL)
         return pel_count_err(&engine->counters, PEL_E_NO_MEMORY);

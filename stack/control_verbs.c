@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drivers/steer.h"
@@ -259,6 +260,37 @@ static json_t *programs_of(const struct pel_stack *stack, struct figures *figure
                      (json_int_t)report.num_clients, "sockets", (json_int_t)report.num_sockets);
 }
 
+static json_t *time_of(int64_t wall_s)
+{
+    char text[32] = "";
+    time_t time = (time_t)wall_s;
+    struct tm tm;
+    if (gmtime_r(&time, &tm) != NULL)
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return json_string(text);
+}
+
+/* Whether connections are made and accepted, and whom it was not done for. */
+static json_t *start_gate_of(struct pel_stack *stack)
+{
+    struct pel_held_row rows[PEL_HELD_ROWS];
+    uint64_t num_others;
+    size_t num = pel_held_copy(&stack->slot.held, rows, &num_others);
+    bool is_closed = !stack->config.policy.start_gate_open && pel_generation_number(&stack->slot) == 0;
+    json_t *held = json_array();
+    for (size_t i = 0; i < num; i++) {
+        const struct pel_held_row *row = &rows[i];
+        json_array_append_new(held,
+                              json_pack("{s:o, s:o, s:i, s:s, s:o, s:I, s:o, s:o}", "user",
+                                        pel_json_text(row->user), "job", pel_json_text(row->job), "pid",
+                                        row->pid, "what", pel_held_what_name(row->what), "endpoint",
+                                        pel_json_endpoint(&row->endpoint), "count", (json_int_t)row->count,
+                                        "first", time_of(row->first_s), "last", time_of(row->last_s)));
+    }
+    return json_pack("{s:b, s:o, s:I}", "closed", (int)is_closed, "held", held, "others",
+                     (json_int_t)num_others);
+}
+
 static json_t *stats(struct pel_stack *stack, const json_t *request)
 {
     struct figures figures = {0};
@@ -269,13 +301,14 @@ static json_t *stats(struct pel_stack *stack, const json_t *request)
         json_array_append_new(engines, engine_of(stack, e, &before, &figures));
     }
     json_t *programs = programs_of(stack, &figures);
-    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "program",
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "program",
                      stack->job, "pid", (json_int_t)getpid(), "generation",
                      (json_int_t)pel_generation_number(&stack->slot), "connections",
                      (json_int_t)figures.num_conns, "time_wait", (json_int_t)figures.num_time_wait, "stats",
                      stats_of(&figures.counters), "errors",
                      errors_of(&figures.counters, json_is_true(json_object_get(request, "all"))), "no_rule",
-                     no_rule_of(&figures), "engines", engines, "port", port_of(stack), "programs", programs);
+                     no_rule_of(&figures), "engines", engines, "port", port_of(stack), "programs", programs,
+                     "start_gate", start_gate_of(stack));
 }
 
 /* ---- dispatch ---- */

@@ -201,6 +201,15 @@ bool pel_engine_gate_open(const struct pel_engine *engine)
     return engine->config.start_gate_open || pel_generation_number(engine->config.slot) > 0;
 }
 
+void pel_engine_note_held(struct pel_engine *engine, const struct pel_identity *who, enum pel_held_what what,
+                          const struct pel_endpoint *endpoint)
+{
+    const struct pel_identity own = {
+        .user = engine->config.user, .job = engine->config.job, .pid = (int)getpid()};
+    pel_held_note(&engine->config.slot->held, who != NULL ? who : &own, what, endpoint,
+                  pel_clock_wall_s(&engine->clock));
+}
+
 /* ---- the loop ---- */
 
 void pel_engine_refresh_generation(struct pel_engine *engine)

@@ -178,6 +178,12 @@ PEL_MUST_USE enum pel_err pel_engine_listen_at(struct pel_engine *engine, const 
                                                uint32_t backlog, pel_accept_fn *on_accept, void *arg,
                                                struct pel_listener **ret_listener);
 
+/* pel_listener_set_owner has `owner` asked whose the listener is, with the argument of on_accept, when the
+ * start gate turns a connection to it away. What the answer points to is read at once. Without: the host's
+ * own program's. The engine's thread only. */
+typedef void pel_listener_owner_fn(void *arg, struct pel_identity *ret_who);
+void pel_listener_set_owner(struct pel_listener *listener, pel_listener_owner_fn *owner);
+
 /* pel_engine_set_duty gives the engine a duty (NULL: none any more). Its thread only. */
 void pel_engine_set_duty(struct pel_engine *engine, const struct pel_engine_duty *duty);
 

@@ -126,9 +126,10 @@ static enum pel_err open_env(const struct pel_effective *effective,
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 
-/* Rules of one class of settings share an environment, or the problem of having none: what it is made of are
- * their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are bound to
- * the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at another. */
+/* Rules of one class of settings share an environment, or the problem of having none: what it is made of
+ * are their settings and what is the same for all (struct pel_generation_config). Sessions and tickets are
+ * bound to the rule all the same (pel_tls_new_bound): one that was given by one rule must not resume at
+ * another. */
 static enum pel_err bind_rule(struct pel_generation *generation, const struct pel_rule *rule,
                               const struct pel_generation_config *config, const struct pel_binding **first)
 {
@@ -258,6 +259,7 @@ void pel_generation_slot_init(struct pel_generation_slot *slot)
     memset(slot, 0, sizeof *slot);
     pthread_mutex_init(&slot->lock, NULL);
     pel_primaries_init(&slot->primaries);
+    pel_held_init(&slot->held);
 }
 
 void pel_generation_slot_fini(struct pel_generation_slot *slot)
@@ -265,6 +267,7 @@ void pel_generation_slot_fini(struct pel_generation_slot *slot)
     pel_generation_unref(slot->current);
     pel_generation_reap(slot);
     pel_primaries_fini(&slot->primaries);
+    pel_held_fini(&slot->held);
     pthread_mutex_destroy(&slot->lock);
 }
 

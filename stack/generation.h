@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "stack/held.h"
 #include "stack/rule_hits.h"
 #include "stack/secondary.h"
 #include "tls/tls.h"
@@ -65,8 +66,8 @@ PEL_MUST_USE enum pel_err pel_generation_take_over(struct pel_generation *genera
                                                    const struct pel_generation *before, const uint32_t *index,
                                                    const bool *same, uint64_t number, uint32_t num_engines);
 
-/* pel_generation_ref takes a reference; pel_generation_unref drops one. The last one frees a generation that was
- * never published, and retires one that was. NULL is harmless. Any thread; takes no lock. */
+/* pel_generation_ref takes a reference; pel_generation_unref drops one. The last one frees a generation
+ * that was never published, and retires one that was. NULL is harmless. Any thread; takes no lock. */
 struct pel_generation *pel_generation_ref(struct pel_generation *generation);
 void pel_generation_unref(struct pel_generation *generation);
 
@@ -76,6 +77,7 @@ struct pel_generation_slot {
     uint64_t number;                /* of `current`, read without the lock; 0 before the first */
     struct pel_generation *retired; /* nobody has a reference of them: a stack, pushed to by any thread */
     struct pel_primaries primaries; /* of whatever generation: connections that others may follow */
+    struct pel_held held;           /* who came before the first */
 };
 
 void pel_generation_slot_init(struct pel_generation_slot *slot);
@@ -85,12 +87,12 @@ void pel_generation_slot_fini(struct pel_generation_slot *slot);
  * reference. Reaps. Returns the number. Any thread but an engine's. */
 uint64_t pel_generation_publish(struct pel_generation_slot *slot, struct pel_generation *generation);
 
-/* pel_generation_reap frees what was retired since. The slot's end does so too, when nobody holds a generation of
- * it any more. Any thread but an engine's. */
+/* pel_generation_reap frees what was retired since. The slot's end does so too, when nobody holds a
+ * generation of it any more. Any thread but an engine's. */
 void pel_generation_reap(struct pel_generation_slot *slot);
 
-/* pel_generation_try_current is pel_generation_current for those who must not wait: false when another thread is
- * at the slot in this moment. */
+/* pel_generation_try_current is pel_generation_current for those who must not wait: false when another
+ * thread is at the slot in this moment. */
 bool pel_generation_try_current(struct pel_generation_slot *slot, struct pel_generation **ret_generation);
 
 /* pel_generation_current returns a reference to the current generation, or NULL. Any thread. */

@@ -261,8 +261,9 @@ void pel_pair_stop(struct pel_pair *pair)
         sem_destroy(&side->opened);
         sem_destroy(&side->ended);
         sem_destroy(&side->may_close);
-        pel_generation_slot_fini(&side->slot);
     }
+    for (int i = 0; i < num; i++) /* a side's engines share the first one's slot */
+        pel_generation_slot_fini(&pair->sides[i % 2][i / 2].slot);
     for (int i = 0; i < 2; i++)
         pel_port_close(pair->ports[i]);
     free(pair);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "stack/held.h"
 #include "stack/socket_address.h"
 #include "stack/socket_engine.h"
 #include "stack/socket_errno.h"
@@ -113,18 +114,23 @@ static int open_ports(struct pel_acceptor *acceptor, struct sockaddr_storage *ad
 
 /* After the stop the homes may be asked for nothing, the gate included. */
 struct gate_args {
+    const struct sockaddr_storage *address;
     bool is_open;
 };
 
 static void read_gate(struct pel_engine *engine, void *arg)
 {
     struct gate_args *args = arg;
+    struct pel_endpoint at = {.port = 0};
     args->is_open = pel_engine_gate_open(engine);
+    if (!args->is_open && pel_endpoint_from_sockaddr((const struct sockaddr *)args->address,
+                                                     sizeof *args->address, &at) == PEL_OK)
+        pel_engine_note_held(engine, NULL, PEL_HELD_LISTEN, &at);
 }
 
-static int check_gate(struct pel_homes *homes)
+static int check_gate(struct pel_homes *homes, const struct sockaddr_storage *address)
 {
-    struct gate_args args = {.is_open = false};
+    struct gate_args args = {.address = address};
     if (!pel_home_call(&homes->home[0], read_gate, &args))
         return ENETDOWN;
     return args.is_open ? 0 : EAGAIN;
@@ -146,14 +152,14 @@ static void discard(struct pel_stream *stream, struct pel_acceptor *acceptor)
 static int listen_fresh(struct pel_stream *stream, uint32_t backlog)
 {
     struct sockaddr_storage address;
-    int error = check_gate(stream->sock.homes);
+    if (!stream->is_bound || !pel_address_copy(&stream->sock, &stream->sock.local, &address))
+        pel_address_any(stream->sock.family, &address);
+    int error = check_gate(stream->sock.homes, &address);
     if (error != 0)
         return error;
     struct pel_acceptor *acceptor = acceptor_new(stream, backlog);
     if (acceptor == NULL)
         return ENOMEM;
-    if (!stream->is_bound || !pel_address_copy(&stream->sock, &stream->sock.local, &address))
-        pel_address_any(stream->sock.family, &address);
     error = open_ports(acceptor, &address, backlog);
     if (error != 0) {
         discard(stream, acceptor);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "stack/held.h"
+
 struct pel_fake_net pel_fake_net = {.lock = PTHREAD_MUTEX_INITIALIZER};
 __thread struct pel_engine *pel_fake_here;
 
@@ -229,7 +231,8 @@ void pel_fake_start(size_t num, struct pel_engine *ret_engines[])
 {
     MUST(num >= 1 && num <= MAX_ENGINES);
     pel_fake_net.num = num;
-    pel_fake_net.num_conns = pel_fake_net.num_mapped = pel_fake_net.num_option_calls = pel_fake_net.turn = 0;
+    pel_fake_net.num_conns = pel_fake_net.num_mapped = pel_fake_net.num_option_calls = 0;
+    pel_fake_net.num_held = pel_fake_net.turn = 0;
     pel_fake_net.open_delay_ms = 0;
     pel_fake_net.is_tls = pel_fake_net.is_silent = false;
     pel_fake_net.is_gate_open = true;
@@ -609,6 +612,23 @@ bool pel_engine_gate_open(const struct pel_engine *engine)
     bool is_open = pel_fake_net.is_gate_open;
     pel_fake_unlock();
     return is_open;
+}
+
+void pel_engine_note_held(struct pel_engine *engine, const struct pel_identity *who, enum pel_held_what what,
+                          const struct pel_endpoint *endpoint)
+{
+    MUST(pel_fake_here == engine && who == NULL && what == PEL_HELD_LISTEN && endpoint->port != 0);
+    pel_fake_lock();
+    pel_fake_net.num_held++;
+    pel_fake_unlock();
+}
+
+size_t pel_fake_num_held(void)
+{
+    pel_fake_lock();
+    size_t num = pel_fake_net.num_held;
+    pel_fake_unlock();
+    return num;
 }
 
 size_t pel_fake_num_conns(void)

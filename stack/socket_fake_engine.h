@@ -52,6 +52,9 @@ size_t pel_fake_num_mapped(void);
 /* pel_fake_last_name returns the server name of the last connect ("" when there was none). */
 const char *pel_fake_last_name(void);
 
+/* pel_fake_num_held returns how many calls of listen the start gate has turned away. */
+size_t pel_fake_num_held(void);
+
 /* pel_fake_num_option_calls returns how many times nodelay and keepalive have been set. */
 size_t pel_fake_num_option_calls(void);
 

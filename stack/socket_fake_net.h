@@ -76,7 +76,7 @@ struct pel_udp_socket {
 struct pel_fake_net {
     pthread_mutex_t lock;
     struct pel_engine engines[MAX_ENGINES];
-    size_t num, num_conns, num_mapped, num_option_calls, turn;
+    size_t num, num_conns, num_mapped, num_option_calls, num_held, turn;
     uint32_t open_delay_ms;
     bool is_tls, is_silent, is_gate_open;
     enum pel_err call_err, map_err, map_peer_err;

@@ -87,6 +87,7 @@ PEL_TEST(socket_connect, listen_errors)
     pel_close(first);
     pel_fake_set_gate(false);
     EXPECT_FAIL(pel_listen(fd, 1), EAGAIN);
+    PEL_EXPECT_EQ(pel_fake_num_held(), 1);
     pel_fake_set_gate(true);
     pel_fake_fail_call(PEL_E_ADDRESS_NOT_OURS);
     EXPECT_FAIL(pel_listen(fd, 1), EADDRNOTAVAIL);

@@ -35,6 +35,9 @@
 
 #define CERTS_MS (24u * 3600u * 1000u)
 
+/* How long the memory of a generation may wait whose last connection has closed. */
+#define REAP_MS 60000
+
 enum { STOP = 1, AGAIN = 2, NOTE = 4 };
 
 struct pel_watch {
@@ -266,7 +269,7 @@ static int timeout_ms(const struct pel_watch *watch, uint64_t now)
     if (watch->must_look && watch->next_look_ms < next)
         next = watch->next_look_ms;
     uint64_t left = next > now ? next - now : 0;
-    return left > 3600000 ? 3600000 : (int)left;
+    return left > REAP_MS ? REAP_MS : (int)left;
 }
 
 static void act_on_time(struct pel_watch *watch, uint64_t now)
@@ -308,6 +311,7 @@ static void *run(void *arg)
         if (num > 0 && pollfds[1].revents != 0)
             read_events(watch);
         act_on_time(watch, now_ms());
+        pel_generation_reap(&watch->stack->slot);
     }
 }
 

@@ -131,8 +131,8 @@ static void begin_bound(struct kit_pair *pair, uint32_t client, uint32_t server)
         pel_tls_new_bound(pair->client_env, client, "server.test", 0, &pair->client_counters, &pair->client));
 }
 
-/* Rules may share an environment, and its ticket keys: a session is good at the rule that gave it alone, and a
- * client offers it for its own rule alone. */
+/* Rules may share an environment, and its ticket keys: a session is good at the rule that gave it alone,
+ * and a client offers it for its own rule alone. */
 PEL_TEST(resume, a_session_stays_with_its_binding)
 {
     static const struct {

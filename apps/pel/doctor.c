@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `pel doctor`: can the stack run here, what would make it better, and is the policy of one that runs in
- * order? A table for people, --json for programs.
+ * `pel doctor`: can the stack run here, what would make it better, is the policy of one that runs in order,
+ * and whom has the start gate turned away? A table for people, --json for programs.
  */
 #include <argp.h>
 #include <jansson.h>
@@ -12,6 +12,7 @@
 #include <pellucid/doctor.h>
 
 #include "apps/pel/doctor_policy.h"
+#include "apps/pel/gate.h"
 #include "apps/pel/verb.h"
 
 enum { OPT_JSON = 0x100, OPT_ROOT, OPT_SOCKET, OPT_KEYRINGS };
@@ -25,7 +26,7 @@ struct options {
 static const struct argp_option doctor_options[] = {
     {"json", OPT_JSON, NULL, 0, "One JSON object", 0},
     {"verbose", 'v', NULL, 0, "Say what it means also where all is well", 0},
-    {"socket", OPT_SOCKET, "PATH", 0, "The control socket of the stack whose policy is looked at", 0},
+    {"socket", OPT_SOCKET, "PATH", 0, "The control socket of the stack that is asked, and no other", 0},
     {"keyrings", OPT_KEYRINGS, "DIR", 0, "Look at the keyrings there", 0},
     {"root", OPT_ROOT, "DIR", 0, "Look at DIR/proc, DIR/sys and DIR/dev instead of this machine's", 0},
     {0},
@@ -45,7 +46,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int print_json(const struct pel_doctor_report *report)
+static enum pel_doctor_severity worst_of(const struct pel_doctor_report *report, const json_t *stacks)
+{
+    enum pel_doctor_severity machine = pel_doctor_worst(report), gate = gate_worst(stacks);
+    return machine > gate ? machine : gate;
+}
+
+static int print_json(const struct pel_doctor_report *report, json_t *stacks)
 {
     json_t *checks = json_array();
     for (uint32_t i = 0; i < report->num_checks; i++) {
@@ -54,15 +61,16 @@ static int print_json(const struct pel_doctor_report *report)
                                                 pel_doctor_severity_name(c->severity), "found", c->found,
                                                 "meaning", c->meaning, "remedy", c->remedy));
     }
-    json_t *object = json_pack("{s:b, s:s, s:o}", "can_run", pel_doctor_worst(report) < PEL_DOCTOR_BAD,
-                               "worst", pel_doctor_severity_name(pel_doctor_worst(report)), "checks", checks);
+    json_t *object =
+        json_pack("{s:b, s:s, s:o, s:O}", "can_run", pel_doctor_worst(report) < PEL_DOCTOR_BAD, "worst",
+                  pel_doctor_severity_name(worst_of(report, stacks)), "checks", checks, "stacks", stacks);
     int failed = json_dumpf(object, stdout, JSON_INDENT(2));
     printf("\n");
     json_decref(object);
     return failed;
 }
 
-static void print_table(const struct pel_doctor_report *report, bool verbose)
+static void print_table(const struct pel_doctor_report *report, const json_t *stacks, bool verbose)
 {
     for (uint32_t i = 0; i < report->num_checks; i++) {
         const struct pel_doctor_check *c = &report->checks[i];
@@ -72,6 +80,7 @@ static void print_table(const struct pel_doctor_report *report, bool verbose)
         if (c->remedy[0] != 0)
             printf("      %-14s -> %s\n", "", c->remedy);
     }
+    gate_print(stacks, verbose);
     printf("\n%s\n", pel_doctor_worst(report) < PEL_DOCTOR_BAD
                          ? "The stack can run here."
                          : "The stack cannot run here: see what is bad.");
@@ -84,8 +93,8 @@ int verb_doctor(int argc, char **argv)
         parse_option,
         NULL,
         "Looks whether the stack can run on this machine, and says what to do where something is missing; "
-        "and "
-        "whether the policy of a stack that runs, its certificates and its keyrings are in order."
+        "whether the policy of a stack that runs, its certificates and its keyrings are in order; and, of "
+        "each stack that runs, whether it waits for a policy and which programs it has turned away."
         "\vExit status: 0 when the stack can run, 1 when it cannot, 2 for wrong usage.",
         NULL,
         NULL,
@@ -103,9 +112,14 @@ int verb_doctor(int argc, char **argv)
     }
     if (options.root[0] == '\0' || options.socket_path != NULL || options.keyrings != NULL)
         doctor_policy(options.socket_path, options.keyrings, &report);
-    if (!options.json)
-        print_table(&report, options.verbose);
-    else if (print_json(&report) != 0)
-        return 1;
-    return pel_doctor_worst(&report) < PEL_DOCTOR_BAD ? 0 : 1;
+    /* Of another machine's files there is nobody to ask. */
+    json_t *stacks =
+        options.root[0] == '\0' || options.socket_path != NULL ? gate_ask(options.socket_path) : json_array();
+    int failed = 0;
+    if (options.json)
+        failed = print_json(&report, stacks);
+    else
+        print_table(&report, stacks, options.verbose);
+    json_decref(stacks);
+    return failed == 0 && pel_doctor_worst(&report) < PEL_DOCTOR_BAD ? 0 : 1;
 }

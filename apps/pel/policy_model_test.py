@@ -88,7 +88,7 @@ class Build(Case):
     def test_what_the_example_says_of_connections(self):
         policy = self.path("front.policy")
         self.fine("build", EXAMPLE, "--stack", "front", "-o", policy)
-        self.assertIn("6 cases, 0 failed", self.fine("test", policy, ROOT + "/apps/pel/examples/front.cases.yaml"))
+        self.assertIn("7 cases, 0 failed", self.fine("test", policy, ROOT + "/apps/pel/examples/front.cases.yaml"))
 
     def test_what_the_document_shows(self):
         with open(ROOT + "/docs/POLICY-MODEL.md", encoding="utf-8") as text:

@@ -339,8 +339,8 @@ static void print_policy(FILE *to, const struct plan *plan)
         print_port_group(to, plan);
 }
 
-/* What the check says of the policy that was made: of a parameter that the stack does not yet act on, or of an
- * address that is none for it. */
+/* What the check says of the policy that was made: of a parameter that the stack does not yet act on, or of
+ * an address that is none for it. */
 struct said {
     const struct options *options;
     json_t *diagnostics;

@@ -119,13 +119,13 @@ PEL_TEST(pel_policy, check_as_json)
 PEL_TEST(pel_policy, check_follows_an_agents_files)
 {
     PEL_EXPECT_EQ(RUN("check", PEL_TEST_DATA "/agent/pagent.conf"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 2 rules, 1 warning, 5 notes\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 2 rules, 1 warning, 6 notes\n");
     PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/pagent.conf:6:1: warning: 2 images: the first, \"TCPIP1\", is "
                                       "read; name another to choose it\n");
     PEL_EXPECT_HAS(err, PEL_TEST_DATA "/agent/tcpip1.conf:2:1: note: IPSecConfig: accepted, no effect: only "
                                       "AT-TLS policy is read\n");
     PEL_EXPECT_EQ(RUN("check", "--strict", "--image", "tcpip2", PEL_TEST_DATA "/agent/pagent.conf"), 0);
-    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 1 rule, 0 warnings, 4 notes\n");
+    PEL_EXPECT_STR(out, PEL_TEST_DATA "/agent/pagent.conf: ok, 1 rule, 0 warnings, 5 notes\n");
     PEL_EXPECT_EQ(RUN("check", "--image", "TCPIP3", PEL_TEST_DATA "/agent/pagent.conf"), 1);
     PEL_EXPECT_HAS(err, "/agent/pagent.conf:5:1: error: no TcpImage is named \"TCPIP3\"; did you mean "
                         "\"TCPIP1\"?\n");

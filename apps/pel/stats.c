@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "apps/pel/ask.h"
+#include "apps/pel/gate.h"
 #include "apps/pel/verb.h"
 
 static const char *text_of(const json_t *object, const char *key)
@@ -26,7 +27,8 @@ static void print_counters(const char *title, const json_t *list, bool all)
     size_t i;
     const json_t *counter;
     ask_table_row(&table, heading);
-    json_array_foreach(list, i, counter) {
+    json_array_foreach(list, i, counter)
+    {
         char value[32];
         snprintf(value, sizeof value, "%" JSON_INTEGER_FORMAT, number_of(counter, "value"));
         const char *const texts[] = {text_of(counter, "name"), value, text_of(counter, "category"),
@@ -50,6 +52,13 @@ static void print_no_rule(const json_t *list)
         number_of(row, "port"), text_of(row, "direction"), number_of(row, "count"));
 }
 
+static void print_gate(const json_t *start_gate)
+{
+    if (json_is_true(json_object_get(start_gate, "closed")))
+        printf("start gate: closed, since no policy is loaded\n");
+    gate_print_held(start_gate, "start gate held: ");
+}
+
 /* One line for each engine, where there are several. */
 static void print_engines(const json_t *list)
 {
@@ -67,7 +76,8 @@ static void print_port(const json_t *port)
     const char *key;
     json_t *value;
     printf("port:");
-    json_object_foreach((json_t *)port, key, value) {
+    json_object_foreach((json_t *)port, key, value)
+    {
         if (json_is_integer(value))
             printf(" %s=%" JSON_INTEGER_FORMAT, key, json_integer_value(value));
         else if (json_is_string(value))
@@ -95,6 +105,7 @@ int verb_stats(int argc, char **argv)
         print_counters("COUNTER", json_object_get(reply, "stats"), options.all);
         print_counters("ERROR", json_object_get(reply, "errors"), options.all);
         print_no_rule(json_object_get(reply, "no_rule"));
+        print_gate(json_object_get(reply, "start_gate"));
         print_engines(json_object_get(reply, "engines"));
         print_port(json_object_get(reply, "port"));
     }

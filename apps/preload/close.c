@@ -186,12 +186,26 @@ void pel_close_enter_all(void)
 
 static void count(struct pel_file *file)
 {
-    if (!file->is_left)
+    file->is_counted = !file->is_left;
+    if (file->is_counted)
         __atomic_fetch_add(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+}
+
+static void uncount(struct pel_file *file)
+{
+    if (file->is_counted)
+        __atomic_fetch_sub(&file->slot->num_holders, 1, __ATOMIC_ACQ_REL);
+    file->is_counted = false;
 }
 
 void pel_close_count_child(void)
 {
     if (pel_table_num_files() > 0)
         for_each(count);
+}
+
+void pel_close_uncount_child(void)
+{
+    if (pel_table_num_files() > 0)
+        for_each(uncount);
 }

@@ -19,10 +19,12 @@ void pel_close_done(struct pel_file *file);
 
 /* pel_close_leave_all: the process is no holder of any socket any more, since it ends or (`is_end` false)
  * since another program takes its place; pel_close_enter_all takes that back.
- * pel_close_count_child counts a forked child in, in the child. */
+ * pel_close_count_child counts a child in that is about to be forked, in the parent: whose close is the last
+ * must be right from the child's first moment on. pel_close_uncount_child takes that back: there is none. */
 void pel_close_leave_all(bool is_end);
 void pel_close_enter_all(void);
 void pel_close_count_child(void);
+void pel_close_uncount_child(void);
 
 /* pel_close_is_borrowed tells whether this is a vfork child, whose memory is its parent's: it may not change
  * the table. pel_close_forked is called in a forked child, and at the start. */

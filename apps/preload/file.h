@@ -60,6 +60,7 @@ struct pel_file {
     int parked_fd; /* the channel, while calls are under way on a socket whose last number was closed */
     uint16_t family, type;      /* of an undecided socket */
     bool is_name_free;          /* the last holder has left, and its name is to be given back */
+    bool is_counted;            /* a child that is being forked is counted as a holder of the slot */
     uint32_t is_left;           /* this process is no holder of the slot any more */
     struct pel_file *next_free; /* of those that are in no use */
 };

@@ -2,6 +2,7 @@
 /*
  * The library's beginning and end in a process, and what happens at a fork in between.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -17,15 +18,26 @@
 #include "apps/preload/table.h"
 #include "apps/preload/wait.h"
 
+/* What errno was before a fork of this thread. Meanwhile it is 0, since only by it can be told afterwards
+ * whether there is a child. */
+static __thread int errno_before __attribute__((tls_model("initial-exec")));
+
 static void before_fork(void)
 {
     pel_epoll_fork_begins();
     pel_daemon_fork_begins();
     pel_table_lock();
+    pel_close_count_child();
+    errno_before = errno;
+    errno = 0;
 }
 
 static void after_fork_in_parent(void)
 {
+    if (errno == 0)
+        errno = errno_before;
+    else
+        pel_close_uncount_child();
     pel_table_unlock();
     pel_daemon_fork_ends(false);
     pel_epoll_fork_ends(false);
@@ -41,9 +53,9 @@ static void after_fork_in_child(void)
     pel_names_forked();
     pel_stdio_forked();
     pel_daemon_fork_ends(true);
-    pel_close_count_child();
     pel_epoll_fork_ends(true);
     pel_wait_forked();
+    errno = errno_before;
 }
 
 __attribute__((constructor)) static void start(void)

@@ -67,6 +67,7 @@ struct pel_file *pel_table_make(enum pel_file_kind kind)
     file->fd = file->parked_fd = -1;
     file->family = file->type = 0;
     file->is_left = 0;
+    file->is_counted = false;
     file->is_name_free = false;
     /* Last: until here a stale look-up finds no reference to add to. */
     __atomic_store_n(&file->refs, 1, __ATOMIC_RELEASE);

@@ -158,8 +158,8 @@ static void put_head(struct rules *rules)
 {
     put(rules, "TTLSGroupAction G\n{\nTTLSEnabled On\n}\nTTLSGroupAction Clear\n{\nTTLSEnabled Off\n}\n"
                "TTLSEnvironmentAction Server\n{\nHandshakeRole Server\nTTLSKeyringParmsRef K\n}\n"
-               "TTLSEnvironmentAction Client\n{\nHandshakeRole Client\nTTLSKeyringParmsRef K\n}\n"
-               "TTLSKeyringParms K\n{\nKeyring p256\n}\n");
+               "TTLSEnvironmentAction Client\n{\nHandshakeRole Client\nTTLSKeyringParmsRef C\n}\n"
+               "TTLSKeyringParms K\n{\nKeyring p256\n}\nTTLSKeyringParms C\n{\nKeyring user\n}\n");
     for (unsigned i = 0; i < 50; i++)
         put(rules, "PortGroup P%u\n{\nPortRange\n{\nPort %u-%u\n}\nPortRange\n{\nPort %u\n}\n}\n", i,
             2000 + i * 100, 2000 + i * 100 + i, 30000 + i * 7);

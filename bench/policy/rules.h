@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random policies of any size for the bench, and connections to ask them about. The mix is what large policies
- * are made of: servers' ports with the prefixes, ranges and groups that may reach them, clients' rules by
- * remote address and port, some by user or program, a few wide ones; 3 of 5 in IPv4, the others in IPv6.
- * The same seed gives the same text.
+ * Random policies of any size for the bench, and connections to ask them about. The mix is what large
+ * policies are made of: servers' ports with the prefixes, ranges and groups that may reach them, clients'
+ * rules by remote address and port, some by user or program, a few wide ones; 3 of 5 in IPv4, the others in
+ * IPv6. The same seed gives the same text.
  */
 #ifndef PEL_BENCH_POLICY_RULES_H
 #define PEL_BENCH_POLICY_RULES_H

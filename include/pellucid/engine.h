@@ -62,6 +62,7 @@ struct pel_conn_events {
 struct pel_identity {
     const char *user; /* Linux user name; NULL: unknown */
     const char *job;  /* the program's name; NULL: unknown */
+    int pid;          /* whose, for people; 0: unknown */
     /* Which process's, in numbers of the owner's own making; 0: the one that hosts the engine. Under a rule
      * with SecondaryMap On later connections of the same process may follow an earlier one's mapping. `also`:
      * other numbers that it had before. */

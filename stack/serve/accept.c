@@ -81,6 +81,7 @@ static enum pel_err on_accept(void *arg, struct pel_conn *conn)
     served->home = &listener->app->serve->engines[here - here->port->engines];
     memcpy(served->user, listener->user, sizeof served->user);
     memcpy(served->job, listener->job, sizeof served->job);
+    served->pid = listener->pid;
     struct sockaddr_storage local;
     pel_conn_local(conn, listener->family, &local);
     if (pel_endpoint_from_sockaddr((struct sockaddr *)&remote, sizeof remote, &served->peer) != PEL_OK ||
@@ -94,6 +95,18 @@ static enum pel_err on_accept(void *arg, struct pel_conn *conn)
     return PEL_OK;
 }
 
+/* For the start gate, which takes them in turn, too. */
+static void owner_of(void *arg, struct pel_identity *ret_who)
+{
+    struct port_engine *here = arg;
+    const struct pel_serve_port *port = here->port;
+    *ret_who = (struct pel_identity){0};
+    if (port->num_members == 0)
+        return;
+    const struct pel_served *listener = port->members[here->turn++ % port->num_members];
+    *ret_who = (struct pel_identity){.user = listener->user, .job = listener->job, .pid = listener->pid};
+}
+
 struct open_args {
     struct port_engine *here;
     uint32_t backlog;
@@ -105,6 +118,8 @@ static void open_here(struct pel_engine *engine, void *arg)
     struct open_args *args = arg;
     args->err = pel_engine_listen_at(engine, &args->here->port->local, args->backlog, on_accept, args->here,
                                      &args->here->listener);
+    if (args->err == PEL_OK)
+        pel_listener_set_owner(args->here->listener, owner_of);
 }
 
 static void close_here(struct pel_engine *engine, void *arg)

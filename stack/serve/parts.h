@@ -104,7 +104,8 @@ struct pel_served {
     struct pel_ring rx, tx;
     struct pel_serve_name name;    /* S */
     struct pel_serve_engine *home; /* S sets it before the engine knows of it */
-    char user[64], job[64];        /* whose it is, for the policy; constant once an engine knows it */
+    char user[64], job[64];        /* whose it is, for the policy; constant once an engine knows it, as pid */
+    int32_t pid;                   /* the process that made it, in the kernel's words */
 
     /* S: an accepted one, until its program has been told. */
     struct pel_served *listener;

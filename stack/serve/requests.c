@@ -234,6 +234,7 @@ static int place(struct exchange *exchange, enum pel_served_kind kind)
     served->home = &serve->engines[serve->turn++ % serve->num_engines];
     memcpy(served->user, exchange->client->user, sizeof served->user);
     memcpy(served->job, exchange->client->job, sizeof served->job);
+    served->pid = exchange->client->pid;
     int theirs = -1;
     enum pel_err err = pel_served_place(served, &theirs);
     if (err != PEL_OK) {
@@ -287,12 +288,35 @@ static int op_bind(struct exchange *exchange)
     return bind_name(exchange, &exchange->request.local);
 }
 
+struct busy_args {
+    const struct pel_served *served;
+    bool is_busy;
+};
+
+static void ask_busy(struct pel_engine *engine, void *arg)
+{
+    struct busy_args *args = arg;
+    (void)engine;
+    args->is_busy = args->served->conn != NULL || args->served->is_accepted;
+}
+
+/* A connection, or one on its way. Only this thread makes one of it. */
+static bool is_busy(const struct pel_served *served)
+{
+    struct busy_args args = {.served = served};
+    if (served->kind == PEL_SERVED_STREAM)
+        pel_engine_call(served->home->engine, ask_busy, &args);
+    return args.is_busy;
+}
+
 static int op_listen(struct exchange *exchange)
 {
     struct pel_served *served = exchange->served;
     const union pel_ipc_address any = {.family = AF_UNSPEC};
     if (served->kind == PEL_SERVED_DGRAM)
         return EOPNOTSUPP;
+    if (is_busy(served))
+        return EINVAL;
     int error = served->name.is_bound ? 0 : bind_name(exchange, &any);
     if (error != 0)
         return error;

@@ -534,6 +534,33 @@ PEL_TEST(service, who_holds_a_channel_may_use_its_socket)
     service_stop();
 }
 
+/* A connection stays one: as a listener nobody would end it with its socket. */
+PEL_TEST(service, what_is_a_connection_cannot_listen)
+{
+    struct test_program program;
+    struct test_socket lost;
+    struct ends ends;
+    service_start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(ends_open(&program, &ends));
+    PEL_EXPECT_EQ(test_socket_ask(&ends.client, PEL_IPC_LISTEN, 8, 0), EINVAL);
+    PEL_EXPECT_EQ(test_socket_ask(&ends.server, PEL_IPC_LISTEN, 8, 0), EINVAL);
+    PEL_EXPECT_EQ(test_socket_open(&program, SOCK_STREAM, -1, &lost), 0);
+    struct pel_ipc_request request = {
+        .op = PEL_IPC_CONNECT, .app = program.header->app, .slot = lost.number, .serial = lost.serial};
+    request.remote.in = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(0x0a0700c8)}; /* nobody */
+    PEL_EXPECT_EQ(test_program_ask(&program, &request, NULL, 0), 0);
+    PEL_EXPECT_EQ(test_socket_ask(&lost, PEL_IPC_LISTEN, 8, 0), EINVAL); /* on its way */
+    test_socket_ask_for(&lost, PEL_SLOT_ASK_ABORT);
+    PEL_EXPECT(test_socket_wait(&lost, PEL_SLOT_GONE));
+    PEL_EXPECT_EQ(test_socket_ask(&lost, PEL_IPC_LISTEN, 8, 0), 0); /* as in the kernel */
+    test_socket_close(&lost);
+    ends_close(&ends);
+    test_program_detach(&program);
+    service_stop();
+}
+
 PEL_TEST(service, many_connections_on_several_engines)
 {
     struct test_program program;

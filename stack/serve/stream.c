@@ -30,6 +30,7 @@ static void fill_owner(const struct pel_served *served, struct owner *ret_owner)
         ret_owner->also[i] = (uint64_t)app->kin[i] << 32 | pid;
     ret_owner->identity = (struct pel_identity){.user = served->user,
                                                 .job = served->job,
+                                                .pid = served->pid,
                                                 .process = (uint64_t)app->number << 32 | pid,
                                                 .also = ret_owner->also,
                                                 .num_also = num_kin};

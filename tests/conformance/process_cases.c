@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets that parent and child share over fork(), and descriptors sent over Unix sockets. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "tests/conformance/case.h"
@@ -170,6 +172,50 @@ static void server_forks(int arg)
         end_child("child", child);
         peer_close(CONN);
     }
+}
+
+static void parent_closes_at_once(int arg)
+{
+    /* The parent's close is not the last, however early it is: with this option the last one would reset. */
+    struct linger none = {.l_onoff = 1};
+    uint16_t port;
+    int door = listener(AF_INET, &port), num_served = 0;
+    for (int i = 0; i < 20; i++) {
+        peer_connect(CONN, AF_INET, port);
+        int fd = accept(door, NULL, NULL), status = 1;
+        must("linger", setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)));
+        pid_t child = fork();
+        if (child == 0) {
+            ssize_t len = read(fd, text, sizeof(text));
+            _exit(len == 4 && write(fd, text, 4) == 4 && read(fd, text, sizeof(text)) == 0 ? 0 : 1);
+        }
+        close(fd);
+        peer_send(CONN, "echo");
+        peer_says(CONN, 4);
+        peer_close(CONN);
+        waitpid(child, &status, 0);
+        num_served += status == 0;
+    }
+    say("served=%d", num_served);
+}
+
+static void may_not_fork(int fd)
+{
+    const struct rlimit none = {0, 0};
+    must("setrlimit", setrlimit(RLIMIT_NPROC, &none));
+    must("setuid", setuid(65534)); /* root is not limited */
+    errno = ENOTTY;
+    say_rc("fork", fork());
+    say_rc("close", close(fd));
+}
+
+static void fork_fails(int arg)
+{
+    /* A child that there is not holds nothing: the last close ends the connection well. */
+    int fd = pair(OUT4);
+    end_child("child", start_child(may_not_fork, fd));
+    say_rc("close", close(fd));
+    peer_says(CONN, 1);
 }
 
 static void listener_outlives_parent(int arg)
@@ -362,6 +408,8 @@ static const struct conf_case cases[] = {
     {"fork.child-accepts", accepts_for_parent, 0},
     {"fork.two-children-accept", two_children_accept, 0},
     {"fork.server", server_forks, 0},
+    {"fork.parent-closes-at-once", parent_closes_at_once, 0},
+    {"fork.fails", fork_fails, 0},
     {"fork.listener-outlives", listener_outlives_parent, 0},
     {"fork.child-connects", child_connects, 0},
     {"fork.grandchild", over_two_forks, 0},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/compiled.h"
 #include "policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -44,8 +45,11 @@ static void ask(const struct pel_policy *policy)
         query.remote.port = (uint16_t)(i * 1021u);
         query.local.ip.version = query.remote.ip.version = i & 32 ? 4 : 6;
         query.local.ip.bytes[0] = query.remote.ip.bytes[0] = (uint8_t)(10 + i);
-        const struct pel_rule *rule = pel_policy_lookup(policy, &query);
-        if (rule != NULL && (rule->direction & query.direction) == 0)
+        query.wall_s = (int64_t)i * 1234567;
+        size_t first = 0; /* as naively as can be */
+        while (first < num_rules && !pel_conditions_match(&policy->conditions[first], &query))
+            first++;
+        if (pel_policy_lookup(policy, &query) != pel_policy_rule(policy, first))
             abort();
     }
 }

@@ -256,6 +256,10 @@ def policy_cases(lab, case, httpd):
 
     def clear_and_back():
         path = lab.write("clear.policy", "# nothing\n")
+        result = load(path)
+        expect(result.returncode == 1 and "no rule is left" in result.text, result.text)
+        lab.write("clear.policy", "TTLSRule CLEAR\n{\n  LocalPortRange 443\n  Direction Inbound\n  TTLSGroupAction\n  {\n"
+                  "    TTLSEnabled Off\n  }\n}\n")
         expect(load(path).returncode == 0, "not loaded")
         expect_hello(lab.run("curl", "-sS", "http://10.77.0.2:443/hello"))
         generation = lab.control("stats")["generation"]

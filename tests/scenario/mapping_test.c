@@ -2,6 +2,7 @@
 /* When the policy is asked, what its answers do, and that no clear text leaves where it asks for TLS. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/harness/harness.h"
 #include "tests/scenario/world.h"
@@ -205,12 +206,29 @@ PEL_TEST(mapping, ttls_enabled_off_is_clear_on_purpose)
     close_scene(&scene);
 }
 
+/* The one that was turned away at the gate is known. */
+static void expect_held(struct scene *scene, int host, const char *job, enum pel_held_what what)
+{
+    struct pel_held_row rows[PEL_HELD_ROWS];
+    uint64_t num_others;
+    PEL_REQUIRE(pel_held_copy(&scene->world.slots[host].held, rows, &num_others) == 1);
+    PEL_EXPECT_STR(rows[0].user, "tester");
+    PEL_EXPECT_STR(rows[0].job, job);
+    PEL_EXPECT_EQ(rows[0].pid, getpid());
+    PEL_EXPECT_EQ(rows[0].what, what);
+    PEL_EXPECT_EQ(rows[0].endpoint.port, WORLD_PORT);
+    PEL_EXPECT_EQ(rows[0].count, 1);
+    PEL_EXPECT(rows[0].first_s > 0 && rows[0].last_s == rows[0].first_s);
+    PEL_EXPECT_EQ(num_others, 0);
+}
+
 PEL_TEST(mapping, the_start_gate_is_closed_until_a_policy_is_loaded)
 {
     struct world_config config = {.seed = 1, .policies = {"", NULL}};
     struct scene scene;
     PEL_REQUIRE(open_scene(&scene, &config, NULL));
     expect_refused(&scene, PEL_E_CONN_RESET, PEL_E_START_GATE);
+    expect_held(&scene, HOST_B, "server", PEL_HELD_ACCEPT);
     PEL_EXPECT_EQ(world_load(&scene.world, HOST_B, ""), 0);
     peers_transfer(&scene.world, scene.peers, 1000);
     PEL_REQUIRE_OK(peer_connect(&scene.peers[HOST_A], NULL));
@@ -225,6 +243,7 @@ PEL_TEST(mapping, the_start_gate_holds_outbound_connections_too)
     struct scene scene;
     PEL_REQUIRE(open_scene(&scene, &config, NULL));
     PEL_EXPECT_ERR(scene.connected, PEL_E_START_GATE);
+    expect_held(&scene, HOST_A, "client", PEL_HELD_CONNECT);
     world_pass(&scene.world, SECOND_US);
     PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_tcp_opened_in), 0);
     close_scene(&scene);
