@@ -206,6 +206,8 @@ static bool is_same_value(struct diff *diff, const struct pel_param *a, const st
     case PEL_V_CIPHERS2:
     case PEL_V_CIPHERS4:
     case PEL_V_GROUPS:
+    case PEL_V_SIGNATURES:
+    case PEL_V_NAME_LABEL:
     case PEL_V_MASK:
     case PEL_V_HOURS:
     case PEL_V_SPAN:

@@ -145,7 +145,7 @@ PEL_TEST(effective, a_clients_tickets)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct pel_effective *e = effective_of("", rows[i].env, "");
         PEL_REQUIRE(e != NULL);
-        PEL_EXPECT_EQ(e->client_tickets, rows[i].tickets);
+        PEL_EXPECT_EQ(e->sessions.client_tickets, rows[i].tickets);
         PEL_EXPECT_EQ(parsed.num_warnings, 0);
         pel_test_drop(&parsed);
     }

@@ -247,13 +247,12 @@ PEL_TEST(errors, what_has_no_effect_yet)
     EXPECT(IN_RULE("IpTimeConditionRef T\n") "IpTimeCondition T\n{\n}\n", "");
     EXPECT(
         "TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 0\nTTLSGskOcspParms\n{\nOcspUrl http://x/\n}\n}\n",
-        "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n4:1: note: TTLSGskOcspParms: accepted, no "
-        "effect: revocation is not asked for by OCSP, and answers are not stapled\n");
+        "4:1: note: TTLSGskOcspParms: accepted, no effect: revocation is not asked for by OCSP, and answers "
+        "are not stapled\n");
     EXPECT("TTLSGskAdvancedParms A\n{\nGSK_V3_SESSION_TIMEOUT 86401\n}\n",
-           "3:1: warning: GSK_V3_SESSION_TIMEOUT: not yet effective\n"
            "3:24: error: GSK_V3_SESSION_TIMEOUT: 86401 is out of range (0 to 86400)\n");
     EXPECT("TTLSGroupAction G\n{\nTTLSEnabled On\nFIPS140 On\n}\n",
-           "4:1: warning: FIPS140: not yet effective\n");
+           "4:1: note: FIPS140 On: approved algorithms; the module is not validated\n");
     EXPECT("TTLSCipherParms C\n{\nV2CipherSuites 12\nV3CipherSuites 35\n}\n",
            "3:1: note: V2CipherSuites: accepted, no effect: SSL 2.0 is never spoken\n");
 }

@@ -38,6 +38,8 @@ static void print_values(const struct pel_row *row)
         [PEL_V_CIPHERS2] = "a name, or codes of 2 digits",
         [PEL_V_CIPHERS4] = "a name, or codes of 4 digits",
         [PEL_V_GROUPS] = "numbers of 4 digits, or `Any`",
+        [PEL_V_SIGNATURES] = "codes of 4 hexadecimal digits, or `Any`",
+        [PEL_V_NAME_LABEL] = "a host's name, a blank or `/`, and a label to the end of the line",
         [PEL_V_HOURS] = "`hh:mm-hh:mm`, several with commas",
         [PEL_V_SPAN] = "`yyyymmddhhmmss:yyyymmddhhmmss`",
         [PEL_V_OFFSET] = "`+hh:mm` or `-hh:mm`",
@@ -86,6 +88,25 @@ static void print_default(enum pel_stmt_type type, const struct pel_row *row)
         printf("%s", inherits && !is_part ? "inherited" : "none");
 }
 
+/* What single values are not: those with one reason together. */
+static void print_remarks(const struct pel_row *row)
+{
+    for (const struct pel_value_remark *remark = row->remarks; remark != NULL && remark->text != NULL;
+         remark++) {
+        const bool follows = remark > row->remarks && remark[-1].kind == remark->kind &&
+                             strcmp(remark[-1].text, remark->text) == 0;
+        const bool goes_on = remark[1].text != NULL && remark[1].kind == remark->kind &&
+                             strcmp(remark[1].text, remark->text) == 0;
+        printf("%s`%s`", follows ? ", " : ". ", row->values[remark->value]);
+        if (!goes_on)
+            printf(": *%s%s*",
+                   remark->kind == PEL_REMARK_NO_EFFECT ? "no effect here: "
+                   : remark->kind == PEL_REMARK_CANNOT  ? "an error: "
+                                                        : "",
+                   remark->text);
+    }
+}
+
 static void print_help(enum pel_stmt_type type, const struct pel_row *row)
 {
     const char *why = pel_schema_no_effect(type, row);
@@ -95,6 +116,7 @@ static void print_help(enum pel_stmt_type type, const struct pel_row *row)
         printf(". *No effect here: %s.*", why);
     else if ((row->flags & PEL_ROW_NOT_YET) != 0)
         printf(". *Not yet effective.*");
+    print_remarks(row);
 }
 
 /* A statement in braces and its name are one line. Returns how many rows it took. */

@@ -23,6 +23,8 @@ enum {
     PEL_MAX_PARAMS = 4000000,
     PEL_MAX_SUITES = 32,
     PEL_MAX_GROUPS = 8,
+    PEL_MAX_SIGNATURES = 32,
+    PEL_MAX_KEY_SHARES = 2, /* that a client sends at once */
 };
 
 struct pel_stmt;
@@ -38,16 +40,18 @@ struct pel_param {
     const struct pel_row *row;
     struct pel_pos pos;
     struct pel_pos value_pos;
-    /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times: as coded. REF: a slice of the source until it is
-     * linked, then the name. */
+    /* LABEL, WORD, TEXT, PATTERN, CIPHERS, GROUPS, times and the like: as coded. REF: a slice of the source
+     * until it is linked, then the name */
     const char *text;
     uint32_t text_len;
     bool bad;             /* an error was reported about it */
-    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, HOURS: how many; MASK; OFFSET: s */
+    uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, SIGNATURES, HOURS: how many; MASK; OFFSET:
+                             seconds */
     uint32_t number_high; /* PORTS: highest; MASK: digits from the 32nd on */
     union {               /* in the policy's arena */
         const struct pel_ip_range *range;  /* addresses; NULL: All */
-        const uint16_t *groups;            /* GROUPS */
+        const uint16_t *groups;            /* GROUPS, SIGNATURES; NULL: Any */
+        const char *pair;                  /* NAME_LABEL: the name, NUL, the label, NUL */
         const struct pel_minutes *minutes; /* HOURS */
         const int64_t *seconds;            /* SPAN: its first and last, since 1970 in its zone */
     };

@@ -81,6 +81,19 @@ enum pel_policy_version {
     PEL_POLICY_TLS1_3 = 8,
 };
 
+/* Off, or what is done when the peer cannot: go on without, or refuse. In the order of the schema. */
+enum pel_demand { PEL_DEMAND_OFF, PEL_DEMAND_OPTIONAL, PEL_DEMAND_REQUIRED };
+
+/* Which sessions are kept, and how long they may be resumed. */
+struct pel_effective_sessions {
+    uint32_t timeout_s;                  /* up to TLS 1.2; 0: none is resumed */
+    uint32_t max_kept;                   /* of a client, up to TLS 1.2; 0: none is resumed, in either role */
+    bool client_tickets, server_tickets; /* TLS 1.3 */
+    bool server_ticket_aes256;           /* else AES-128 seals tickets */
+    uint32_t client_ticket_max_len, client_tickets_max_kept;
+    uint32_t server_ticket_count, server_ticket_timeout_s, server_ticket_refresh_s;
+};
+
 /* What holds in effect for a rule, after inheritance connection -> environment -> group -> default. All
  * pointers belong to the policy; strings are never NULL unless said. */
 struct pel_effective {
@@ -92,20 +105,43 @@ struct pel_effective {
     uint32_t versions;       /* enum pel_policy_version */
     const uint16_t *ciphers; /* IANA code points in the policy's order */
     size_t num_ciphers;      /* 0: not coded */
-    const uint16_t
-        *groups;       /* IANA named groups, from TTLSSignatureParms' curves and key shares once effective */
-    size_t num_groups; /* 0: not coded */
+    /* IANA named groups, most wanted first; none: not coded. */
+    const uint16_t *groups; /* a client offers, a server takes up to TLS 1.2 */
+    size_t num_groups;
+    const uint16_t *tls13_groups; /* a server takes in TLS 1.3 */
+    size_t num_tls13_groups;
+    const uint16_t *key_shares; /* a client sends a key share for at once */
+    size_t num_key_shares;
+    /* IANA signature schemes, most wanted first; none: not coded. */
+    const uint16_t *signatures; /* of the handshake, in TLS 1.2 and 1.3 */
+    size_t num_signatures;
+    const uint16_t *cert_signatures; /* of the peer's certificates */
+    size_t num_cert_signatures;
     const char *keyring; /* as written: "ring", "user/ring", "/path", the ring *AUTH*; "" when not enabled */
     const char *keyring_pw;         /* NULL when not coded */
     const char *keyring_stash_file; /* NULL when not coded */
     const char *certificate_label;  /* NULL: not coded; "": coded empty, no certificate */
     const char *const *server_certificate_labels;
     size_t num_server_certificate_labels;
-    uint32_t handshake_timeout_s;   /* 0 to 600; 0: none */
-    bool client_tickets;            /* a client keeps tickets of TLS 1.3, to resume by */
+    enum pel_demand sni;                  /* of the role: a client sends a name, a server looks at it */
+    bool sni_match;                       /* of the role: a name that the server does not know is refused */
+    const char *client_sni_name;          /* NULL when not coded */
+    const char *const *server_sni_hosts;  /* a name that a client may ask for, */
+    const char *const *server_sni_labels; /* and beside it the label of its certificate */
+    size_t num_server_sni;
     const char *host_reference_dns; /* NULL when not coded */
     const char *host_reference_cn;  /* NULL when not coded */
-    uint32_t trace;                 /* bits 0 to 255 */
+    bool host_reference_wildcards;
+    bool fips;                            /* FIPS140: said in displays; the lists are cut already */
+    uint32_t min_rsa_bits, min_ecc_bits;  /* of the peer's keys */
+    bool cert_version_3;                  /* of the peer's certificates, no older one */
+    bool extended_master_secret_required; /* of the role; up to TLS 1.2 */
+    bool renegotiation_indicated;         /* the peer must; up to TLS 1.2 */
+    bool des_key_check;                   /* keys of 3DES with equal parts are refused */
+    uint32_t handshake_timeout_s;         /* 0 to 600; 0: none */
+    uint32_t reset_cipher_s;              /* TLS 1.3: age at which keys are renewed; 0: never */
+    struct pel_effective_sessions sessions;
+    uint32_t trace; /* bits 0 to 255 */
 };
 
 struct pel_rule {

@@ -13,6 +13,13 @@ const char *const pel_values_on_off[] = {"Off", "On", NULL};
 static const char *const directions[] = {"Inbound", "Outbound", "Both", NULL};
 static const char *const roles[] = {"Client", "Server", "ServerWithClientAuth", NULL};
 static const char *const fips[] = {"Off", "On", "Level1", "Level2", "Level3", NULL};
+static const struct pel_value_remark fips_remarks[] = {
+    {1, PEL_REMARK_NOTE, "approved algorithms; the module is not validated"},
+    {2, PEL_REMARK_NOTE, "approved algorithms; the module is not validated"},
+    {3, PEL_REMARK_NOTE, "approved algorithms; the module is not validated"},
+    {4, PEL_REMARK_NOTE, "approved algorithms; the module is not validated"},
+    {0},
+};
 static const char *const suite_b[] = {"Off", "128", "128Min", "192", "192Min", "All", NULL};
 static const char *const facilities[] = {"Daemon", "Auth", NULL};
 static const char *const zones[] = {"Local", "UTC", NULL};
@@ -64,7 +71,11 @@ static const struct pel_row group_rows[] = {
           .help = "On: connections of the rule get TLS; Off: they are clear on purpose"),
     ONOFF("CtraceClearText", "Off", NO_EFFECT(NO_TRACE), .help = "decrypted data in packet traces"),
     UINT("Trace", 0, 255, "2", SLOT(TRACE), .help = TRACE_HELP),
-    ENUM("FIPS140", fips, "Off", NOT_YET, .help = "approved algorithms alone; the module is not validated"),
+    ENUM(
+        "FIPS140", fips, "Off", SLOT(FIPS), REMARKS(fips_remarks),
+        .help =
+            "On and Level1 to Level3: approved algorithms alone, TLS 1.2 and 1.3, ECDHE with AES on P-256 to "
+            "P-521, RSA keys of 2048 bits; the module is not validated"),
     UINT("GroupUserInstance", 0, 65535, "0", NO_EFFECT(NO_RENEWAL),
          .help = "a number whose change makes the group new"),
     BLOCK_OR_REF("TTLSGroupAdvancedParms", GROUP_ADV, ADVANCED, 0, "less usual parameters of the group"),
@@ -86,8 +97,9 @@ static const struct pel_row env_rows[] = {
          .help =
              "the side taken in TLS, whichever side connected; ServerWithClientAuth asks for a certificate"),
     BLOCK_OR_REF("TTLSKeyringParms", KEYRING, KEYRING_PARMS, PEL_ROW_REQUIRED, "where keys and trust are"),
-    ENUM("SuiteBProfile", suite_b, "Off", NOT_YET,
-         .help = "suites, curves and signatures of RFC 6460 alone; Min: at least that strength"),
+    ENUM("SuiteBProfile", suite_b, "Off", SLOT(SUITE_B),
+         .help = "TLS 1.2 with the suites, curves and signatures of RFC 6460 alone, of 128 or 192 bits; Min: "
+                 "of that strength or more; lists that are coded lose the others"),
     BLOCK_OR_REF("TTLSCipherParms", CIPHERS, CIPHER_PARMS, 0,
                  "the cipher suites; uncoded: those of TLS 1.3 and ECDHE with AES-GCM or ChaCha20"),
     BLOCK_OR_REF("TTLSSignatureParms", SIGNATURE, SIGNATURE_PARMS, 0, "groups and signatures"),
@@ -135,19 +147,23 @@ static const struct pel_row cipher_rows[] = {
 };
 
 static const struct pel_row signature_rows[] = {
-    ROW("ClientECurves", GROUPS, SLOT(CLIENT_CURVES), .default_value = "0021 0023 0024 0025 0019",
-        .help = "named groups that a client offers"),
-    ROW("ClientKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023",
-        .help = "groups for which a client sends a key share at once"),
-    ROW("ServerKeyShareGroups", GROUPS, NOT_YET, .default_value = "0023 0024 0025 0029 0030",
-        .help = "groups that a server takes in TLS 1.3"),
-    ROW("ServerKexECurves", GROUPS, SLOT(SERVER_CURVES), .default_value = "0023 0024 0025 0021 0019",
-        .help = "groups that a server takes up to TLS 1.2"),
-    ROW("SignaturePairs", TEXT, .max = 4096, NOT_YET,
-        .default_value = "0601 0603 0501 0503 0401 0403 0402 0301 0303 0302 0201 0203 0202",
-        .help = "signature algorithms by preference, codes of 4 hexadecimal digits, or Any"),
-    ROW("SignaturePairsCert", TEXT, .max = 4096, NOT_YET,
-        .help = "signature algorithms of certificates; uncoded: those of SignaturePairs"),
+    ROW("ClientECurves", GROUPS, SLOT(CLIENT_CURVES), .default_value = "0029 0023 0024 0025",
+        .help = "groups that a client offers, by preference, codes of 4 decimal digits, or Any"),
+    ROW("ClientKeyShareGroups", GROUPS, SLOT(CLIENT_SHARES),
+        .help =
+            "groups of ClientECurves, two at most, for which a client of TLS 1.3 sends a key share at once; "
+            "uncoded: its first"),
+    ROW("ServerKeyShareGroups", GROUPS, SLOT(SERVER_SHARES), .default_value = "0029 0023 0024 0025",
+        .help = "groups that a server takes in TLS 1.3, by preference"),
+    ROW("ServerKexECurves", GROUPS, SLOT(SERVER_CURVES), .default_value = "0029 0023 0024 0025",
+        .help = "groups that a server takes up to TLS 1.2, by preference"),
+    ROW("SignaturePairs", SIGNATURES, SLOT(SIGNATURES),
+        .help =
+            "signatures of TLS 1.2 and 1.3 by preference, codes of 4 hexadecimal digits, or Any; uncoded: "
+            "ECDSA, RSA-PSS and RSA with SHA-256 to SHA-512, SHA-1 last"),
+    ROW("SignaturePairsCert", SIGNATURES, SLOT(CERT_SIGNATURES),
+        .help = "signatures that the certificates of the peer's chain may have; uncoded: those of "
+                "SignaturePairs"),
 };
 
 static const struct pel_row ip_addr_rows[] = {
@@ -284,6 +300,14 @@ const char *pel_schema_no_effect(enum pel_stmt_type type, const struct pel_row *
         return row->no_effect;
     bool names_statement = row->type == PEL_V_REF || row->type == PEL_V_BLOCK;
     return statements[names_statement ? row->target : type]->no_effect;
+}
+
+const struct pel_value_remark *pel_schema_remark(const struct pel_row *row, uint32_t value)
+{
+    const struct pel_value_remark *remark = row->type == PEL_V_ENUM ? row->remarks : NULL;
+    while (remark != NULL && remark->text != NULL && remark->value != value)
+        remark++;
+    return remark != NULL && remark->text != NULL ? remark : NULL;
 }
 
 size_t pel_schema_places(const char *word, size_t word_len, char *text, size_t cap)

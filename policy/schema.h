@@ -41,26 +41,28 @@ enum pel_stmt_type {
 };
 
 enum pel_value_type {
-    PEL_V_ENUM,     /* one of `values` */
-    PEL_V_UINT,     /* min to max */
-    PEL_V_ADDR,     /* one address */
-    PEL_V_PREFIX,   /* ADDRESS/LENGTH */
-    PEL_V_RANGE,    /* ADDRESS-ADDRESS */
-    PEL_V_ADDRSPEC, /* any of these, or All, All4, All6 */
-    PEL_V_PORTS,    /* n, n-m, n:m, n m */
-    PEL_V_PATTERN,  /* up to max characters, a * at the end matches any rest */
-    PEL_V_LABEL,    /* the rest of the line, which may be empty */
-    PEL_V_WORD,     /* one word of up to max characters */
-    PEL_V_TEXT,     /* the rest of the line, not empty, up to max characters */
-    PEL_V_CIPHERS2, /* names, or codes of two hexadecimal digits */
-    PEL_V_CIPHERS4, /* names, or codes of four */
-    PEL_V_GROUPS,   /* named groups as four decimal digits each, or Any */
-    PEL_V_MASK,     /* min or max digits 0 or 1 */
-    PEL_V_HOURS,    /* hh:mm-hh:mm, several with commas */
-    PEL_V_SPAN,     /* yyyymmddhhmmss:yyyymmddhhmmss */
-    PEL_V_OFFSET,   /* +hh:mm or -hh:mm */
-    PEL_V_REF,      /* the name of a statement of type `target` */
-    PEL_V_BLOCK,    /* a statement of type `target` in its own braces */
+    PEL_V_ENUM,       /* one of `values` */
+    PEL_V_UINT,       /* min to max */
+    PEL_V_ADDR,       /* one address */
+    PEL_V_PREFIX,     /* ADDRESS/LENGTH */
+    PEL_V_RANGE,      /* ADDRESS-ADDRESS */
+    PEL_V_ADDRSPEC,   /* any of these, or All, All4, All6 */
+    PEL_V_PORTS,      /* n, n-m, n:m, n m */
+    PEL_V_PATTERN,    /* up to max characters, a * at the end matches any rest */
+    PEL_V_LABEL,      /* the rest of the line, which may be empty */
+    PEL_V_WORD,       /* one word of up to max characters */
+    PEL_V_TEXT,       /* the rest of the line, not empty, up to max characters */
+    PEL_V_CIPHERS2,   /* names, or codes of two hexadecimal digits */
+    PEL_V_CIPHERS4,   /* names, or codes of four */
+    PEL_V_GROUPS,     /* named groups as four decimal digits each, or Any */
+    PEL_V_SIGNATURES, /* signature algorithms as four hexadecimal digits each, or Any */
+    PEL_V_NAME_LABEL, /* a host name and the label of a certificate */
+    PEL_V_MASK,       /* min or max digits 0 or 1 */
+    PEL_V_HOURS,      /* hh:mm-hh:mm, several with commas */
+    PEL_V_SPAN,       /* yyyymmddhhmmss:yyyymmddhhmmss */
+    PEL_V_OFFSET,     /* +hh:mm or -hh:mm */
+    PEL_V_REF,        /* the name of a statement of type `target` */
+    PEL_V_BLOCK,      /* a statement of type `target` in its own braces */
 };
 
 /* Parameters with one slot fill one place: the last of them in a block holds. */
@@ -86,7 +88,16 @@ enum pel_slot {
     PEL_SLOT_SIGNATURE_PARMS,
     PEL_SLOT_ADVANCED,
     PEL_SLOT_GSK,
+    PEL_SLOT_SESSION_TIMEOUT,
+    PEL_SLOT_SESSION_CACHE,
     PEL_SLOT_CLIENT_TICKETS,
+    PEL_SLOT_CLIENT_TICKET_LEN,
+    PEL_SLOT_CLIENT_TICKETS_KEPT,
+    PEL_SLOT_SERVER_TICKETS,
+    PEL_SLOT_SERVER_TICKET_CIPHER,
+    PEL_SLOT_SERVER_TICKET_COUNT,
+    PEL_SLOT_SERVER_TICKET_TIMEOUT,
+    PEL_SLOT_SERVER_TICKET_REFRESH,
     PEL_SLOT_LDAP,
     PEL_SLOT_OCSP,
     PEL_SLOT_CDP,
@@ -104,12 +115,33 @@ enum pel_slot {
     PEL_SLOT_CLIENT_AUTH,
     PEL_SLOT_REF_DNS,
     PEL_SLOT_REF_CN,
+    PEL_SLOT_REF_WILDCARDS,
+    PEL_SLOT_RESET_CIPHER,
+    PEL_SLOT_CLIENT_SNI,
+    PEL_SLOT_SERVER_SNI,
+    PEL_SLOT_CLIENT_SNI_MATCH,
+    PEL_SLOT_SERVER_SNI_MATCH,
+    PEL_SLOT_CLIENT_SNI_NAME,
+    PEL_SLOT_SERVER_SNI_NAME,
+    PEL_SLOT_RENEGOTIATION_INDICATOR,
+    PEL_SLOT_DES_KEY_CHECK,
+    PEL_SLOT_MIN_CERT_VERSION,
+    PEL_SLOT_MIN_RSA,
+    PEL_SLOT_MIN_ECC,
+    PEL_SLOT_CLIENT_MASTER_SECRET,
+    PEL_SLOT_SERVER_MASTER_SECRET,
+    PEL_SLOT_SUITE_B,
+    PEL_SLOT_FIPS,
     PEL_SLOT_KEYRING,
     PEL_SLOT_KEYRING_PW,
     PEL_SLOT_KEYRING_STASH,
     PEL_SLOT_CIPHERS,
     PEL_SLOT_CLIENT_CURVES,
     PEL_SLOT_SERVER_CURVES,
+    PEL_SLOT_CLIENT_SHARES,
+    PEL_SLOT_SERVER_SHARES,
+    PEL_SLOT_SIGNATURES,
+    PEL_SLOT_CERT_SIGNATURES,
     PEL_SLOT_ADDR_ITEM,
     PEL_SLOT_PORT_ITEM,
     PEL_SLOT_TIME_DAYS,
@@ -129,6 +161,18 @@ enum pel_row_flag {
     PEL_ROW_SECRET = 8,   /* never shown in a message */
 };
 
+/* What is said when one value of an ENUM is coded. */
+enum pel_value_remark_kind {
+    PEL_REMARK_NO_EFFECT, /* a note: accepted, no effect: TEXT */
+    PEL_REMARK_NOTE,      /* a note: TEXT */
+    PEL_REMARK_CANNOT,    /* an error: it cannot be met: TEXT */
+};
+struct pel_value_remark {
+    uint32_t value;
+    enum pel_value_remark_kind kind;
+    const char *text;
+};
+
 struct pel_row {
     const char *name;
     size_t name_len;
@@ -140,7 +184,9 @@ struct pel_row {
     const char *default_value; /* as a policy would write it; NULL: none */
     enum pel_stmt_type target; /* PEL_V_REF, PEL_V_BLOCK */
     const char *no_effect;     /* why nothing acts on it here; NULL: something does */
-    const char *help;          /* for the manual: what it does, in a few words */
+    const struct pel_value_remark
+        *remarks;     /* PEL_V_ENUM: of single values; ends with a NULL text; may be NULL */
+    const char *help; /* for the manual: what it does, in a few words */
 };
 
 struct pel_statement_schema {
@@ -172,6 +218,9 @@ const char *pel_schema_nearest(enum pel_stmt_type type, const char *word);
 /* pel_schema_no_effect returns why the row of that statement has no effect here, for itself or with the whole
  * statement, or NULL. Any thread. */
 const char *pel_schema_no_effect(enum pel_stmt_type type, const struct pel_row *row);
+
+/* pel_schema_remark returns what is said of an ENUM's value, or NULL. Any thread. */
+const struct pel_value_remark *pel_schema_remark(const struct pel_row *row, uint32_t value);
 
 /* pel_schema_places writes the statements that take the parameter, "A, B or C", into `text` and returns their
  * number. Any thread. */

@@ -21,6 +21,8 @@
 #define NOT_YET                    .flags = PEL_ROW_NOT_YET
 #define NO_EFFECT(why)             .no_effect = why
 
+#define REMARKS(list) .remarks = list
+
 /* A statement that may stand in its own braces or be named. */
 #define BLOCK_OR_REF(text, kind, id, bits, what)                                                             \
     BLOCK(text, kind, SLOT(id), .flags = (bits), .help = what),                                              \

@@ -88,6 +88,11 @@ static void write_note(struct walk *walk, enum pel_stmt_type home, const struct 
         pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
     else if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
         pel_out_text(&walk->note, "not yet effective");
+    const struct pel_value_remark *remark =
+        found.param != NULL ? pel_schema_remark(row, found.param->number) : NULL;
+    if (remark != NULL)
+        pel_out_format(&walk->note, "%s%s", remark->kind == PEL_REMARK_NO_EFFECT ? "no effect: " : "",
+                       remark->text);
     if (found.param == NULL && row->type == PEL_V_CIPHERS4)
         pel_out_text(&walk->note, "the suites of TLS 1.3 and the ECDHE ones with AEAD");
 }

@@ -107,8 +107,6 @@ static const char *known_word(const struct drawing *drawing, const char *name)
         {"ConditionTimeRange",
          {"20240101000000:20251231235959", "20200101000000:20300101000000", "20250601120000:20250601130000"}},
         {"TimezoneOffset", {"+01:00", "-05:00", "+00:00"}},
-        {"SignaturePairs", {"0401 0403", "060306010501", "08040403"}},
-        {"SignaturePairsCert", {"0401 0403", "060306010501", "08040403"}},
         {"CrlSigAlgPairs", {"0401", "0403", "0601"}},
         {"OcspRequestSigAlg", {"0401", "0601", "0403"}},
         {"OcspResponseSigAlgPairs", {"0401", "0403", "0601"}},
@@ -141,14 +139,20 @@ static void draw_value(const struct drawing *drawing, const struct pel_row *row)
     static const char *const labels[] = {"", "a label", "RSA  2048", "ec", "{odd}"};
     static const char *const words[] = {"word", "a.example", "x-1"};
     static const char *const texts[] = {"some text", "a", "a,b  c"};
+    static const char *const signatures[] = {"0403 0804", "080404030401", "0804 0503 0402", "Any", "any"};
+    static const char *const pairs[] = {"a.example web", "b.example/RSA  2048", "a.example \t ec"};
     static const char *const groups[] = {"0023", "00230024", "0023 0025 0029", "0023 0019", "Any", "any"};
     const char *known = known_word(drawing, row->name);
     size_t num = 0;
+    uint32_t at = 0;
     switch (row->type) {
     case PEL_V_ENUM:
         while (row->values[num] != NULL)
             num++;
-        pel_out_text(drawing->out, row->values[below(drawing, (uint32_t)num)]);
+        do
+            at = below(drawing, (uint32_t)num);
+        while (pel_schema_remark(row, at) != NULL && pel_schema_remark(row, at)->kind == PEL_REMARK_CANNOT);
+        pel_out_text(drawing->out, row->values[at]);
         break;
     case PEL_V_UINT: {
         uint64_t span = row->max - row->min;
@@ -167,6 +171,8 @@ static void draw_value(const struct drawing *drawing, const struct pel_row *row)
     case PEL_V_CIPHERS2: draw_suites(drawing, 2); break;
     case PEL_V_CIPHERS4: draw_suites(drawing, 4); break;
     case PEL_V_GROUPS: pel_out_text(drawing->out, PICK(drawing, groups)); break;
+    case PEL_V_SIGNATURES: pel_out_text(drawing->out, PICK(drawing, signatures)); break;
+    case PEL_V_NAME_LABEL: pel_out_text(drawing->out, PICK(drawing, pairs)); break;
     default:
         pel_out_text(drawing->out, known != NULL             ? known
                                    : row->type == PEL_V_TEXT ? PICK(drawing, texts)

@@ -149,6 +149,34 @@ static enum pel_err read_text(struct pel_value_ctx *ctx)
     return ctx->param->text == NULL ? PEL_E_NO_MEMORY : PEL_OK;
 }
 
+/* A name, then a blank or a slash, then the rest of the line. */
+static enum pel_err read_name_label(struct pel_value_ctx *ctx)
+{
+    const struct pel_word *word = &ctx->word;
+    size_t name_len = 0;
+    PEL_TRY(read_text(ctx));
+    while (name_len < word->len && strchr(" \t/", word->text[name_len]) == NULL)
+        name_len++;
+    size_t at = name_len + (name_len < word->len);
+    while (at < word->len && (word->text[at] == ' ' || word->text[at] == '\t'))
+        at++;
+    if (ctx->param->bad)
+        return PEL_OK;
+    if (name_len == 0 || at >= word->len) {
+        pel_value_fail(ctx, word->pos, "a name and a label are needed, as in \"www.example.com WWWCERT\"");
+        return PEL_OK;
+    }
+    char *pair = pel_arena_alloc(ctx->parse->kept, name_len + 1 + (word->len - at) + 1);
+    if (pair == NULL)
+        return PEL_E_NO_MEMORY;
+    memcpy(pair, word->text, name_len);
+    pair[name_len] = '\0';
+    memcpy(pair + name_len + 1, word->text + at, word->len - at);
+    pair[name_len + 1 + word->len - at] = '\0';
+    ctx->param->pair = pair;
+    return PEL_OK;
+}
+
 static enum pel_err read_pattern(struct pel_value_ctx *ctx)
 {
     const char *star = memchr(ctx->word.text, '*', ctx->word.len);
@@ -178,7 +206,23 @@ static enum pel_err read_label(struct pel_value_ctx *ctx)
 
 static bool is_rest_of_line(enum pel_value_type type)
 {
-    return type == PEL_V_LABEL || type == PEL_V_TEXT || type == PEL_V_GROUPS || type == PEL_V_HOURS;
+    return type == PEL_V_LABEL || type == PEL_V_TEXT || type == PEL_V_GROUPS || type == PEL_V_SIGNATURES ||
+           type == PEL_V_NAME_LABEL || type == PEL_V_HOURS;
+}
+
+/* What the schema says of the value. */
+static void remark_by_schema(struct pel_value_ctx *ctx)
+{
+    const struct pel_param *param = ctx->param;
+    const struct pel_value_remark *remark = pel_schema_remark(param->row, param->number);
+    if (remark == NULL)
+        return;
+    const char *name = param->row->name, *value = param->row->values[param->number];
+    if (remark->kind == PEL_REMARK_CANNOT)
+        pel_value_fail(ctx, param->value_pos, "%s cannot be met: %s", value, remark->text);
+    else
+        pel_diag_note(&ctx->parse->diags, param->pos, "%s %s: %s%s", name, value,
+                      remark->kind == PEL_REMARK_NO_EFFECT ? "accepted, no effect: " : "", remark->text);
 }
 
 /* What must be said about a value that is right. */
@@ -225,6 +269,8 @@ enum pel_err pel_value_read(struct pel_value_ctx *ctx)
     case PEL_V_CIPHERS2: err = pel_value_ciphers(ctx, 2); break;
     case PEL_V_CIPHERS4: err = pel_value_ciphers(ctx, 4); break;
     case PEL_V_GROUPS: err = pel_value_groups(ctx); break;
+    case PEL_V_SIGNATURES: err = pel_value_signatures(ctx); break;
+    case PEL_V_NAME_LABEL: err = read_name_label(ctx); break;
     case PEL_V_MASK:
     case PEL_V_HOURS:
     case PEL_V_SPAN:
@@ -236,7 +282,9 @@ enum pel_err pel_value_read(struct pel_value_ctx *ctx)
     case PEL_V_ADDRSPEC: err = pel_value_addr(ctx); break;
     case PEL_V_BLOCK: break; /* has braces, no value */
     }
-    if (err == PEL_OK && !ctx->param->bad)
+    if (err == PEL_OK && !ctx->param->bad) {
         remark(ctx);
+        remark_by_schema(ctx);
+    }
     return err;
 }

@@ -42,5 +42,6 @@ PEL_MUST_USE enum pel_err pel_value_addr(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_ciphers(struct pel_value_ctx *ctx, size_t digits);
 PEL_MUST_USE enum pel_err pel_value_time(struct pel_value_ctx *ctx);
 PEL_MUST_USE enum pel_err pel_value_groups(struct pel_value_ctx *ctx);
+PEL_MUST_USE enum pel_err pel_value_signatures(struct pel_value_ctx *ctx);
 
 #endif

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "policy/ciphers.h"
+#include "policy/signatures.h"
 #include "policy/value.h"
 
 /* Adds a suite to the statement's list, unless it is there; the first place counts. */
@@ -105,39 +106,80 @@ static struct group find_group(unsigned number)
 }
 
 /* Four characters, or the whole word when it is not made of digits. */
-static struct pel_shown shown_group(const struct pel_value_ctx *ctx, const char *at)
+static struct pel_shown shown_code(const struct pel_value_ctx *ctx, const char *at)
 {
     size_t len = 0, left = (size_t)(ctx->word.text + ctx->word.len - at);
     bool digits = true;
     for (; len < left && at[len] != ' ' && at[len] != '\t'; len++)
-        digits = digits && at[len] >= '0' && at[len] <= '9';
-    return pel_diag_show(at, digits ? 4 : len);
+        digits = digits && hex_digit(at[len]) >= 0;
+    return pel_diag_show(at, digits && len > 4 ? 4 : len);
 }
 
-static bool add_group(struct pel_value_ctx *ctx, const char *digits, uint16_t *groups, uint32_t *num)
+/* What a code of a list is. */
+struct code {
+    bool known, available;
+    const char *name;
+};
+
+/* Reads the four digits of a code. */
+typedef bool read_code_fn(const char *digits, unsigned *ret_code, struct code *ret_is);
+
+static bool read_group(const char *digits, unsigned *ret_code, struct code *ret_is)
 {
     uint64_t number = 0;
+    if (!pel_value_number(digits, 4, &number))
+        return false;
+    struct group group = find_group((unsigned)number);
+    *ret_is = (struct code){group.known, group.available, group.name};
+    *ret_code = (unsigned)number;
+    return true;
+}
+
+static bool read_signature(const char *digits, unsigned *ret_code, struct code *ret_is)
+{
+    unsigned code = 0;
+    for (size_t i = 0; i < 4; i++) {
+        if (hex_digit(digits[i]) < 0)
+            return false;
+        code = code * 16 + (unsigned)hex_digit(digits[i]);
+    }
+    const struct pel_signature *signature = pel_signature_by_code(code);
+    *ret_is = (struct code){0};
+    if (signature != NULL)
+        *ret_is = (struct code){true, signature->available, signature->name};
+    *ret_code = code;
+    return true;
+}
+
+/* A list of such codes. */
+struct code_list {
+    read_code_fn *read;
+    const char *one, *many; /* "a named group; write its number in 4 decimal digits, as 0023", "group" */
+    uint32_t max;
+};
+
+static bool add_code(struct pel_value_ctx *ctx, const struct code_list *list, const char *digits,
+                     uint16_t *codes, uint32_t *num)
+{
+    unsigned number = 0;
+    struct code is = {0};
     struct pel_pos pos = ctx->word.pos;
     pos.column += (uint32_t)(digits - ctx->word.text);
-    struct group group = {0};
-    if (pel_value_number(digits, 4, &number))
-        group = find_group((unsigned)number);
-    if (!group.known) {
-        pel_value_fail(ctx, pos, "\"%s\" is not a named group; write its number in 4 decimal digits, as 0023",
-                       shown_group(ctx, digits).text);
+    if (!list->read(digits, &number, &is) || !is.known) {
+        pel_value_fail(ctx, pos, "\"%s\" is not %s", shown_code(ctx, digits).text, list->one);
         return false;
     }
-    if (!group.available) {
-        pel_diag_warning(&ctx->parse->diags, pos, "%s: %s (%04u) is not available here and is left out",
-                         ctx->param->row->name, group.name, group.number);
+    if (!is.available) {
+        pel_diag_warning(&ctx->parse->diags, pos, "%s: %s (%.4s) is not available here and is left out",
+                         ctx->param->row->name, is.name, digits);
         return true;
     }
     for (uint32_t i = 0; i < *num; i++) {
-        if (groups[i] == group.number)
+        if (codes[i] == number)
             return true;
     }
-    if (*num < PEL_MAX_GROUPS)
-        groups[(*num)++] = group.number;
+    if (*num < list->max)
+        codes[(*num)++] = (uint16_t)number;
     return true;
 }
 
@@ -146,16 +188,16 @@ static bool is_any(const char *text, size_t left)
     return left >= 3 && strncasecmp(text, "Any", 3) == 0 && (left == 3 || text[3] == ' ' || text[3] == '\t');
 }
 
-/* Four decimal digits a group, with or without blanks between them. */
-enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
+/* Four digits a code, with or without blanks between them. */
+static enum pel_err read_code_list(struct pel_value_ctx *ctx, const struct code_list *list)
 {
     const struct pel_word *word = &ctx->word;
     uint32_t num = 0;
     PEL_TRY(pel_value_keep(ctx));
     if (is_any(word->text, word->len) && word->len == 3)
         return PEL_OK;
-    uint16_t *groups = pel_arena_alloc(ctx->parse->kept, PEL_MAX_GROUPS * sizeof *groups);
-    if (groups == NULL)
+    uint16_t *codes = pel_arena_alloc(ctx->parse->kept, list->max * sizeof *codes);
+    if (codes == NULL)
         return PEL_E_NO_MEMORY;
     for (size_t at = 0; at < word->len;) {
         if (word->text[at] == ' ' || word->text[at] == '\t') {
@@ -169,16 +211,30 @@ enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
             return PEL_OK;
         }
         if (word->len - at < 4) {
-            pel_value_fail(ctx, word->pos, "not made of groups of 4 digits");
+            pel_value_fail(ctx, word->pos, "not made of %ss of 4 digits", list->many);
             return PEL_OK;
         }
-        if (!add_group(ctx, word->text + at, groups, &num))
+        if (!add_code(ctx, list, word->text + at, codes, &num))
             return PEL_OK;
         at += 4;
     }
-    if (num == 0 && (ctx->param->row->flags & PEL_ROW_NOT_YET) == 0)
-        pel_value_fail(ctx, word->pos, "no group is left");
-    ctx->param->groups = groups;
+    if (num == 0)
+        pel_value_fail(ctx, word->pos, "no %s is left", list->many);
+    ctx->param->groups = codes;
     ctx->param->number = num;
     return PEL_OK;
+}
+
+enum pel_err pel_value_groups(struct pel_value_ctx *ctx)
+{
+    static const char one[] = "a named group; write its number in 4 decimal digits, as 0023";
+    static const struct code_list groups = {read_group, one, "group", PEL_MAX_GROUPS};
+    return read_code_list(ctx, &groups);
+}
+
+enum pel_err pel_value_signatures(struct pel_value_ctx *ctx)
+{
+    static const char one[] = "a signature algorithm; write its code in 4 hexadecimal digits, as 0403";
+    static const struct code_list signatures = {read_signature, one, "signature", PEL_MAX_SIGNATURES};
+    return read_code_list(ctx, &signatures);
 }

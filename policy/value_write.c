@@ -78,20 +78,21 @@ static void write_cipher(struct pel_out *out, const struct pel_param *param)
     }
 }
 
-/* Four digits a group, with a blank between them; or Any. */
-static void write_groups(struct pel_out *out, const struct pel_param *param)
+/* Four digits a code, with a blank between them; or Any. */
+static void write_codes(struct pel_out *out, const struct pel_param *param)
 {
     size_t digits = 0;
-    if (param->text_len > 0 && (param->text[0] < '0' || param->text[0] > '9')) {
+    if (param->groups == NULL) {
         pel_out_text(out, "Any");
         return;
     }
     for (uint32_t i = 0; i < param->text_len; i++) {
-        if (param->text[i] < '0' || param->text[i] > '9')
+        if (!isxdigit((unsigned char)param->text[i]))
             continue;
         if (digits > 0 && digits % 4 == 0)
             pel_out_text(out, " ");
-        pel_out_add(out, &param->text[i], 1);
+        char digit = (char)toupper((unsigned char)param->text[i]);
+        pel_out_add(out, &digit, 1);
         digits++;
     }
 }
@@ -117,11 +118,13 @@ void pel_value_write(struct pel_out *out, const struct pel_param *param)
         break;
     case PEL_V_CIPHERS2:
     case PEL_V_CIPHERS4: write_cipher(out, param); break;
-    case PEL_V_GROUPS: write_groups(out, param); break;
+    case PEL_V_GROUPS:
+    case PEL_V_SIGNATURES: write_codes(out, param); break;
     case PEL_V_PATTERN:
     case PEL_V_LABEL:
     case PEL_V_WORD:
     case PEL_V_TEXT:
+    case PEL_V_NAME_LABEL:
     case PEL_V_MASK:
     case PEL_V_HOURS:
     case PEL_V_SPAN:

@@ -334,6 +334,8 @@ void pel_conn_check_deadline(struct pel_conn *conn)
         check_end(conn);
     } else {
         pel_conn_set_deadline(conn, UINT64_MAX);
+        if (pel_conn_is(conn, PEL_CONN_SECURE))
+            tick_tls(conn);
         pel_conn_go_on(conn);
     }
     pel_conn_leave(conn);

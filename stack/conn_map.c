@@ -75,17 +75,6 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
     return pel_secondary_lead(conn, identity);
 }
 
-/* The name that the server's certificate must bear: the policy's word, else what the program resolved. */
-static const char *name_to_check(const struct pel_conn *conn)
-{
-    const struct pel_effective *effective = &conn->rule->effective;
-    if (effective->role != PEL_ROLE_CLIENT)
-        return NULL;
-    if (effective->host_reference_dns != NULL)
-        return effective->host_reference_dns;
-    return effective->host_reference_cn != NULL ? effective->host_reference_cn : conn->server_name;
-}
-
 /* RFC 8446, 5.1 and 4: a handshake record whose first message is a ClientHello. */
 void pel_conn_look_inside(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 {
@@ -107,13 +96,16 @@ void pel_conn_begin(struct pel_conn *conn)
         return;
     }
     struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
-    enum pel_err err = pel_tls_new_bound(env, conn->rule->index, name_to_check(conn), engine->now_us,
-                                         &engine->counters, &conn->tls);
+    /* The name that the program resolved; a policy's own word for it is the environment's. */
+    const char *name = conn->rule->effective.role == PEL_ROLE_CLIENT ? conn->server_name : NULL;
+    enum pel_err err =
+        pel_tls_new_bound(env, conn->rule->index, name, engine->now_us, &engine->counters, &conn->tls);
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return;
     }
     pel_tls_set_key_cache(conn->tls, engine->key_cache);
+    pel_tls_set_active(conn->tls, !conn->inbound, engine->now_us);
     pel_sm_move(&conn->sm, PEL_CONN_HANDSHAKE);
     pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls));
     pel_conn_pump_in(conn);

@@ -50,6 +50,20 @@ static void fill_tls(const struct pel_conn *conn, struct pel_conn_report *report
     report->resumed = info.resumed;
 }
 
+/* A ClientHello in what passes: the program does TLS itself, or one end is mistaken. */
+static void fill_note(const struct pel_conn *conn, struct pel_conn_report *report)
+{
+    if (!conn->own_tls)
+        return;
+    if (conn->tls != NULL)
+        COPY(report->note, "TLS inside TLS: the data begins with a ClientHello; is the program's own on?");
+    else
+        snprintf(report->note, sizeof report->note,
+                 "TLS is spoken where policy leaves the connection clear (%s); fine only if the program "
+                 "does TLS itself",
+                 conn->rule != NULL ? "TTLSEnabled Off" : "no rule matched");
+}
+
 void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *ret_report)
 {
     memset(ret_report, 0, sizeof *ret_report);
@@ -65,6 +79,7 @@ void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *r
     COPY(ret_report->state, pel_sm_name(&conn->sm));
     fill_rule(conn, ret_report);
     fill_tls(conn, ret_report);
+    fill_note(conn, ret_report);
     /* A rule that cannot be served says why at load; the connection repeats it where the operator looks. */
     if (conn->error == PEL_E_POLICY_UNUSABLE && conn->rule != NULL)
         COPY(ret_report->failure, conn->generation->bindings[conn->rule->index].problem.text);

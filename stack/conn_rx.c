@@ -146,7 +146,7 @@ static enum pel_err show_opened(struct pel_conn *conn)
 static void become_secure(struct pel_conn *conn)
 {
     pel_sm_move(&conn->sm, PEL_CONN_SECURE);
-    pel_conn_set_deadline(conn, UINT64_MAX);
+    pel_conn_set_deadline(conn, pel_tls_deadline_us(conn->tls)); /* when its keys are old */
     if (conn->events != NULL)
         conn->events->on_open(conn->arg, conn);
     if (conn->shut && pel_conn_is(conn, PEL_CONN_SECURE) && pel_tls_close(conn->tls) != PEL_OK)

@@ -107,6 +107,7 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
         {"peer_subject", report->peer_subject},
         {"server_name", report->server_name},
         {"failure", report->failure},
+        {"note", report->note},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         json_object_set_new(json, texts[i].key, pel_json_text(texts[i].value));

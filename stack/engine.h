@@ -69,7 +69,8 @@ struct pel_conn_report {
     bool name_checked, resumed, own_tls;
     uint64_t bytes_in, bytes_out, age_ms;
     enum pel_err ended; /* PEL_OK while it lives */
-    char failure[256];
+    char failure[512];
+    char note[160]; /* what an operator may wonder at, though nothing failed */
 };
 
 /* What else an engine looks after on its thread, beside packets and its mailbox: the programs that are

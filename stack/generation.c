@@ -7,6 +7,7 @@
 #include "tls/keyring.h"
 
 #define KEYRING_PATH_LEN 4096
+#define FIPS_RSA_BITS    2048u /* FIPS 186-5 section 5.1, for signing */
 
 static enum pel_tls_client_auth client_auth_of(const struct pel_effective *effective)
 {
@@ -35,14 +36,43 @@ static uint32_t versions_of(uint32_t policy_versions)
     return versions;
 }
 
-static enum pel_err open_env(const struct pel_effective *effective,
-                             const struct pel_generation_config *config, struct pel_tls_env **ret_env,
-                             struct pel_error *reterr)
+static enum pel_tls_demand demand_of(enum pel_demand demand)
 {
-    char path[KEYRING_PATH_LEN];
-    PEL_TRY(pel_keyring_resolve(config->keyring_dir, config->owner, effective->keyring, path, sizeof path,
-                                reterr));
-    struct pel_tls_config tls = {
+    static const enum pel_tls_demand by_demand[] = {
+        [PEL_DEMAND_OFF] = PEL_TLS_OFF,
+        [PEL_DEMAND_OPTIONAL] = PEL_TLS_OPTIONAL,
+        [PEL_DEMAND_REQUIRED] = PEL_TLS_REQUIRED,
+    };
+    return by_demand[demand];
+}
+
+/* In the policy 0 is a number of its own; for an environment it is a default. */
+static struct pel_tls_sessions sessions_of(const struct pel_effective *effective)
+{
+    const struct pel_effective_sessions *from = &effective->sessions;
+    const bool client = effective->role == PEL_ROLE_CLIENT;
+    bool no_tickets =
+        client
+            ? !from->client_tickets || from->client_ticket_max_len == 0 || from->client_tickets_max_kept == 0
+            : !from->server_tickets || from->server_ticket_count == 0 || from->server_ticket_timeout_s == 0;
+    return (struct pel_tls_sessions){
+        .off = from->timeout_s == 0 || from->max_kept == 0,
+        .timeout_s = from->timeout_s,
+        .max_kept = from->max_kept,
+        .tickets_off = no_tickets,
+        .max_ticket_len = from->client_ticket_max_len,
+        .max_tickets = from->client_tickets_max_kept,
+        .num_tickets = from->server_ticket_count,
+        .ticket_timeout_s = from->server_ticket_timeout_s,
+        .key_refresh_s = from->server_ticket_refresh_s,
+        .aes256 = from->server_ticket_aes256,
+    };
+}
+
+/* What a rule's values are to TLS; strings and lists stay the policy's. */
+static struct pel_tls_config tls_config_of(const struct pel_effective *effective)
+{
+    return (struct pel_tls_config){
         .role = effective->role == PEL_ROLE_CLIENT ? PEL_TLS_CLIENT : PEL_TLS_SERVER,
         .client_auth = client_auth_of(effective),
         .versions = versions_of(effective->versions),
@@ -50,14 +80,49 @@ static enum pel_err open_env(const struct pel_effective *effective,
         .num_ciphers = effective->num_ciphers,
         .groups = effective->groups,
         .num_groups = effective->num_groups,
-        .keyring_path = path,
+        .tls13_groups = effective->tls13_groups,
+        .num_tls13_groups = effective->num_tls13_groups,
+        .key_shares = effective->key_shares,
+        .num_key_shares = effective->num_key_shares,
+        .signatures = effective->signatures,
+        .num_signatures = effective->num_signatures,
+        .cert_signatures = effective->cert_signatures,
+        .num_cert_signatures = effective->num_cert_signatures,
         .label = effective->certificate_label,
         .more_labels = effective->server_certificate_labels,
         .num_more_labels = effective->num_server_certificate_labels,
+        .sni = demand_of(effective->sni),
+        .sni_match = effective->sni_match,
+        .sni_name = effective->client_sni_name,
+        .sni_hosts = effective->server_sni_hosts,
+        .sni_labels = effective->server_sni_labels,
+        .num_sni = effective->num_server_sni,
+        .reference_dns = effective->host_reference_dns,
+        .reference_cn = effective->host_reference_cn,
+        .reference_wildcards = effective->host_reference_wildcards,
+        .min_rsa_bits = effective->min_rsa_bits,
+        .min_ecc_bits = effective->min_ecc_bits,
+        .min_own_rsa_bits = effective->fips ? FIPS_RSA_BITS : 0,
+        .cert_version_3 = effective->cert_version_3,
+        .extended_master_secret = effective->extended_master_secret_required,
+        .renegotiation_indicated = effective->renegotiation_indicated,
+        .des_key_check = effective->des_key_check,
         .handshake_timeout_us = (uint64_t)effective->handshake_timeout_s * 1000000u,
-        .now_s = config->now_s,
-        .no_tickets = !effective->client_tickets,
+        .reset_cipher_us = (uint64_t)effective->reset_cipher_s * 1000000u,
+        .sessions = sessions_of(effective),
     };
+}
+
+static enum pel_err open_env(const struct pel_effective *effective,
+                             const struct pel_generation_config *config, struct pel_tls_env **ret_env,
+                             struct pel_error *reterr)
+{
+    char path[KEYRING_PATH_LEN];
+    PEL_TRY(pel_keyring_resolve(config->keyring_dir, config->owner, effective->keyring, path, sizeof path,
+                                reterr));
+    struct pel_tls_config tls = tls_config_of(effective);
+    tls.keyring_path = path;
+    tls.now_s = config->now_s;
     return pel_tls_env_new(&tls, ret_env, reterr);
 }
 

@@ -17,7 +17,7 @@
 
 #include "base/err.h"
 
-#define PEL_CTX_MAX_CERTS 8
+#define PEL_CTX_MAX_CERTS 64
 
 struct pel_ctx;
 struct pel_tls_env;
@@ -37,12 +37,17 @@ PEL_MUST_USE enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_
 /* pel_ctx_free wipes the keys and frees. NULL is harmless. */
 void pel_ctx_free(struct pel_ctx *ctx);
 
+/* A certificate chain and its key; `host`: for clients that ask for that name alone, NULL for all. */
+struct pel_ctx_identity {
+    struct pel_pem chain, key;
+    const char *host;
+};
+
 /* pel_ctx_add_cert adds a certificate chain with its key; the first is the preferred one. `ret_expiry_s`
  * is when the leaf ends. Errors: KEYRING_CERT_MALFORMED, KEYRING_CERT_EXPIRED, KEYRING_KEY_MISMATCH,
- * TLS_CONFIG (too many), NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_pem *chain,
-                                           const struct pel_pem *key, int64_t now_s, int64_t *ret_expiry_s,
-                                           struct pel_error *reterr);
+ * TLS_CONFIG (too many, or a key too short), NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_ctx_identity *identity,
+                                           int64_t now_s, int64_t *ret_expiry_s, struct pel_error *reterr);
 
 /* pel_ctx_add_trust adds every certificate of a PEM file as a trusted authority and returns their number
  * in `ret_num`. `announce`: a server names them to its clients. Errors: KEYRING_CERT_MALFORMED, NO_MEMORY. */

@@ -19,6 +19,9 @@ static const struct {
 };
 
 static const uint16_t default_groups[] = {29, 23, 24, 25};
+/* kSignSignatureAlgorithms of BoringSSL's ssl/extensions.cc, less Ed25519: for messages. */
+static const uint16_t default_sigalgs[] = {0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501,
+                                           0x0603, 0x0806, 0x0601, 0x0203, 0x0201};
 static const uint16_t ciphers_aes_first[] = {0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f,
                                              0xc02c, 0xc030, 0xcca9, 0xcca8};
 static const uint16_t ciphers_chacha_first[] = {0x1303, 0x1301, 0x1302, 0xcca9, 0xcca8,
@@ -73,6 +76,22 @@ static enum pel_err take_versions(uint32_t bits, struct pel_tls_offer *ours, str
     return PEL_OK;
 }
 
+static uint8_t copy_codes(const uint16_t *from, size_t num, uint16_t *to, size_t max)
+{
+    size_t num_copied = num < max ? num : max;
+    if (num_copied > 0)
+        memcpy(to, from, num_copied * sizeof to[0]);
+    return (uint8_t)num_copied;
+}
+
+static void take_sigalgs(const struct pel_tls_config *config, struct pel_tls_offer *ours)
+{
+    bool coded = config->num_signatures > 0;
+    ours->num_sigalgs = copy_codes(coded ? config->signatures : default_sigalgs,
+                                   coded ? config->num_signatures : LEN(default_sigalgs), ours->sigalgs,
+                                   PEL_OFFER_MAX_SIGALGS);
+}
+
 enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_offer *ret_ours,
                            struct pel_error *reterr)
 {
@@ -90,22 +109,24 @@ enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_o
             reterr, PEL_E_TLS_CONFIG,
             "no key exchange group is left: of those listed none exists here (x25519, P-224 to P-521 do)");
     PEL_TRY(take_versions(config->versions, &ours, reterr));
+    take_sigalgs(config, &ours);
     *ret_ours = ours;
     return PEL_OK;
 }
 
-static enum pel_err load_cert(struct pel_tls_env *env, const char *ring, const char *label, int64_t now_s,
-                              struct pel_error *reterr)
+static enum pel_err load_cert(struct pel_tls_env *env, const struct pel_tls_config *config, const char *label,
+                              const char *host, struct pel_error *reterr)
 {
     char cert_path[PEL_PATH_CAP], key_path[PEL_PATH_CAP];
+    const char *ring = config->keyring_path;
     struct pel_file cert = {0}, key = {0};
     int64_t expiry_s = 0;
     PEL_TRY(pel_keyring_read_cert(ring, label, &cert, cert_path, sizeof cert_path, reterr));
     enum pel_err err = pel_keyring_read_key(ring, label, &key, key_path, sizeof key_path, reterr);
     if (err == PEL_OK) {
-        struct pel_pem chain_pem = {cert.bytes, cert.len, cert_path},
-                       key_pem = {key.bytes, key.len, key_path};
-        err = pel_ctx_add_cert(env->ctx, &chain_pem, &key_pem, now_s, &expiry_s, reterr);
+        struct pel_ctx_identity identity = {
+            .chain = {cert.bytes, cert.len, cert_path}, .key = {key.bytes, key.len, key_path}, .host = host};
+        err = pel_ctx_add_cert(env->ctx, &identity, config->now_s, &expiry_s, reterr);
     }
     pel_file_free(&cert);
     pel_file_free(&key);
@@ -114,10 +135,26 @@ static enum pel_err load_cert(struct pel_tls_env *env, const char *ring, const c
     return err;
 }
 
+/* The certificate of the ring's default label, where it is one to use. */
+static enum pel_err load_default(struct pel_tls_env *env, const struct pel_tls_config *config,
+                                 struct pel_error *reterr)
+{
+    char label[PEL_KEYRING_MAX_LABEL_LEN + 1];
+    if (config->role == PEL_TLS_SERVER && config->num_more_labels > 0)
+        return PEL_OK; /* the list says which */
+    if (config->label != NULL)
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
+                             "CertificateLabel is empty, but a server must show a certificate");
+    enum pel_err err = pel_keyring_default_label(config->keyring_path, label, sizeof label, reterr);
+    if (err == PEL_E_KEYRING_NO_LABEL && config->role == PEL_TLS_CLIENT)
+        return PEL_OK; /* a client without a certificate of its own */
+    PEL_TRY(err);
+    return load_cert(env, config, label, NULL, reterr);
+}
+
 static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_config *config,
                                struct pel_error *reterr)
 {
-    char label[PEL_KEYRING_MAX_LABEL_LEN + 1];
     bool machine = strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0;
     if (config->role == PEL_TLS_CLIENT && (config->label == NULL ? machine : config->label[0] == '\0'))
         return PEL_OK;
@@ -125,17 +162,14 @@ static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_con
         return pel_error_set(
             reterr, PEL_E_KEYRING_NO_LABEL,
             "the ring *AUTH*/* holds authorities only; a certificate needs a ring of its own");
-    if (config->label == NULL || config->label[0] == '\0') {
-        enum pel_err err = pel_keyring_default_label(config->keyring_path, label, sizeof label, reterr);
-        if (err == PEL_E_KEYRING_NO_LABEL && config->role == PEL_TLS_CLIENT)
-            return PEL_OK; /* a client without a certificate of its own */
-        PEL_TRY(err);
-        PEL_TRY(load_cert(env, config->keyring_path, label, config->now_s, reterr));
-    } else {
-        PEL_TRY(load_cert(env, config->keyring_path, config->label, config->now_s, reterr));
-    }
+    if (config->label == NULL || config->label[0] == '\0')
+        PEL_TRY(load_default(env, config, reterr));
+    else
+        PEL_TRY(load_cert(env, config, config->label, NULL, reterr));
     for (size_t i = 0; config->role == PEL_TLS_SERVER && i < config->num_more_labels; i++)
-        PEL_TRY(load_cert(env, config->keyring_path, config->more_labels[i], config->now_s, reterr));
+        PEL_TRY(load_cert(env, config, config->more_labels[i], NULL, reterr));
+    for (size_t i = 0; env->sni != PEL_TLS_OFF && env->role == PEL_TLS_SERVER && i < config->num_sni; i++)
+        PEL_TRY(load_cert(env, config, config->sni_labels[i], config->sni_hosts[i], reterr));
     return PEL_OK;
 }
 
@@ -200,11 +234,75 @@ static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_con
     return PEL_OK;
 }
 
+static uint32_t at_most(uint32_t number, uint32_t most)
+{
+    return number < most ? number : most;
+}
+
+static struct pel_tls_sessions fill_sessions(const struct pel_tls_sessions *config)
+{
+    struct pel_tls_sessions sessions = *config;
+    sessions.timeout_s = config->timeout_s > 0 ? config->timeout_s : 2 * 3600;
+    sessions.max_kept = at_most(config->max_kept > 0 ? config->max_kept : 64, PEL_SESSIONS_MAX);
+    sessions.max_tickets = at_most(config->max_tickets > 0 ? config->max_tickets : 64, PEL_SESSIONS_MAX);
+    sessions.max_ticket_len = config->max_ticket_len > 0 ? config->max_ticket_len : UINT32_MAX;
+    sessions.num_tickets = at_most(config->num_tickets > 0 ? config->num_tickets : 2, 16);
+    /* RFC 8446 section 4.6.1: "MUST NOT use any value greater than 604800 seconds". */
+    sessions.ticket_timeout_s =
+        at_most(config->ticket_timeout_s > 0 ? config->ticket_timeout_s : 2 * 86400, 604800);
+    return sessions;
+}
+
+static enum pel_tls_demand fill_sni(const struct pel_tls_config *config)
+{
+    if (config->sni != PEL_TLS_DEFAULT)
+        return config->sni;
+    return config->role == PEL_TLS_CLIENT ? PEL_TLS_OPTIONAL : PEL_TLS_OFF;
+}
+
+static bool copy_text(const char *text, char **ret_copy)
+{
+    return text == NULL || (*ret_copy = strdup(text)) != NULL;
+}
+
+/* What needs no checking. */
+static enum pel_err take_plain(struct pel_tls_env *env, const struct pel_tls_config *config,
+                               struct pel_error *reterr)
+{
+    const bool client = config->role == PEL_TLS_CLIENT;
+    env->role = config->role;
+    env->client_auth = client ? PEL_TLS_AUTH_NONE : config->client_auth;
+    env->handshake_timeout_us = config->handshake_timeout_us;
+    env->reset_cipher_us = config->reset_cipher_us;
+    env->cert_expiry_s = INT64_MAX;
+    env->default_sigalgs = config->num_signatures == 0;
+    env->num_tls13_groups = copy_codes(config->tls13_groups, client ? 0 : config->num_tls13_groups,
+                                       env->tls13_groups, LEN(env->tls13_groups));
+    env->num_key_shares = copy_codes(config->key_shares, client ? config->num_key_shares : 0, env->key_shares,
+                                     LEN(env->key_shares));
+    env->num_cert_sigalgs = copy_codes(config->cert_signatures, config->num_cert_signatures,
+                                       env->cert_sigalgs, LEN(env->cert_sigalgs));
+    env->sni = fill_sni(config);
+    env->sni_match = config->sni_match;
+    env->reference_wildcards = config->reference_wildcards;
+    env->session_config = fill_sessions(&config->sessions);
+    env->demands = (struct pel_peer_demands){config->min_rsa_bits,           config->min_ecc_bits,
+                                             config->min_own_rsa_bits,       config->cert_version_3,
+                                             config->extended_master_secret, config->renegotiation_indicated,
+                                             config->des_key_check};
+    if (client && (!copy_text(config->sni_name, &env->sni_name) ||
+                   !copy_text(config->reference_dns, &env->reference_dns) ||
+                   !copy_text(config->reference_cn, &env->reference_cn)))
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    return PEL_OK;
+}
+
 static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *config,
                          struct pel_error *reterr)
 {
+    PEL_TRY(take_plain(env, config, reterr));
     PEL_TRY(pel_env_lists(config, &env->ours, reterr));
-    if (env->role == PEL_TLS_CLIENT && (env->sessions = pel_sessions_new()) == NULL)
+    if (env->role == PEL_TLS_CLIENT && (env->sessions = pel_sessions_new(&env->session_config)) == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     PEL_TRY(pel_ipsecmb_new(&env->ipsecmb, reterr));
     PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
@@ -222,11 +320,6 @@ enum pel_err pel_tls_env_new(const struct pel_tls_config *config, struct pel_tls
     if (env == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     env->num_refs = 1;
-    env->role = config->role;
-    env->client_auth = config->role == PEL_TLS_SERVER ? config->client_auth : PEL_TLS_AUTH_NONE;
-    env->handshake_timeout_us = config->handshake_timeout_us;
-    env->cert_expiry_s = INT64_MAX;
-    env->no_tickets = config->no_tickets;
     enum pel_err err = load(env, config, reterr);
     if (err != PEL_OK) {
         pel_tls_env_unref(env);
@@ -250,6 +343,9 @@ void pel_tls_env_unref(struct pel_tls_env *env)
     pel_sessions_free(env->sessions);
     pel_ctx_free(env->ctx);
     pel_ipsecmb_free(env->ipsecmb);
+    free(env->sni_name);
+    free(env->reference_dns);
+    free(env->reference_cn);
     free(env);
 }
 

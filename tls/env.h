@@ -13,14 +13,29 @@
 #include "tls/sessions.h"
 #include "tls/tls.h"
 
+/* What a peer must bring beyond a chain that holds; 0 and false: nothing. */
+struct pel_peer_demands {
+    uint32_t min_rsa_bits, min_ecc_bits, min_own_rsa_bits;
+    bool cert_version_3, extended_master_secret, renegotiation_indicated, des_key_check;
+};
+
 struct pel_tls_env {
     uint32_t num_refs; /* atomic */
     enum pel_tls_role role;
     enum pel_tls_client_auth client_auth;
-    struct pel_tls_offer ours; /* what is configured, after the checks; sigalgs are BoringSSL's own */
-    uint64_t handshake_timeout_us;
+    struct pel_tls_offer ours; /* what is configured, after the checks */
+    bool default_sigalgs;      /* those of `ours` are BoringSSL's own */
+    uint16_t tls13_groups[PEL_OFFER_MAX_GROUPS], key_shares[2];
+    uint16_t cert_sigalgs[PEL_OFFER_MAX_SIGALGS];
+    uint8_t num_tls13_groups, num_key_shares, num_cert_sigalgs; /* 0: as `groups`; the first; any */
+    enum pel_tls_demand sni;                                    /* never DEFAULT */
+    bool sni_match;
+    char *sni_name, *reference_dns, *reference_cn; /* NULL: none */
+    bool reference_wildcards;
+    struct pel_peer_demands demands;
+    uint64_t handshake_timeout_us, reset_cipher_us;
+    struct pel_tls_sessions session_config; /* with the defaults filled in */
     int64_t cert_expiry_s;
-    bool no_tickets; /* a client's */
     struct pel_ctx *ctx;
     struct pel_ipsecmb *ipsecmb;
     struct pel_sessions *sessions; /* a client's, to resume; a server has none */

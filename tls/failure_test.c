@@ -76,6 +76,23 @@ PEL_TEST(failure, no_common_cipher)
             "the peer offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_128_CBC_SHA"});
 }
 
+/* An alert says little; what was offered says more. */
+PEL_TEST(failure, a_client_that_was_refused_says_what_it_offered)
+{
+    struct pel_tls_config client = client_config(), server = server_config();
+    static const uint16_t p384[] = {24};
+    SET_CODES(client, groups, 29);
+    server.groups = p384;
+    server.num_groups = 1;
+    expect_failure(&client, &server, NULL,
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_GROUP,
+                                      "offered here: TLSv1.2,TLSv1.3; suites TLS_",
+                                      "configured here: secp384r1; the peer's versions: TLSv1.3,TLSv1.2"});
+    expect_failure(&client, &server, NULL,
+                   &(struct expected){PEL_E_TLS_ALERT_RECEIVED, PEL_E_TLS_NO_COMMON_GROUP,
+                                      "groups x25519; signatures ecdsa_secp256r1_sha256,", "x25519"});
+}
+
 PEL_TEST(failure, no_common_version)
 {
     struct pel_tls_config client = client_config(), server = server_config();
@@ -159,6 +176,35 @@ PEL_TEST(failure, the_first_reason_is_told)
     pel_tls_info(pair.server, &info);
     PEL_EXPECT_HAS(info.failure, "ERROR_PARSING_EXTENSION");
     kit_pair_fini(&pair);
+}
+
+/* RFC 7507: a client that says that it fell back, to a server that speaks the newer version. */
+PEL_TEST(failure, a_client_that_fell_back)
+{
+    static const uint16_t suites[] = {0xc02b, 0xc02f};
+    for (int newer = 0; newer < 2; newer++) {
+        struct pel_tls_config client = client_config(), server = server_config();
+        struct kit_pair pair;
+        struct pel_tls_info info;
+        uint8_t hello[2048];
+        size_t len = 0, used_len = 0;
+        client.versions = PEL_TLS_V1_2;
+        client.ciphers = suites;
+        client.num_ciphers = 2;
+        server.versions = newer ? PEL_TLS_V1_2 | PEL_TLS_V1_3 : PEL_TLS_V1_2;
+        PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, NULL));
+        const uint8_t *bytes = pel_tls_out_peek(pair.client, &len);
+        PEL_REQUIRE(len <= sizeof hello);
+        memcpy(hello, bytes, len);
+        for (size_t i = 0; i + 4 <= len; i++)
+            if (memcmp(hello + i, "\xc0\x2b\xc0\x2f", 4) == 0)
+                memcpy(hello + i + 2, "\x56\x00", 2); /* TLS_FALLBACK_SCSV */
+        PEL_EXPECT_ERR(pel_tls_feed(pair.server, hello, len, 0, &used_len),
+                       newer ? PEL_E_TLS_PROTOCOL : PEL_OK);
+        pel_tls_info(pair.server, &info);
+        PEL_EXPECT_HAS(info.failure, newer ? "INAPPROPRIATE_FALLBACK" : "");
+        kit_pair_fini(&pair);
+    }
 }
 
 PEL_TEST(failure, no_client_certificate)
@@ -290,7 +336,7 @@ PEL_TEST(failure, a_server_chooses_the_certificate_that_the_client_can_verify)
     const uint16_t *const lists[] = {rsa_only, ecdsa_only, NULL};
     static const char *const subjects[] = {"CN=rsa,O=Pellucid", "CN=p256,O=Pellucid", "CN=p256,O=Pellucid"};
     for (size_t i = 0; i < 3; i++) {
-        struct pel_tls_config client = client_config(), server = server_config();
+        struct pel_tls_config client = client_config(), server = kit_config(PEL_TLS_SERVER, "server", "p256");
         struct kit_pair pair;
         struct pel_tls_info info;
         server.more_labels = more;
@@ -311,7 +357,7 @@ PEL_TEST(failure, a_server_chooses_the_certificate_that_the_client_can_verify)
 PEL_TEST(failure, the_choice_of_certificate_follows_the_signature_algorithms)
 {
     static const char *const more[] = {"rsa"};
-    struct pel_tls_config client = client_config(), server = server_config();
+    struct pel_tls_config client = client_config(), server = kit_config(PEL_TLS_SERVER, "server", "p256");
     struct kit_pair pair;
     uint8_t hello[2048];
     size_t len = 0, used_len = 0, with_rsa = 0, with_ec = 0;

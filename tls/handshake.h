@@ -24,7 +24,8 @@ struct pel_hs;
 struct pel_tls_env;
 
 /* pel_hs_new makes a handshake of `env`, which must outlive it; output goes to `out` (borrowed).
- * `server_name` and `binding` as in pel_tls_new_bound. Errors: NO_MEMORY, ARG (a name that cannot be one). */
+ * `server_name` and `binding` as in pel_tls_new_bound. Errors: NO_MEMORY, ARG (a name that cannot be
+ * one), TLS_SERVER_NAME. */
 PEL_MUST_USE enum pel_err pel_hs_new(const struct pel_tls_env *env, uint32_t binding, const char *server_name,
                                      struct pel_buffer *out, struct pel_hs **ret_hs);
 
@@ -33,8 +34,11 @@ void pel_hs_free(struct pel_hs *hs);
 
 /* pel_hs_step goes on with one whole record (none, to begin as a client). Errors: TLS_*, NO_MEMORY, with
  * `reterr`. */
-PEL_MUST_USE enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,
-                                      struct pel_error *reterr);
+PEL_MUST_USE enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, uint64_t now_us,
+                                      bool *ret_done, struct pel_error *reterr);
+
+/* pel_hs_name returns the name that a client asked for, else the one that it checks; "": none is known. */
+const char *pel_hs_name(const struct pel_hs *hs);
 
 /* pel_hs_await_ticket keeps a finished handshake of a TLS 1.3 client, whose keys have been taken, for
  * pel_hs_take_ticket alone: the library can write nothing any more, no alert either. False: no ticket can

@@ -10,7 +10,8 @@
  * for the default; IN the file whose bytes are sent, or "echo"; OUT where received bytes go; NUM how many
  * of them end the connection; SUITE the IANA number of one, in hexadecimal. A server of port 0 prints
  * "port N" and serves connections, one after the other, until its standard input ends; each connection
- * prints one line of what was agreed and how it ended.
+ * prints one line of what was agreed and how it ended. PEL_PEER_WANTS names what the other end must have up to
+ * TLS 1.2: "ems" (RFC 7627), "reneg" (RFC 5746), or both.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -229,6 +230,12 @@ static enum pel_err make_rings(const char *root, struct pel_error *reterr)
     return err == PEL_OK ? pel_keyring_make_cert(&request, reterr) : err;
 }
 
+static bool wants(const char *what)
+{
+    const char *all = getenv("PEL_PEER_WANTS");
+    return all != NULL && strstr(all, what) != NULL;
+}
+
 static struct pel_tls_config config_of(char **argv)
 {
     struct pel_clock clock = pel_clock_real();
@@ -244,6 +251,8 @@ static struct pel_tls_config config_of(char **argv)
         .client_auth = strcmp(argv[5], "required") == 0   ? PEL_TLS_AUTH_REQUIRED
                        : strcmp(argv[5], "passthru") == 0 ? PEL_TLS_AUTH_PASSTHRU
                                                           : PEL_TLS_AUTH_NONE,
+        .extended_master_secret = wants("ems"),
+        .renegotiation_indicated = wants("reneg"),
         .handshake_timeout_us = 10000000,
         .now_s = pel_clock_wall_s(&clock),
     };

@@ -73,8 +73,10 @@ static enum pel_err open_into(struct pel_tls *tls, const struct pel_piece *piece
         pel_sm_move(&tls->reading, PEL_HALF_ENDED);
     else if (opened.len == 0)
         return no_progress(tls, opened.kind);
-    else
+    else {
         tls->num_empty = tls->num_handshake_records = 0;
+        return pel_session_renew(tls);
+    }
     return PEL_OK;
 }
 
@@ -91,6 +93,15 @@ static enum pel_err open_record(struct pel_tls *tls, const uint8_t *record, size
     err = open_into(tls, &piece, 1, len, plain, &plain_len);
     pel_buffer_commit(&tls->plain, plain_len);
     return err;
+}
+
+enum pel_err pel_session_renew(struct pel_tls *tls)
+{
+    if (!tls->renewal_due || tls->writing.state != PEL_HALF_OPEN)
+        return PEL_OK;
+    tls->renewal_due = false;
+    enum pel_err err = tls->ops->update(tls->record_ctx, &tls->out);
+    return err != PEL_OK ? pel_session_fail(tls, err, NULL) : PEL_OK;
 }
 
 static bool can_take(const struct pel_tls *tls)
@@ -162,6 +173,7 @@ enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len,
         return tls->err;
     if (tls->fin)
         return PEL_E_STATE;
+    tls->now_us = now_us;
     if (len > 0)
         pel_session_first_byte(tls, now_us);
     while (used_len < len && tls->reading.state != PEL_HALF_ENDED) {
@@ -265,6 +277,7 @@ enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len
         return PEL_E_STATE;
     if (tls->writing.state != PEL_HALF_OPEN || (tls->out.len >= PEL_OUT_FULL_LEN && len > 0))
         return PEL_E_AGAIN;
+    PEL_TRY(pel_session_renew(tls));
     while (done_len < len && tls->out.len < PEL_OUT_FULL_LEN) {
         size_t part_len =
             len - done_len < PEL_RECORD_MAX_PLAIN_LEN ? len - done_len : PEL_RECORD_MAX_PLAIN_LEN;
@@ -281,8 +294,8 @@ enum pel_err pel_tls_write(struct pel_tls *tls, const uint8_t *bytes, size_t len
 
 size_t pel_tls_sealed_len(const struct pel_tls *tls, size_t len)
 {
-    bool ready =
-        tls->state.state == PEL_TLS_SECURE && tls->writing.state == PEL_HALF_OPEN && tls->out.len == 0;
+    bool ready = tls->state.state == PEL_TLS_SECURE && tls->writing.state == PEL_HALF_OPEN &&
+                 tls->out.len == 0 && !tls->renewal_due;
     return ready && len <= PEL_RECORD_MAX_PLAIN_LEN ? tls->ops->sealed_len(tls->record_ctx, len) : 0;
 }
 

@@ -55,31 +55,41 @@ static struct subject subject_of(enum pel_err err, const struct pel_tls_offer *o
     }
 }
 
+/* What a client offered, whose server says only that it does not like it. */
+static enum pel_err explain_alert(enum pel_err err, const char *reason, const struct pel_tls_offer *ours,
+                                  struct pel_error *reterr)
+{
+    char versions[40], groups[60], sigalgs[90], ciphers[110];
+    return pel_error_set(
+        reterr, err, "%s: %s; offered here: %s; suites %s; groups %s; signatures %s", pel_err_text(err),
+        reason,
+        pel_name_list(PEL_NAME_VERSION, ours->versions, ours->num_versions, versions, sizeof versions),
+        pel_name_list(PEL_NAME_CIPHER, ours->ciphers, ours->num_ciphers, ciphers, sizeof ciphers),
+        pel_name_list(PEL_NAME_GROUP, ours->groups, ours->num_groups, groups, sizeof groups),
+        pel_name_list(PEL_NAME_SIGALG, ours->sigalgs, ours->num_sigalgs, sigalgs, sizeof sigalgs));
+}
+
 enum pel_err pel_offer_explain(enum pel_err err, const char *reason, const struct pel_tls_offer *peer,
                                const struct pel_tls_offer *ours, struct pel_error *reterr)
 {
-    char theirs_text[200], ours_text[120];
+    char theirs_text[200], ours_text[120], versions_text[48] = "";
     bool common = err == PEL_E_TLS_NO_COMMON_VERSION || err == PEL_E_TLS_NO_COMMON_GROUP ||
                   err == PEL_E_TLS_NO_COMMON_SIGNATURE || err == PEL_E_TLS_NO_COMMON_CIPHER;
-    bool refused = err == PEL_E_TLS_ALERT_RECEIVED;
-    if (!common && !refused)
+    if (err == PEL_E_TLS_ALERT_RECEIVED)
+        return explain_alert(err, reason, ours, reterr);
+    if (!common)
         return pel_error_set(reterr, err, "%s: %s", pel_err_text(err), reason);
     struct subject configured = subject_of(err, ours);
-    if (refused) {
-        char version_text[48];
-        return pel_error_set(reterr, err, "%s: %s; offered here: %s; suites %s", pel_err_text(err), reason,
-                             pel_name_list(PEL_NAME_VERSION, ours->versions, ours->num_versions, version_text,
-                                           sizeof version_text),
-                             pel_name_list(configured.kind, configured.codes, configured.num, theirs_text,
-                                           sizeof theirs_text));
-    }
     pel_name_list(configured.kind, configured.codes, configured.num, ours_text, sizeof ours_text);
     if (peer == NULL)
         return pel_error_set(reterr, err, "%s: %s; %s configured here: %s", pel_err_text(err), reason,
                              configured.word, ours_text);
     struct subject offered = subject_of(err, peer);
-    return pel_error_set(
-        reterr, err, "%s: %s; %s: the peer offers %s; configured here: %s", pel_err_text(err), reason,
-        offered.word,
-        pel_name_list(offered.kind, offered.codes, offered.num, theirs_text, sizeof theirs_text), ours_text);
+    pel_name_list(offered.kind, offered.codes, offered.num, theirs_text, sizeof theirs_text);
+    if (err != PEL_E_TLS_NO_COMMON_VERSION)
+        pel_name_list(PEL_NAME_VERSION, peer->versions, peer->num_versions, versions_text,
+                      sizeof versions_text);
+    return pel_error_set(reterr, err, "%s: %s; %s: the peer offers %s; configured here: %s%s%s",
+                         pel_err_text(err), reason, offered.word, theirs_text, ours_text,
+                         versions_text[0] != '\0' ? "; the peer's versions: " : "", versions_text);
 }

@@ -407,6 +407,12 @@ static enum pel_err own_seal(void *ctx, const uint8_t *plain, size_t len, struct
     return seal_record(own, PEL_CONTENT_APPLICATION_DATA, plain, len, out);
 }
 
+static enum pel_err own_update(void *ctx, struct pel_buffer *out)
+{
+    struct pel_own_record *own = ctx;
+    return is_tls13(own) && !own->ended ? pel_own_update(own, true, out) : PEL_OK;
+}
+
 static size_t own_sealed_len(const void *ctx, size_t len)
 {
     const struct pel_own_record *own = ctx;
@@ -477,6 +483,7 @@ const struct pel_record_ops pel_record_own = {
     .fini = own_fini,
     .open = own_open,
     .seal = own_seal,
+    .update = own_update,
     .sealed_len = own_sealed_len,
     .seal_at = own_seal_at,
     .close = own_close,

@@ -165,7 +165,7 @@ PEL_TEST(resume, a_client_may_keep_no_tickets)
     struct kit_pair pair;
     struct pel_tls_config client = kit_config(PEL_TLS_CLIENT, "client", NULL);
     struct pel_tls_config server = kit_config(PEL_TLS_SERVER, "server", NULL);
-    client.no_tickets = true;
+    client.sessions.tickets_off = true;
     PEL_REQUIRE_OK(kit_pair_init(&pair, &client, &server, "server.test"));
     PEL_EXPECT(!shake(&pair));
     PEL_EXPECT(!shake_again(&pair, "server.test"));
@@ -210,11 +210,12 @@ PEL_TEST(resume, a_refused_session_costs_a_full_handshake)
 /* Many names: the cache is bounded, the newest are there. */
 PEL_TEST(resume, the_cache_is_bounded)
 {
+    enum { DEFAULT_MAX = 64 };
     struct kit_pair pair;
     char name[32];
     open_pair(&pair, PEL_TLS_V1_2, "p256", "n0.wild.test");
     PEL_EXPECT(!shake(&pair));
-    for (unsigned i = 1; i <= PEL_SESSIONS_MAX; i++) {
+    for (unsigned i = 1; i <= DEFAULT_MAX; i++) {
         snprintf(name, sizeof name, "n%u.wild.test", i);
         PEL_EXPECT(!shake_again(&pair, name));
     }

@@ -66,10 +66,10 @@ static uint64_t after(uint64_t now_us, uint64_t interval_us)
     return interval_us == 0 || now_us > UINT64_MAX - interval_us ? UINT64_MAX : now_us + interval_us;
 }
 
-static uint64_t start_deadline_us(const struct pel_tls_env *env, uint64_t now_us)
+static uint64_t start_deadline_us(const struct pel_tls_env *env, bool active, uint64_t now_us)
 {
     uint64_t interval_us = env->handshake_timeout_us;
-    if (env->role == PEL_TLS_CLIENT)
+    if (active)
         interval_us = interval_us > UINT64_MAX / 5 ? UINT64_MAX : interval_us * 5;
     return after(now_us, interval_us);
 }
@@ -97,8 +97,7 @@ static enum pel_err keep_facts(struct pel_tls *tls)
     struct pel_hs_facts facts;
     pel_hs_facts(tls->hs, &facts);
     PEL_TRY(dup_text(facts.peer_subject, &tls->peer_subject));
-    if (tls->env->role == PEL_TLS_SERVER)
-        PEL_TRY(dup_text(facts.server_name, &tls->server_name));
+    PEL_TRY(dup_text(facts.server_name, &tls->server_name));
     tls->version = facts.version;
     tls->cipher = facts.cipher;
     tls->group = facts.group;
@@ -124,7 +123,8 @@ static enum pel_err become_secure(struct pel_tls *tls)
     tls->record_ctx = ctx;
     tls->hs = NULL;
     tls->num_handshake_records = 0;
-    tls->deadline_us = UINT64_MAX;
+    bool renews = tls->env->reset_cipher_us > 0 && tls->version == 0x0304;
+    tls->deadline_us = renews ? after(tls->now_us, tls->env->reset_cipher_us) : UINT64_MAX;
     pel_sm_move(&tls->state, PEL_TLS_SECURE);
     pel_sm_move(&tls->reading, PEL_HALF_OPEN);
     if (tls->writing.state == PEL_HALF_WAIT)
@@ -145,7 +145,7 @@ enum pel_err pel_session_handshake(struct pel_tls *tls, const uint8_t *record, s
         pel_session_alert(tls, 10);
         return pel_session_fail(tls, PEL_E_TLS_TOO_MANY_EMPTY, "the handshake has come in too many records");
     }
-    enum pel_err err = pel_hs_step(tls->hs, record, len, &done, &error);
+    enum pel_err err = pel_hs_step(tls->hs, record, len, tls->now_us, &done, &error);
     if (err != PEL_OK)
         return pel_session_fail(tls, err, error.text);
     if (!done)
@@ -158,8 +158,7 @@ static enum pel_err start(struct pel_tls *tls, const char *server_name, struct p
                           uint32_t binding)
 {
     PEL_TRY(pel_hs_new(env, binding, server_name, &tls->out, &tls->hs));
-    if (server_name != NULL && env->role == PEL_TLS_CLIENT)
-        PEL_TRY(dup_text(server_name, &tls->server_name));
+    PEL_TRY(dup_text(pel_hs_name(tls->hs), &tls->server_name));
     return env->role == PEL_TLS_CLIENT ? pel_session_handshake(tls, NULL, 0) : PEL_OK;
 }
 
@@ -180,7 +179,8 @@ enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t binding, const 
     pel_sm_init(&tls->writing, pel_half_rows, PEL_HALF_NR, PEL_HALF_WAIT);
     tls->env = pel_tls_env_ref(env);
     tls->counters = counters;
-    tls->deadline_us = start_deadline_us(env, now_us);
+    tls->now_us = now_us;
+    tls->deadline_us = start_deadline_us(env, env->role == PEL_TLS_CLIENT, now_us);
     enum pel_err err = start(tls, server_name, env, binding);
     if (err != PEL_OK) {
         if (tls->state.state != PEL_TLS_FAILED)
@@ -197,6 +197,12 @@ void pel_tls_set_key_cache(struct pel_tls *tls, struct pel_key_cache *cache)
 {
     if (tls->record_ctx == NULL)
         tls->key_cache = cache;
+}
+
+void pel_tls_set_active(struct pel_tls *tls, bool active, uint64_t now_us)
+{
+    if (tls->state.state == PEL_TLS_HELLO_WAIT)
+        tls->deadline_us = start_deadline_us(tls->env, active, now_us);
 }
 
 void pel_tls_free(struct pel_tls *tls)
@@ -231,8 +237,14 @@ enum pel_err pel_tls_tick(struct pel_tls *tls, uint64_t now_us)
 {
     if (tls->state.state == PEL_TLS_FAILED)
         return tls->err;
+    tls->now_us = now_us;
     if (now_us < tls->deadline_us)
         return PEL_OK;
+    if (tls->state.state == PEL_TLS_SECURE) { /* only then does anybody need the keys' age again */
+        tls->renewal_due = true;
+        tls->deadline_us = after(now_us, tls->env->reset_cipher_us);
+        return PEL_OK;
+    }
     if (tls->state.state == PEL_TLS_HELLO_WAIT)
         return pel_session_fail(
             tls, PEL_E_TLS_HANDSHAKE_START_TIMEOUT,

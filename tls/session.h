@@ -46,6 +46,8 @@ struct pel_tls {
     struct pel_counters *counters;
     struct pel_key_cache *key_cache; /* may be NULL */
     uint64_t deadline_us;
+    uint64_t now_us;                /* the last that was said */
+    bool renewal_due;               /* the keys are old: new ones with the next read or write (TLS 1.3) */
     uint32_t num_empty;             /* records in a row without progress */
     uint32_t num_handshake_records; /* and of messages after the handshake, in a row */
     struct pel_hs *hs;              /* until the record engine takes it */
@@ -75,6 +77,10 @@ void pel_session_alert(struct pel_tls *tls, uint8_t description);
 /* pel_session_first_byte notes that the peer has begun: HELLO_WAIT ends and the completion interval
  * starts. */
 void pel_session_first_byte(struct pel_tls *tls, uint64_t now_us);
+
+/* pel_session_renew makes new keys when that is due, before or after a byte of the application. Errors: the
+ * session has failed. */
+PEL_MUST_USE enum pel_err pel_session_renew(struct pel_tls *tls);
 
 /* pel_session_handshake goes on with a record (`len` 0: begins). Errors: the session has failed. */
 PEL_MUST_USE enum pel_err pel_session_handshake(struct pel_tls *tls, const uint8_t *record, size_t len);

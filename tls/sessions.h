@@ -15,13 +15,15 @@
 #ifndef PEL_TLS_SESSIONS_H
 #define PEL_TLS_SESSIONS_H
 
-#define PEL_SESSIONS_MAX         64u /* the least recently kept one goes */
-#define PEL_SESSIONS_MAX_OF_NAME 8u  /* for connections that begin at the same time */
+#define PEL_SESSIONS_MAX         4096u /* of each kind; the least recently kept one goes */
+#define PEL_SESSIONS_MAX_OF_NAME 8u    /* for connections that begin at the same time */
 
 struct pel_sessions;
+struct pel_tls_sessions;
 
-/* pel_sessions_new makes an empty cache; NULL: no memory. Any thread, as all that is done with a cache. */
-struct pel_sessions *pel_sessions_new(void);
+/* pel_sessions_new makes an empty cache for what `config` (borrowed for the cache's life, its defaults filled
+ * in) allows; NULL: no memory. Any thread, as all that is done with a cache. */
+struct pel_sessions *pel_sessions_new(const struct pel_tls_sessions *config);
 
 /* pel_sessions_free frees it with its sessions, their secrets wiped; nobody may use it any more. NULL is
  * harmless. */

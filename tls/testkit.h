@@ -36,6 +36,9 @@ PEL_MUST_USE enum pel_err kit_pair_init(struct kit_pair *pair, const struct pel_
                                         const struct pel_tls_config *server, const char *server_name);
 void kit_pair_fini(struct kit_pair *pair);
 
+/* Whether a client keeps tickets of TLS 1.3, which needs our record layer; says so when it does not. */
+bool kit_takes_tickets(void);
+
 /* Moves one piece from one session to the other; returns how many bytes moved. */
 size_t kit_move(struct kit_pair *pair, struct pel_tls *from, struct pel_tls *to, enum pel_err *err);
 

@@ -48,7 +48,24 @@ enum pel_tls_versions {
     PEL_TLS_V1_3 = 8,
 };
 
-/* What an environment is made of. Everything is borrowed for the time of the call.
+/* What is done about a server's name (SNI). */
+enum pel_tls_demand { PEL_TLS_DEFAULT, PEL_TLS_OFF, PEL_TLS_OPTIONAL, PEL_TLS_REQUIRED };
+
+/* Which sessions are kept to be resumed, and how long. Zeros are the defaults in brackets. */
+struct pel_tls_sessions {
+    bool off;                  /* up to TLS 1.2: none is resumed, in either role */
+    uint32_t timeout_s;        /* up to TLS 1.2 [two hours] */
+    uint32_t max_kept;         /* client, up to TLS 1.2 [64, at most 4096] */
+    bool tickets_off;          /* TLS 1.3: a client keeps none, a server sends and takes none */
+    uint32_t max_ticket_len;   /* client: bytes of a ticket [any that came] */
+    uint32_t max_tickets;      /* client: tickets of TLS 1.3 kept [64, at most 4096] */
+    uint32_t num_tickets;      /* server: of TLS 1.3, after a full handshake [2, at most 16] */
+    uint32_t ticket_timeout_s; /* server: TLS 1.3 [two days, at most seven] */
+    uint32_t key_refresh_s;    /* server: until a new key seals tickets of TLS 1.3 [never] */
+    bool aes256;               /* server: seals tickets [with AES-128] */
+};
+
+/* What an environment is made of. Everything is borrowed for the time of the call. Zeros are defaults.
  *
  * The suites listed are the only ones, in that order: a client offers them so, and a server takes the first
  * one that its client offers. Without a suite of TLS 1.3 in the list that version is off; with no other, it
@@ -60,15 +77,44 @@ struct pel_tls_config {
     uint32_t versions;       /* enum pel_tls_versions; a gap (1.1 and 1.3 without 1.2) is TLS_CONFIG */
     const uint16_t *ciphers; /* IANA code points, most wanted first; all versions in one list */
     size_t num_ciphers;      /* 0: TLS 1.3's and the ECDHE AEAD suites, AES-GCM first with AES instructions */
-    const uint16_t *groups;  /* IANA named groups, most wanted first */
-    size_t num_groups;       /* 0: X25519, P-256, P-384, P-521 */
+    const uint16_t
+        *groups;       /* IANA named groups, most wanted first; a server's up to TLS 1.2 alone when it has
+                                tls13_groups */
+    size_t num_groups; /* 0: X25519, P-256, P-384, P-521 */
+    const uint16_t *tls13_groups;    /* server: in TLS 1.3 */
+    size_t num_tls13_groups;         /* 0: those of `groups` */
+    const uint16_t *key_shares;      /* client: sends one at once, for these of its groups, 2 at most */
+    size_t num_key_shares;           /* 0: the first */
+    const uint16_t *signatures;      /* IANA signature schemes of the handshake, most wanted first */
+    size_t num_signatures;           /* 0: BoringSSL's own */
+    const uint16_t *cert_signatures; /* that the certificates of the peer's chain may have */
+    size_t num_cert_signatures;      /* 0: any that can be verified */
     const char *keyring_path; /* a keyring directory as in tls/keyring.h, or "*AUTH*" for the machine's CAs */
     const char *label;        /* the certificate's label; NULL: the ring's default; "": none (a client) */
-    const char *const *more_labels; /* further certificates of a server, chosen by what the client can */
+    const char *const *more_labels; /* certificates of a server, chosen by what the client can; with them the
+                                       ring's default is not one */
     size_t num_more_labels;
-    uint64_t handshake_timeout_us; /* 0: none. Client role: five times that until the peer's first byte */
-    bool no_tickets; /* client: it keeps none of TLS 1.3, so that each handshake is a full one */
-    int64_t now_s;   /* for the check that certificates are in force */
+    enum pel_tls_demand sni; /* client [OPTIONAL]: sends the name that it knows; REQUIRED: and the server must
+                                acknowledge it. Server [OFF]: looks at it; REQUIRED: it must be there */
+    bool sni_match;          /* a name that the server does not know ends the handshake */
+    const char *sni_name;    /* client: the name to send; NULL: the one that is checked */
+    const char *const *sni_hosts;  /* server: a name that a client may ask for (compared without case), */
+    const char *const *sni_labels; /* and beside it the label of its certificate */
+    size_t num_sni;
+    const char *reference_dns; /* client: a name of the server's certificate must be this */
+    const char *reference_cn;  /* client: or its common name this; NULL both: what pel_tls_new gives */
+    bool reference_wildcards;  /* "*.example" in the certificate is for a reference too */
+    uint32_t min_rsa_bits;     /* of the peer's chain, its trusted authority apart */
+    uint32_t min_ecc_bits;
+    uint32_t min_own_rsa_bits;     /* of our own certificates */
+    bool cert_version_3;           /* of the peer's chain */
+    bool extended_master_secret;   /* the peer must have RFC 7627 or TLS 1.3 */
+    bool renegotiation_indicated;  /* the peer must have RFC 5746 or TLS 1.3 */
+    bool des_key_check;            /* 3DES keys with equal parts end the handshake */
+    uint64_t handshake_timeout_us; /* 0: none. The end that connected: five times that until the first byte */
+    uint64_t reset_cipher_us;      /* TLS 1.3: so old keys are renewed at the next read or write; 0: never */
+    struct pel_tls_sessions sessions;
+    int64_t now_s; /* for the check that certificates are in force */
 };
 
 struct pel_tls_env;
@@ -89,10 +135,12 @@ void pel_tls_env_unref(struct pel_tls_env *env);
 int64_t pel_tls_env_cert_expiry_s(const struct pel_tls_env *env);
 
 /* pel_tls_new makes a session that holds a reference on `env`. `server_name` (client only, may be NULL) is
- * sent as SNI unless it is an address, and the server's certificate must be for it; without it only the chain
- * is checked. `now_us` starts the handshake timer. `counters` (borrowed, may be NULL) counts records, bytes
- * and errors. A client's first flight is at once ready in pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL,
- * ARG (a server_name that cannot be one: empty or over 255 characters). The session belongs to one thread. */
+ * the name that the program resolved: the server's certificate must be for it, unless the environment has a
+ * reference name; without either only the chain is checked. SNI is the environment's name to send, else its
+ * reference, else `server_name`, unless that is an address. `now_us` starts the handshake timer. `counters`
+ * (borrowed, may be NULL) counts records, bytes and errors. A client's first flight is at once ready in
+ * pel_tls_out_peek. Errors: NO_MEMORY, TLS_INTERNAL, ARG (a server_name that cannot be one: empty or over 255
+ * characters), TLS_SERVER_NAME (SNI is required, and no name is known). The session belongs to one thread. */
 PEL_MUST_USE enum pel_err pel_tls_new(struct pel_tls_env *env, const char *server_name, uint64_t now_us,
                                       struct pel_counters *counters, struct pel_tls **ret_tls);
 
@@ -106,6 +154,11 @@ PEL_MUST_USE enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t bi
  * borrowed, must outlive it); before the handshake is done, else it changes nothing. */
 struct pel_key_cache;
 void pel_tls_set_key_cache(struct pel_tls *tls, struct pel_key_cache *cache);
+
+/* pel_tls_set_active says which end of TCP the session is, where that is not what its role says (an FTP
+ * server's data connection): the end that connected waits five times as long for the peer's first byte. Only
+ * right after pel_tls_new, with its `now_us`. */
+void pel_tls_set_active(struct pel_tls *tls, bool active, uint64_t now_us);
 
 /* pel_tls_free wipes and frees the session at any moment. NULL is harmless. */
 void pel_tls_free(struct pel_tls *tls);
@@ -169,7 +222,8 @@ void pel_tls_out_consume(struct pel_tls *tls, size_t len);
  * pass. */
 bool pel_tls_is_secure(const struct pel_tls *tls);
 
-/* pel_tls_deadline_us returns when pel_tls_tick is due; UINT64_MAX for never. */
+/* pel_tls_deadline_us returns when pel_tls_tick is due; UINT64_MAX for never. It changes with
+ * pel_tls_feed and pel_tls_tick alone. */
 uint64_t pel_tls_deadline_us(const struct pel_tls *tls);
 
 /* pel_tls_tick tells the session the time. TLS_HANDSHAKE_START_TIMEOUT (no byte of the peer's hello came) and
@@ -184,8 +238,8 @@ struct pel_tls_info {
     const char *cipher_name;  /* IANA name */
     uint16_t group;           /* IANA named group; 0 when unknown */
     const char *peer_subject; /* "CN=…,O=…" of the peer's certificate; "" when none */
-    const char *server_name;  /* SNI sent or received; "" when none */
-    bool name_checked;        /* client: the certificate's name was compared with server_name */
+    const char *server_name;  /* SNI sent or received, else the name checked; "" when none */
+    bool name_checked;        /* client: the certificate's name was compared with one */
     bool resumed;
     const char *
         failure; /* what went wrong, for people: alert or reason, with what the peer offered; "" if nothing */

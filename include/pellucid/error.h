@@ -103,6 +103,8 @@ enum pel_err_category {
     X(TLS_CERT_UNTRUSTED, PEER, "the peer's certificate is not trusted (RC 8)")                              \
     X(TLS_CERT_EXPIRED, PEER, "the peer's certificate is expired or not yet valid (RC 401)")                 \
     X(TLS_CERT_NAME, PEER, "the peer's certificate is for another name")                                     \
+    X(TLS_SERVER_NAME, PEER, "the server name (SNI) is missing or not known, and the policy requires it")    \
+    X(TLS_WEAK, PEER, "the peer lacks a protection that the policy requires")                                \
     X(TLS_CERT_BAD, PEER, "the peer's certificate cannot be used")                                           \
     X(TLS_ALERT_RECEIVED, PEER, "the peer ended TLS with an alert (RC 438)")                                 \
     X(TLS_HANDSHAKE_FAILED, PEER, "the TLS handshake failed")                                                \

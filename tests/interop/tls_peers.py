@@ -312,6 +312,41 @@ def case_client_suites(work, *more):
         check(result["result"] == "OK" and result["cipher"] == cipher, f"{suites}: {result}")
 
 
+def with_priority(command, more):
+    """A GnuTLS command whose priority string lacks something."""
+    return [word + more if isinstance(word, str) and word.startswith("NORMAL:") else word for word in command]
+
+
+def case_demands_of_client(work, wants, lacks, text):
+    """A client of TLS 1.2 without an extension is refused by a server that wants it, and by it alone."""
+    for wanted, result in (("", "OK"), (wants, "TLS_WEAK")):
+        os.environ["PEL_PEER_WANTS"] = wanted
+        with OurServer(work, "p256", "12", "none", "echo", 1) as server:
+            got = talk(with_priority(gnutls_client(work, server.port, "12", False), lacks), b"x\n", 1)
+            said = server.result()
+        check(said["result"] == result or (not wanted and said["result"] == "TLS_TRUNCATED"), f"{wanted}: {said}")
+        check(not wanted or text in said["text"] and got == b"", f"{wanted}: {said}, got {got}")
+    os.environ["PEL_PEER_WANTS"] = ""
+
+
+def case_demands_of_server(work, wants, lacks, text):
+    """The same of a server, by a client."""
+    for wanted, result in (("", "OK"), (wants, "TLS_WEAK")):
+        os.environ["PEL_PEER_WANTS"] = wanted
+        port = free_port()
+        process = subprocess.Popen(with_priority(gnutls_server(work, port, "p256", "12", "none"), lacks),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for_port(port, process)
+            said, _ = our_client(work, port, "12", "none", MEGABYTE, source="lines")
+        finally:
+            process.kill()
+            process.wait()
+        check(said["result"] == result, f"{wanted}: {said}")
+        check(not wanted or text in said["text"], f"{wanted}: {said}")
+    os.environ["PEL_PEER_WANTS"] = ""
+
+
 def case_name(work):
     port = free_port()
     process = subprocess.Popen(openssl_server(work, port, "p256", "13", "none"), stdin=subprocess.PIPE,
@@ -374,6 +409,11 @@ def main():
             run(work, "suites-nothing-in-common", case_disjoint_suites)
         if gnutls:
             run(work, "suites-gnutls-client", case_server_suites, gnutls_client)
+            secret = ("ems", ":%NO_SESSION_HASH", "no extended master secret (RFC 7627)")
+            indication = ("reneg", ":%DISABLE_SAFE_RENEGOTIATION", "no sign of secure renegotiation (RFC 5746)")
+            for name, demand in (("extended-master-secret", secret), ("renegotiation-indication", indication)):
+                run(work, f"{name}-gnutls-client", case_demands_of_client, *demand)
+                run(work, f"{name}-gnutls-server", case_demands_of_server, *demand)
     print(f"{num_cases} cases, {len(failures)} failed")
     return 1 if failures or num_cases == 0 else 0
 

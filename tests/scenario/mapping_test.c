@@ -70,6 +70,10 @@ PEL_TEST(mapping, tls_on_both_sides_hides_the_text)
     close_scene(&scene);
 }
 
+static const char clear_on_purpose[] =
+    "TTLSRule CLEAR\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef off\n}\n"
+    "TTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
+
 PEL_TEST(mapping, no_rule_is_clear_and_counted)
 {
     struct world_config config = {.seed = 1, .policies = {"", ""}};
@@ -86,6 +90,100 @@ PEL_TEST(mapping, no_rule_is_clear_and_counted)
     close_scene(&scene);
 }
 
+/* Host A speaks TLS, host B is clear: B's operator is told. */
+PEL_TEST(mapping, tls_that_comes_to_who_is_clear)
+{
+    static const char *const policies[] = {"", clear_on_purpose};
+    static const char *const words[] = {"no rule matched", "TTLSEnabled Off"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world_config config = {.seed = 1, .policies = {world_client_policy, policies[i]}};
+        struct scene scene;
+        PEL_REQUIRE(open_scene(&scene, &config, "server.test"));
+        world_pass(&scene.world, SECOND_US);
+        PEL_EXPECT_EQ(world_stat(&scene.world, HOST_B, PEL_STAT_own_tls), 1);
+        const struct pel_conn_report *ended = &scene.world.engines[HOST_B]->recent[0];
+        PEL_REQUIRE(scene.peers[HOST_B].closed);
+        PEL_EXPECT_HAS(ended->note, "TLS is spoken where policy leaves the connection clear");
+        PEL_EXPECT_HAS(ended->note, words[i]);
+        close_scene(&scene);
+    }
+}
+
+/* An owner that says nothing by itself, and counts what it gets. */
+static size_t count_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, size_t len)
+{
+    (void)conn, (void)bytes;
+    *(size_t *)arg += len;
+    return len;
+}
+
+static void do_nothing(void *arg, struct pel_conn *conn)
+{
+    (void)arg, (void)conn;
+}
+
+static void note_closed(void *arg, struct pel_conn *conn, enum pel_err err)
+{
+    (void)conn;
+    *(size_t *)arg += err == PEL_OK || err == PEL_E_EOF ? 0 : 1000000;
+}
+
+static const struct pel_conn_events quiet_events = {.on_open = do_nothing,
+                                                    .on_data = count_data,
+                                                    .on_eof = do_nothing,
+                                                    .on_writable = do_nothing,
+                                                    .on_closed = note_closed};
+
+static struct pel_conn *accepted;
+
+static enum pel_err accept_quietly(void *arg, struct pel_conn *conn)
+{
+    accepted = conn;
+    pel_conn_attach(conn, &quiet_events, arg);
+    pel_conn_map(conn, NULL);
+    return PEL_OK;
+}
+
+/* Keys that are a minute old, renewed by the next byte either way. */
+PEL_TEST(mapping, old_keys_are_renewed)
+{
+    static const char client_policy[] =
+        "TTLSRule C\n{\n RemotePortRange 4433\n Direction Outbound\n TTLSGroupAction\n {\n  TTLSEnabled On\n "
+        "}\n"
+        " TTLSEnvironmentAction\n {\n  HandshakeRole Client\n  TTLSKeyringParms\n  {\n   Keyring client\n  "
+        "}\n"
+        "  TTLSEnvironmentAdvancedParms\n  {\n   ResetCipherTimer 1\n  }\n }\n}\n";
+    struct world_config config = {.seed = 1, .policies = {client_policy, world_server_policy}};
+    struct world world;
+    struct sockaddr_storage address;
+    struct pel_listener *listener = NULL;
+    struct pel_conn *client = NULL;
+    size_t got[NUM_HOSTS] = {0}, n = 0;
+    PEL_REQUIRE(world_open(&world, &config));
+    socklen_t len = world_address(&world, HOST_B, WORLD_PORT, &address);
+    PEL_REQUIRE_OK(pel_engine_listen(world.engines[HOST_B], (struct sockaddr *)&address, len, 16,
+                                     accept_quietly, &got[HOST_B], &listener));
+    PEL_REQUIRE_OK(pel_engine_connect(world.engines[HOST_A], NULL, 0, (struct sockaddr *)&address, len,
+                                      "server.test", NULL, &quiet_events, &got[HOST_A], &client));
+    world_pass(&world, 30 * SECOND_US);
+    PEL_REQUIRE(pel_conn_is(client, PEL_CONN_SECURE) && pel_conn_is(accepted, PEL_CONN_SECURE));
+    PEL_EXPECT(pel_tls_sealed_len(client->tls, 1) > 0);
+    for (int round = 0; round < 4; round++) {
+        world_pass(&world, 61 * SECOND_US);
+        PEL_EXPECT_EQ(pel_tls_sealed_len(client->tls, 1), 0); /* due, and idle */
+        struct pel_conn *who = round % 2 == 0 ? client : accepted;
+        PEL_REQUIRE_OK(pel_conn_write(who, (const uint8_t *)"x", 1, &n));
+        world_pass(&world, 2 * SECOND_US);
+        PEL_EXPECT(pel_tls_sealed_len(client->tls, 1) > 0);
+    }
+    PEL_EXPECT(got[HOST_A] == 2 && got[HOST_B] == 2);
+    pel_conn_close(client);
+    pel_conn_close(accepted);
+    world_pass(&world, 5 * SECOND_US);
+    pel_listener_close(listener);
+    PEL_EXPECT(world_close(&world));
+}
+
 PEL_TEST(mapping, no_rule_is_refused_when_so_configured)
 {
     struct world_config config = {.seed = 1, .policies = {"", ""}, .no_match_refuse = true};
@@ -95,10 +193,6 @@ PEL_TEST(mapping, no_rule_is_refused_when_so_configured)
     expect_refused(&scene, PEL_OK, PEL_OK);
     close_scene(&scene);
 }
-
-static const char clear_on_purpose[] =
-    "TTLSRule CLEAR\n{\n LocalPortRange 4433\n Direction Inbound\n TTLSGroupActionRef off\n}\n"
-    "TTLSGroupAction off\n{\n TTLSEnabled Off\n}\n";
 
 PEL_TEST(mapping, ttls_enabled_off_is_clear_on_purpose)
 {

@@ -47,8 +47,8 @@ static void set_verification(SSL_CTX *ssl_ctx, const struct pel_tls_env *env)
     if (env->client_auth == PEL_TLS_AUTH_REQUIRED || env->client_auth == PEL_TLS_AUTH_SAFCHECK)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(ssl_ctx, mode, NULL);
-    if (env->role == PEL_TLS_SERVER && env->client_auth == PEL_TLS_AUTH_PASSTHRU)
-        SSL_CTX_set_cert_verify_callback(ssl_ctx, accept_any, NULL);
+    bool any = env->role == PEL_TLS_SERVER && env->client_auth == PEL_TLS_AUTH_PASSTHRU;
+    SSL_CTX_set_cert_verify_callback(ssl_ctx, any ? accept_any : pel_verify_callback, NULL);
 }
 
 static bool set_versions(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
@@ -95,6 +95,36 @@ static bool set_groups(SSL_CTX *ssl_ctx, const struct pel_tls_offer *ours)
     return SSL_CTX_set1_curves(ssl_ctx, nids, num);
 }
 
+/* Without a list the library's own defaults hold. */
+static bool set_sigalgs(SSL_CTX *ssl_ctx, const struct pel_tls_env *env)
+{
+    const struct pel_tls_offer *ours = &env->ours;
+    return env->default_sigalgs ||
+           (SSL_CTX_set_verify_algorithm_prefs(ssl_ctx, ours->sigalgs, ours->num_sigalgs) &&
+            SSL_CTX_set_signing_algorithm_prefs(ssl_ctx, ours->sigalgs, ours->num_sigalgs));
+}
+
+static bool set_key_shares(SSL_CTX *ssl_ctx, const struct pel_tls_env *env)
+{
+    for (size_t i = 0; i < env->num_key_shares; i++)
+        if (!pel_offer_has_group(&env->ours, env->key_shares[i]))
+            return false;
+    return env->num_key_shares == 0 ||
+           SSL_CTX_set_pel_key_shares(ssl_ctx, env->key_shares, env->num_key_shares);
+}
+
+static bool set_server(struct pel_ctx *ctx, const struct pel_tls_sessions *sessions)
+{
+    SSL_CTX *ssl_ctx = ctx->ssl_ctx;
+    SSL_CTX_set_select_certificate_cb(ssl_ctx, pel_hello_callback);
+    SSL_CTX_set_tlsext_servername_callback(ssl_ctx, pel_sni_callback);
+    SSL_CTX_set_timeout(ssl_ctx, sessions->timeout_s);
+    SSL_CTX_set_session_psk_dhe_timeout(ssl_ctx, sessions->ticket_timeout_s);
+    ctx->tickets = pel_tickets_new(sessions);
+    return ctx->tickets != NULL && SSL_CTX_set_num_tickets(ssl_ctx, sessions->num_tickets) &&
+           SSL_CTX_set_tlsext_ticket_key_cb(ssl_ctx, pel_ticket_callback);
+}
+
 static void digest_codes(SHA256_CTX *digest, const uint16_t *codes, size_t num)
 {
     SHA256_Update(digest, &num, sizeof num);
@@ -109,6 +139,13 @@ static void digest_env(SHA256_CTX *digest, const struct pel_tls_env *env)
     digest_codes(digest, env->ours.versions, env->ours.num_versions);
     digest_codes(digest, env->ours.ciphers, env->ours.num_ciphers);
     digest_codes(digest, env->ours.groups, env->ours.num_groups);
+    digest_codes(digest, env->tls13_groups, env->num_tls13_groups);
+    digest_codes(digest, env->ours.sigalgs, env->ours.num_sigalgs);
+    digest_codes(digest, env->cert_sigalgs, env->num_cert_sigalgs);
+    const struct pel_peer_demands *demands = &env->demands;
+    uint32_t wanted[] = {demands->min_rsa_bits, demands->min_ecc_bits, demands->cert_version_3,
+                         demands->extended_master_secret, demands->renegotiation_indicated};
+    SHA256_Update(digest, wanted, sizeof wanted);
 }
 
 enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx, struct pel_error *reterr)
@@ -121,16 +158,19 @@ enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx
     ctx->ssl_ctx = SSL_CTX_new(TLS_method());
     ctx->announced = sk_X509_NAME_new_null();
     if (ctx->ssl_ctx == NULL || ctx->announced == NULL || !set_versions(ctx->ssl_ctx, &env->ours) ||
-        !set_ciphers(ctx->ssl_ctx, &env->ours) || !set_groups(ctx->ssl_ctx, &env->ours)) {
-        enum pel_err err = library_error("the versions, suites and groups do not go together", reterr);
+        !set_ciphers(ctx->ssl_ctx, &env->ours) || !set_groups(ctx->ssl_ctx, &env->ours) ||
+        !set_sigalgs(ctx->ssl_ctx, env) || !set_key_shares(ctx->ssl_ctx, env) ||
+        (env->role == PEL_TLS_SERVER && !set_server(ctx, &env->session_config))) {
+        enum pel_err err =
+            library_error("the versions, suites, groups and signatures do not go together", reterr);
         pel_ctx_free(ctx);
         return err;
     }
     set_verification(ctx->ssl_ctx, env);
     SSL_CTX_set_quiet_shutdown(ctx->ssl_ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx->ssl_ctx, SSL_SESS_CACHE_OFF);
-    if (env->role == PEL_TLS_SERVER)
-        SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, pel_hello_callback);
+    if (env->role == PEL_TLS_CLIENT && (env->sni == PEL_TLS_REQUIRED || env->sni_match))
+        SSL_CTX_set_msg_callback(ctx->ssl_ctx, pel_message_callback);
     digest_env(&ctx->digest, env);
     *ret_ctx = ctx;
     return PEL_OK;
@@ -141,6 +181,7 @@ static void free_cert(struct pel_ctx_cert *cert)
     for (size_t i = 0; i < cert->num_buffers; i++)
         CRYPTO_BUFFER_free(cert->buffers[i]);
     EVP_PKEY_free(cert->key); /* BoringSSL wipes what it frees */
+    free(cert->host);
     *cert = (struct pel_ctx_cert){0};
 }
 
@@ -150,6 +191,8 @@ void pel_ctx_free(struct pel_ctx *ctx)
         return;
     for (size_t i = 0; i < ctx->num_certs; i++)
         free_cert(&ctx->certs[i]);
+    free(ctx->certs);
+    pel_tickets_free(ctx->tickets);
     sk_X509_NAME_pop_free(ctx->announced, X509_NAME_free);
     SSL_CTX_free(ctx->ssl_ctx);
     OPENSSL_cleanse(ctx, sizeof *ctx);
@@ -205,13 +248,25 @@ static enum pel_err check_leaf(X509 *leaf, EVP_PKEY *key, const struct pel_pem *
     return PEL_OK;
 }
 
-static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key,
+static enum pel_err check_own_key(const struct pel_ctx *ctx, const EVP_PKEY *key, const char *path,
+                                  struct pel_error *reterr)
+{
+    uint32_t bits = (uint32_t)EVP_PKEY_bits(key), least = ctx->env->demands.min_own_rsa_bits;
+    if (EVP_PKEY_id(key) != EVP_PKEY_RSA || bits >= least)
+        return PEL_OK;
+    return pel_error_set(reterr, PEL_E_TLS_CONFIG, "%s: an RSA key of %u bits; FIPS140 wants at least %u",
+                         path, bits, least);
+}
+
+static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_ctx_identity *identity,
                                STACK_OF(X509) * certs, int64_t now_s, struct pel_ctx_cert *cert,
                                int64_t *ret_expiry_s, struct pel_error *reterr)
 {
+    const struct pel_pem *chain = &identity->chain, *key = &identity->key;
     X509 *leaf = sk_X509_value(certs, 0);
     PEL_TRY(pel_pem_key(key, &cert->key, reterr));
     PEL_TRY(check_leaf(leaf, cert->key, chain, key, reterr));
+    PEL_TRY(check_own_key(ctx, cert->key, key->path, reterr));
     PEL_TRY(check_time(leaf, chain->path, now_s, ret_expiry_s, reterr));
     cert->key_type = EVP_PKEY_id(cert->key);
     cert->group = pel_key_group(cert->key);
@@ -220,26 +275,37 @@ static enum pel_err build_cert(struct pel_ctx *ctx, const struct pel_pem *chain,
                              "%s: more than %d certificates in one chain", chain->path, PEL_CTX_MAX_CHAIN);
     if (!take_chain(ctx, certs, cert))
         return library_error(chain->path, reterr);
+    if (identity->host != NULL && (cert->host = strdup(identity->host)) == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     return PEL_OK;
 }
 
-enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_pem *chain, const struct pel_pem *key,
-                              int64_t now_s, int64_t *ret_expiry_s, struct pel_error *reterr)
+static enum pel_err keep_cert(struct pel_ctx *ctx, const struct pel_ctx_cert *cert, struct pel_error *reterr)
+{
+    struct pel_ctx_cert *certs = realloc(ctx->certs, (ctx->num_certs + 1) * sizeof *certs);
+    if (certs == NULL)
+        return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
+    ctx->certs = certs;
+    ctx->certs[ctx->num_certs++] = *cert;
+    return PEL_OK;
+}
+
+enum pel_err pel_ctx_add_cert(struct pel_ctx *ctx, const struct pel_ctx_identity *identity, int64_t now_s,
+                              int64_t *ret_expiry_s, struct pel_error *reterr)
 {
     STACK_OF(X509) *certs = NULL;
     struct pel_ctx_cert cert = {0};
     if (ctx->num_certs == PEL_CTX_MAX_CERTS)
         return pel_error_set(reterr, PEL_E_TLS_CONFIG, "more than %d certificates for one server",
                              PEL_CTX_MAX_CERTS);
-    PEL_TRY(pel_pem_certs(chain, &certs, reterr));
-    enum pel_err err = build_cert(ctx, chain, key, certs, now_s, &cert, ret_expiry_s, reterr);
+    PEL_TRY(pel_pem_certs(&identity->chain, &certs, reterr));
+    enum pel_err err = build_cert(ctx, identity, certs, now_s, &cert, ret_expiry_s, reterr);
     sk_X509_pop_free(certs, X509_free);
-    if (err != PEL_OK) {
+    if (err == PEL_OK)
+        err = keep_cert(ctx, &cert, reterr);
+    if (err != PEL_OK)
         free_cert(&cert);
-        return err;
-    }
-    ctx->certs[ctx->num_certs++] = cert;
-    return PEL_OK;
+    return err;
 }
 
 static bool announce_name(struct pel_ctx *ctx, X509 *cert)
@@ -291,7 +357,7 @@ bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert)
 
 enum pel_err pel_ctx_finish(struct pel_ctx *ctx, struct pel_error *reterr)
 {
-    const struct pel_ctx_cert *first = &ctx->certs[0];
+    const struct pel_ctx_cert *first = ctx->certs;
     SHA256_Final(ctx->session_id, &ctx->digest);
     if (!SSL_CTX_set_session_id_context(ctx->ssl_ctx, ctx->session_id, sizeof ctx->session_id))
         return library_error("session id context", reterr);

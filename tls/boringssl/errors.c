@@ -3,6 +3,7 @@
  * BoringSSL's reasons as ours.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "tls/boringssl/vendor.h"
 #include "tls/names.h"
@@ -102,8 +103,9 @@ static void explain_cert(struct pel_hs *hs, long result, enum pel_err err, struc
         pel_x509_name_text(X509_get_subject_name(leaf), subject, sizeof subject);
         pel_x509_name_text(X509_get_issuer_name(leaf), issuer, sizeof issuer);
     }
-    pel_error_set(reterr, err, "%s: %s; subject \"%s\", issuer \"%s\"", pel_err_text(err),
-                  X509_verify_cert_error_string(result), subject, issuer);
+    const char *why = hs->cert_problem[0] != '\0' ? hs->cert_problem : X509_verify_cert_error_string(result);
+    pel_error_set(reterr, err, "%s: %s; subject \"%s\", issuer \"%s\"", pel_err_text(err), why, subject,
+                  issuer);
 }
 
 /* How much one error of the queue says. */
@@ -145,7 +147,23 @@ static enum pel_err find_reason(int *ret_reason, const char **ret_text)
 
 static enum pel_err explain(struct pel_hs *hs, enum pel_err err, const char *reason, struct pel_error *reterr)
 {
-    return pel_offer_explain(err, reason, hs->offer, &hs->env->ours, reterr);
+    struct pel_tls_offer ours = hs->env->ours;
+    if (hs->tls13 && hs->env->num_tls13_groups > 0) {
+        memcpy(ours.groups, hs->env->tls13_groups, sizeof ours.groups);
+        ours.num_groups = hs->env->num_tls13_groups;
+    }
+    return pel_offer_explain(err, reason, hs->offer, &ours, reterr);
+}
+
+/* What a server says of the name that its client wants, or does not name. */
+static enum pel_err refuse_name(struct pel_hs *hs, struct pel_error *reterr)
+{
+    const char *name = SSL_get_servername(hs->ssl, TLSEXT_NAMETYPE_host_name);
+    if (name == NULL)
+        return pel_error_set(reterr, PEL_E_TLS_SERVER_NAME, "%s: the client names no server",
+                             pel_err_text(PEL_E_TLS_SERVER_NAME));
+    return pel_error_set(reterr, PEL_E_TLS_SERVER_NAME, "%s: the client wants \"%.100s\"",
+                         pel_err_text(PEL_E_TLS_SERVER_NAME), name);
 }
 
 static enum pel_err failure(struct pel_hs *hs, struct pel_error *reterr)
@@ -163,9 +181,13 @@ static enum pel_err failure(struct pel_hs *hs, struct pel_error *reterr)
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         long result = SSL_get_verify_result(hs->ssl);
         err = verify_error(result);
+        if (hs->cert_problem[0] != '\0' && result == X509_V_ERR_CERT_REJECTED)
+            err = PEL_E_TLS_CERT_BAD;
         explain_cert(hs, result, err, reterr);
         return err;
     }
+    if (hs->rejected == PEL_E_TLS_SERVER_NAME)
+        return refuse_name(hs, reterr);
     if (hs->rejected != PEL_OK)
         return explain(hs, hs->rejected, "while the client's hello was read", reterr);
     if (err == PEL_E_TLS_HANDSHAKE_FAILED && hs->done)

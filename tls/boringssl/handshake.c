@@ -60,28 +60,71 @@ static bool attach_bio(struct pel_hs *hs)
     return true;
 }
 
-/* RFC 6066 section 3: SNI carries host names only; an address is compared with the certificate's addresses
- * alone. */
-static enum pel_err set_server_name(struct pel_hs *hs, const char *server_name)
+/* Copies a name without the root's dot, which is no part of a certificate's name. */
+static enum pel_err copy_name(const char *from, char *name, size_t cap)
 {
-    char *name = hs->name;
-    struct pel_ip ip;
-    size_t len = strlen(server_name);
-    X509_VERIFY_PARAM *param = SSL_get0_param(hs->ssl);
-    if (len > 1 && server_name[len - 1] == '.')
-        len--; /* the root's dot is no part of a certificate's name */
-    if (len == 0 || len >= sizeof hs->name)
+    size_t len = strlen(from);
+    if (len > 1 && from[len - 1] == '.')
+        len--;
+    if (len == 0 || len >= cap)
         return PEL_E_ARG;
-    memcpy(name, server_name, len);
+    memcpy(name, from, len);
     name[len] = '\0';
+    return PEL_OK;
+}
+
+/* The name that the program resolved: what the server's certificate must be for. */
+static enum pel_err set_resolved_name(struct pel_hs *hs, const char *name, bool is_ip,
+                                      const struct pel_ip *ip)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(hs->ssl);
     hs->name_checked = true;
-    if (pel_ip_parse(name, &ip) == PEL_OK)
-        return X509_VERIFY_PARAM_set1_ip(param, ip.bytes, ip.version == 4 ? 4 : 16) ? PEL_OK
-                                                                                    : PEL_E_NO_MEMORY;
+    if (is_ip)
+        return X509_VERIFY_PARAM_set1_ip(param, ip->bytes, ip->version == 4 ? 4 : 16) ? PEL_OK
+                                                                                      : PEL_E_NO_MEMORY;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (!SSL_set_tlsext_host_name(hs->ssl, name))
-        return PEL_E_ARG;
-    return X509_VERIFY_PARAM_set1_host(param, name, len) ? PEL_OK : PEL_E_NO_MEMORY;
+    return X509_VERIFY_PARAM_set1_host(param, name, strlen(name)) ? PEL_OK : PEL_E_NO_MEMORY;
+}
+
+/* Whether a common name may be sent as a host's. */
+static bool is_host(const char *name)
+{
+    return name != NULL &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == strlen(name);
+}
+
+/* Which name is checked, and which is sent: RFC 6066 section 3: host names only, no addresses. */
+static enum pel_err set_names(struct pel_hs *hs, const char *resolved)
+{
+    const struct pel_tls_env *env = hs->env;
+    const bool reference = env->reference_dns != NULL || env->reference_cn != NULL;
+    char checked[sizeof hs->name] = "";
+    struct pel_ip ip;
+    bool is_ip = false;
+    if (resolved != NULL) {
+        PEL_TRY(copy_name(resolved, checked, sizeof checked));
+        is_ip = pel_ip_parse(checked, &ip) == PEL_OK;
+        if (!reference)
+            PEL_TRY(set_resolved_name(hs, checked, is_ip, &ip));
+    }
+    hs->name_checked = hs->name_checked || reference;
+    const char *asked = env->sni_name != NULL        ? env->sni_name
+                        : env->reference_dns != NULL ? env->reference_dns
+                        : resolved != NULL && !is_ip ? checked
+                        : is_host(env->reference_cn) ? env->reference_cn
+                                                     : NULL;
+    if (asked != NULL && env->sni != PEL_TLS_OFF) {
+        PEL_TRY(copy_name(asked, hs->name, sizeof hs->name));
+        return SSL_set_tlsext_host_name(hs->ssl, hs->name) ? PEL_OK : PEL_E_ARG;
+    }
+    if (env->sni == PEL_TLS_REQUIRED)
+        return PEL_E_TLS_SERVER_NAME;
+    const char *shown = resolved != NULL             ? checked
+                        : env->reference_dns != NULL ? env->reference_dns
+                        : env->reference_cn != NULL  ? env->reference_cn
+                                                     : "";
+    snprintf(hs->name, sizeof hs->name, "%s", shown);
+    return PEL_OK;
 }
 
 /* Under what a session is kept: no session crosses bindings, though they share the cache. */
@@ -127,8 +170,7 @@ static enum pel_err set_up(struct pel_hs *hs, const char *server_name)
         return bind_tickets(hs) ? PEL_OK : PEL_E_NO_MEMORY;
     }
     SSL_set_connect_state(hs->ssl);
-    if (server_name != NULL)
-        PEL_TRY(set_server_name(hs, server_name));
+    PEL_TRY(set_names(hs, server_name));
     return offer_session(hs);
 }
 
@@ -181,6 +223,7 @@ static enum pel_err check_suite(struct pel_hs *hs, struct pel_error *reterr)
 static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
 {
     PEL_TRY(check_suite(hs, reterr));
+    PEL_TRY(pel_demands_check(hs, reterr));
     hs->done = true;
     free(hs->offer);
     hs->offer = NULL;
@@ -191,7 +234,8 @@ static enum pel_err finish(struct pel_hs *hs, struct pel_error *reterr)
 
 bool pel_hs_await_ticket(struct pel_hs *hs)
 {
-    if (hs->env->role != PEL_TLS_CLIENT || hs->env->no_tickets || SSL_version(hs->ssl) != TLS1_3_VERSION)
+    if (hs->env->role != PEL_TLS_CLIENT || hs->env->session_config.tickets_off ||
+        SSL_version(hs->ssl) != TLS1_3_VERSION)
         return false;
     hs->out_limit = 0;
     SSL_set_quiet_shutdown(hs->ssl, 1);
@@ -208,10 +252,11 @@ void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len)
     ERR_clear_error();
 }
 
-enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, bool *ret_done,
-                         struct pel_error *reterr)
+enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, uint64_t now_us,
+                         bool *ret_done, struct pel_error *reterr)
 {
     ERR_clear_error();
+    hs->now_us = now_us;
     hs->in = record;
     hs->in_len = len;
     int ret = SSL_do_handshake(hs->ssl);
@@ -236,6 +281,11 @@ void pel_hs_alert(struct pel_hs *hs, uint8_t description)
         ERR_clear_error();
 }
 
+const char *pel_hs_name(const struct pel_hs *hs)
+{
+    return hs->name;
+}
+
 static void peer_facts(const struct pel_hs *hs, struct pel_hs_facts *facts)
 {
     X509 *peer = SSL_get_peer_certificate(hs->ssl);
@@ -256,6 +306,6 @@ void pel_hs_facts(const struct pel_hs *hs, struct pel_hs_facts *ret_facts)
     };
     peer_facts(hs, ret_facts);
     const char *name = SSL_get_servername(hs->ssl, TLSEXT_NAMETYPE_host_name);
-    snprintf(ret_facts->server_name, sizeof ret_facts->server_name, "%s", name != NULL ? name : "");
+    snprintf(ret_facts->server_name, sizeof ret_facts->server_name, "%s", name != NULL ? name : hs->name);
     ERR_clear_error();
 }

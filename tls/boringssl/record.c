@@ -94,6 +94,18 @@ static enum pel_err record_seal(void *ctx, const uint8_t *plain, size_t len, str
     return err == PEL_E_NO_MEMORY ? err : PEL_E_TLS_INTERNAL;
 }
 
+/* The KeyUpdate goes out before the next record. */
+static enum pel_err record_update(void *ctx, struct pel_buffer *out)
+{
+    struct pel_hs *hs = ((struct context *)ctx)->hs;
+    ERR_clear_error();
+    hs->out = out;
+    if (SSL_version(hs->ssl) < TLS1_3_VERSION || SSL_key_update(hs->ssl, SSL_KEY_UPDATE_REQUESTED))
+        return PEL_OK;
+    ERR_clear_error();
+    return PEL_E_TLS_INTERNAL;
+}
+
 static enum pel_err record_close(void *ctx, struct pel_buffer *out)
 {
     struct pel_hs *hs = ((struct context *)ctx)->hs;
@@ -121,6 +133,7 @@ const struct pel_record_ops pel_record_library = {
     .fini = record_fini,
     .open = record_open,
     .seal = record_seal,
+    .update = record_update,
     .sealed_len = record_sealed_len,
     .close = record_close,
     .alert = record_alert,

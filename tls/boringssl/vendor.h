@@ -26,13 +26,15 @@ struct pel_ctx_cert {
     EVP_PKEY *key;
     int key_type;   /* EVP_PKEY_EC, EVP_PKEY_RSA, … */
     uint16_t group; /* of an EC key, IANA; else 0 */
+    char *host;     /* for clients that ask for this name alone; NULL: for all */
 };
 
 struct pel_ctx {
     const struct pel_tls_env *env;
     SSL_CTX *ssl_ctx;
-    struct pel_ctx_cert certs[PEL_CTX_MAX_CERTS];
+    struct pel_ctx_cert *certs; /* the first ones are for all clients */
     size_t num_certs;
+    struct pel_tickets *tickets; /* a server's */
     STACK_OF(X509_NAME) * announced;
     SHA256_CTX digest; /* of everything that a ticket is bound to, besides the binding */
     uint8_t session_id[SHA256_DIGEST_LENGTH]; /* the digest's end */
@@ -47,11 +49,15 @@ struct pel_hs {
     size_t in_len;
     size_t out_limit;
     enum pel_err out_err;        /* why the BIO could not write */
-    enum pel_err rejected;       /* why the hello callback refused */
+    enum pel_err rejected;       /* why a callback for the hello refused */
     struct pel_tls_offer *offer; /* server: the client's hello, until the handshake is done */
+    uint64_t now_us;
     bool name_checked;
+    bool name_acknowledged; /* client: the server knows the name that was asked for */
+    bool tls13;             /* server: what is agreed, known from the hello */
     bool done;
-    char name[256]; /* client: what the server's certificate must be for; "": only of a known authority */
+    char name[256];         /* client: asked for, or else checked; "": none is known */
+    char cert_problem[200]; /* what the policy minds of the peer's certificates; "": nothing */
 };
 
 /* pel_library_error empties the error queue: NO_MEMORY when an allocation failed anywhere in it, or when
@@ -93,6 +99,32 @@ uint16_t pel_group_of_nid(int nid);
 /* pel_hello_callback is BoringSSL's select_certificate_cb: notes the offer, refuses or picks versions and
  * certificate. */
 enum ssl_select_cert_result_t pel_hello_callback(const SSL_CLIENT_HELLO *hello);
+
+/* pel_sni_callback is BoringSSL's servername callback of a server: it refuses, or knows the name. */
+int pel_sni_callback(SSL *ssl, int *ret_alert, void *arg);
+
+/* pel_verify_callback is BoringSSL's cert_verify_callback: RFC 5280, and then what the policy wants more. */
+int pel_verify_callback(X509_STORE_CTX *store_ctx, void *arg);
+
+/* pel_tickets_new makes the keys that seal a server's tickets; NULL: no memory. pel_tickets_free wipes them;
+ * NULL is harmless. pel_ticket_callback is BoringSSL's ticket_key_cb. */
+struct pel_tickets *pel_tickets_new(const struct pel_tls_sessions *config);
+void pel_tickets_free(struct pel_tickets *tickets);
+int pel_ticket_callback(SSL *ssl, uint8_t *key_name, uint8_t *iv, EVP_CIPHER_CTX *cipher_ctx,
+                        HMAC_CTX *hmac_ctx, int encrypt);
+
+/* pel_des_keys_are_weak tells whether one of the two 3DES keys of a key block of TLS 1.2 and older has parts
+ * that are equal, parity apart (ANSI X9.52). `mac_len`: of each MAC key before them. */
+bool pel_des_keys_are_weak(const uint8_t *block, size_t mac_len);
+
+/* pel_demands_check looks at what was agreed, before any byte of the application passes. Errors: TLS_WEAK,
+ * TLS_SERVER_NAME, NO_MEMORY, with `reterr`; the alert is sent. */
+PEL_MUST_USE enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr);
+
+/* pel_message_callback is BoringSSL's msg_callback of a client that needs to know whether the server
+ * acknowledged its name. */
+void pel_message_callback(int is_write, int version, int content_type, const void *bytes, size_t len,
+                          SSL *ssl, void *arg);
 
 /* pel_ctx_use_cert gives one session a certificate of the context. */
 bool pel_ctx_use_cert(SSL *ssl, const struct pel_ctx_cert *cert);

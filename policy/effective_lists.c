@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lists of a rule: certificates by label and by name, suites, groups, key shares and signatures.
+ */
+#include <string.h>
+
+#include "policy/effective_parts.h"
+
+/* ---- certificates ---- */
+
+/* What the labels and names of an advanced statement come to, kept with it for its next rule. */
+struct adv_lists {
+    const char **labels, **sni_hosts, **sni_labels;
+    size_t num_labels, num_sni;
+};
+
+static size_t count(const struct pel_stmt *stmt, enum pel_slot slot)
+{
+    size_t num = 0;
+    for (const struct pel_param *item = stmt != NULL ? stmt->items : NULL; item != NULL; item = item->next)
+        num += item->row->slot == slot;
+    return num;
+}
+
+static enum pel_err lists_of(struct pel_parse *parse, struct pel_stmt *stmt, struct adv_lists **ret_lists)
+{
+    size_t num_labels = count(stmt, PEL_SLOT_SERVER_CERT_LABEL),
+           num_sni = count(stmt, PEL_SLOT_SERVER_SNI_NAME);
+    struct adv_lists *lists = pel_arena_alloc(parse->kept, sizeof *lists);
+    const char **texts = pel_arena_alloc(parse->kept, (num_labels + 2 * num_sni) * sizeof *texts);
+    if (lists == NULL || texts == NULL)
+        return PEL_E_NO_MEMORY;
+    *lists = (struct adv_lists){
+        .labels = texts, .sni_hosts = texts + num_labels, .sni_labels = texts + num_labels + num_sni};
+    for (const struct pel_param *item = stmt->items; item != NULL; item = item->next) {
+        if (item->row->slot == PEL_SLOT_SERVER_CERT_LABEL)
+            lists->labels[lists->num_labels++] = item->text;
+        if (item->row->slot != PEL_SLOT_SERVER_SNI_NAME)
+            continue;
+        lists->sni_hosts[lists->num_sni] = item->pair;
+        lists->sni_labels[lists->num_sni++] = item->pair + strlen(item->pair) + 1;
+    }
+    stmt->compiled = lists;
+    *ret_lists = lists;
+    return PEL_OK;
+}
+
+/* The lists of the nearer statement that has items of the slot. */
+static enum pel_err nearest_lists(struct pel_eff *eff, enum pel_slot slot, struct adv_lists **ret_lists)
+{
+    struct pel_stmt *from = count(eff->conn_adv, slot) > 0 ? eff->conn_adv : eff->env_adv;
+    *ret_lists = NULL;
+    if (count(from, slot) == 0)
+        return PEL_OK;
+    *ret_lists = from->compiled;
+    return *ret_lists != NULL ? PEL_OK : lists_of(eff->parse, from, ret_lists);
+}
+
+enum pel_err pel_eff_labels(struct pel_eff *eff)
+{
+    struct pel_effective *e = &eff->values;
+    struct adv_lists *lists = NULL;
+    e->certificate_label = pel_eff_text(eff, PEL_SLOT_CERT_LABEL);
+    PEL_TRY(nearest_lists(eff, PEL_SLOT_SERVER_CERT_LABEL, &lists));
+    if (lists != NULL) {
+        e->server_certificate_labels = lists->labels;
+        e->num_server_certificate_labels = lists->num_labels;
+    }
+    PEL_TRY(nearest_lists(eff, PEL_SLOT_SERVER_SNI_NAME, &lists));
+    if (lists != NULL) {
+        e->server_sni_hosts = lists->sni_hosts;
+        e->server_sni_labels = lists->sni_labels;
+        e->num_server_sni = lists->num_sni;
+    }
+    return PEL_OK;
+}
+
+/* ---- groups and signatures ---- */
+
+static void take(const struct pel_eff *eff, enum pel_slot slot, const uint16_t **ret_codes, size_t *ret_num)
+{
+    const struct pel_param *param = pel_stmt_get(eff->signature, slot);
+    if (param == NULL || param->groups == NULL)
+        return; /* not coded, or Any */
+    *ret_codes = param->groups;
+    *ret_num = param->number;
+}
+
+static bool offers_group(const struct pel_effective *e, uint16_t group)
+{
+    for (size_t i = 0; i < e->num_groups; i++) {
+        if (e->groups[i] == group)
+            return true;
+    }
+    return e->num_groups == 0;
+}
+
+/* A client sends key shares for groups that it offers, and not for many: each costs it a key pair. */
+static enum pel_err cut_key_shares(struct pel_eff *eff)
+{
+    struct pel_effective *e = &eff->values;
+    const char *title = NULL;
+    if (e->num_key_shares == 0)
+        return PEL_OK;
+    uint16_t *kept = pel_arena_alloc(eff->parse->kept, PEL_MAX_KEY_SHARES * sizeof *kept);
+    size_t num = 0, num_offered = 0;
+    if (kept == NULL)
+        return PEL_E_NO_MEMORY;
+    for (size_t i = 0; i < e->num_key_shares; i++) {
+        if (!offers_group(e, e->key_shares[i]))
+            continue;
+        if (num_offered++ < PEL_MAX_KEY_SHARES)
+            kept[num++] = e->key_shares[i];
+    }
+    struct pel_title of_rule = pel_stmt_title(eff->rule);
+    title = of_rule.text;
+    if (num == 0)
+        pel_stmt_fail(eff->parse, eff->rule, eff->rule->pos,
+                      "%s: no group of ClientKeyShareGroups is offered (ClientECurves)", title);
+    else if (num_offered < e->num_key_shares)
+        pel_diag_warning(&eff->parse->diags, eff->rule->pos,
+                         "%s: %zu of ClientKeyShareGroups not offered (ClientECurves) and left out", title,
+                         e->num_key_shares - num_offered);
+    if (num < num_offered)
+        pel_diag_warning(&eff->parse->diags, eff->rule->pos,
+                         "%s: a client sends %d key shares at most; the others of ClientKeyShareGroups wait "
+                         "until the server asks",
+                         title, PEL_MAX_KEY_SHARES);
+    e->key_shares = kept;
+    e->num_key_shares = num;
+    return PEL_OK;
+}
+
+enum pel_err pel_eff_lists(struct pel_eff *eff)
+{
+    struct pel_effective *e = &eff->values;
+    const struct pel_stmt *ciphers = pel_stmt_child(eff->conn, PEL_SLOT_CIPHER_PARMS);
+    const bool client = e->role == PEL_ROLE_CLIENT;
+    if (ciphers == NULL)
+        ciphers = pel_stmt_child(eff->env, PEL_SLOT_CIPHER_PARMS);
+    if (ciphers != NULL) {
+        e->ciphers = ciphers->suites;
+        e->num_ciphers = ciphers->num_suites;
+    }
+    take(eff, client ? PEL_SLOT_CLIENT_CURVES : PEL_SLOT_SERVER_CURVES, &e->groups, &e->num_groups);
+    if (client)
+        take(eff, PEL_SLOT_CLIENT_SHARES, &e->key_shares, &e->num_key_shares);
+    else
+        take(eff, PEL_SLOT_SERVER_SHARES, &e->tls13_groups, &e->num_tls13_groups);
+    take(eff, PEL_SLOT_SIGNATURES, &e->signatures, &e->num_signatures);
+    e->cert_signatures = e->signatures;
+    e->num_cert_signatures = e->num_signatures;
+    const struct pel_param *cert = pel_stmt_get(eff->signature, PEL_SLOT_CERT_SIGNATURES);
+    if (cert != NULL && cert->groups == NULL)
+        e->num_cert_signatures = 0; /* Any */
+    take(eff, PEL_SLOT_CERT_SIGNATURES, &e->cert_signatures, &e->num_cert_signatures);
+    PEL_TRY(pel_profiles_apply(eff));
+    return client ? cut_key_shares(eff) : PEL_OK;
+}
