@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "stack/control_server.h"
 
 struct pel_control_slot {
@@ -29,17 +30,18 @@ struct pel_control_slot {
 
 /* pel_control_slot_open takes over `fd` (non-blocking). A client of another user gets its refusal as its
  * first reply. */
-void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t now_ms);
+void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t at_ms);
 
 /* pel_control_slot_events returns what to poll for. */
 short pel_control_slot_events(const struct pel_control_slot *slot);
 
-/* pel_control_slot_run reads, answers and writes as far as it goes without waiting. */
+/* pel_control_slot_run reads, answers and writes as far as it goes without waiting. The handler may take long:
+ * a reply's time begins when there is one. */
 void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg,
-                          uint64_t now_ms);
+                          const struct pel_clock *clock);
 
 /* pel_control_slot_is_done tells whether the connection is over or out of time. */
-bool pel_control_slot_is_done(const struct pel_control_slot *slot, uint64_t now_ms);
+bool pel_control_slot_is_done(const struct pel_control_slot *slot, uint64_t at_ms);
 
 /* pel_control_slot_close closes the descriptor and frees what it holds. */
 void pel_control_slot_close(struct pel_control_slot *slot);

@@ -85,7 +85,7 @@ static void *control_thread(void *arg)
         size_t num_polled = server->num_slots;
         for (size_t i = 0; has_events && i < num_polled; i++) {
             if (fds[2 + i].revents != 0)
-                pel_control_slot_run(&server->slots[i], start->handler, start->arg, now_ms(server));
+                pel_control_slot_run(&server->slots[i], start->handler, start->arg, &server->clock);
         }
         if (has_events && fds[1].revents != 0)
             accept_client(server);

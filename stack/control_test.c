@@ -29,6 +29,8 @@ static void echo(void *arg, const char *request, char **ret_reply)
     struct fixture *f = arg;
     atomic_fetch_add(&f->num_calls, 1);
     char *reply = NULL;
+    if (strstr(request, "\"slow\"") != NULL)
+        usleep((PEL_CONTROL_CLIENT_TIMEOUT_MS + 200) * 1000);
     if (strstr(request, "\"big\"") != NULL) {
         size_t len = (size_t)8 << 20;
         reply = malloc(len);
@@ -239,6 +241,19 @@ PEL_TEST(control, a_client_that_does_not_read_blocks_nobody)
     PEL_EXPECT(now_ms() - start < 2000);
     f.server = NULL;
     close(fd);
+    fixture_close(&f);
+}
+
+/* A large policy may take its time to load, and has much to say then. */
+PEL_TEST(control, the_time_of_a_reply_begins_when_it_is_there)
+{
+    struct fixture f;
+    struct pel_error error = {0};
+    char *reply = NULL;
+    PEL_REQUIRE(fixture_open(&f));
+    PEL_EXPECT_ERR(pel_control_call(f.path, "{\"verb\":\"big\",\"how\":\"slow\"}", &reply, &error), PEL_OK);
+    PEL_EXPECT_EQ(reply != NULL ? strlen(reply) : 0, ((size_t)8 << 20) - 1); /* a NUL ends it */
+    free(reply);
     fixture_close(&f);
 }
 
