@@ -10,8 +10,8 @@
  * for the default; IN the file whose bytes are sent, or "echo"; OUT where received bytes go; NUM how many
  * of them end the connection; SUITE the IANA number of one, in hexadecimal. A server of port 0 prints
  * "port N" and serves connections, one after the other, until its standard input ends; each connection
- * prints one line of what was agreed and how it ended. PEL_PEER_WANTS names what the other end must have up to
- * TLS 1.2: "ems" (RFC 7627), "reneg" (RFC 5746), or both.
+ * prints one line of what was agreed and how it ended. PEL_PEER_WANTS names what the other end must have up
+ * to TLS 1.2: "ems" (RFC 7627), "reneg" (RFC 5746), or both.
  */
 #include <arpa/inet.h>
 #include <errno.h>
