@@ -78,7 +78,7 @@ struct pel_stmt {
     struct pel_param *last_item;
     uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
     void *compiled;   /* what the compiler made of it for all its users */
-    uint32_t class_number; /* of an action: actions that say the same have the same; 0: none yet */
+    uint32_t class_number; /* of an action: the same for those that say the same; 0: none yet */
 };
 
 /* What stays with the policy. */

@@ -106,8 +106,6 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     if (pel_schema(type)->no_effect != NULL)
         pel_diag_note(&parse->diags, pos, "%s: accepted, no effect: %s", pel_schema(type)->name,
                       pel_schema(type)->no_effect);
-    else if (pel_schema(type)->not_yet)
-        pel_diag_warning(&parse->diags, pos, "%s: not yet effective", pel_schema(type)->name);
     *ret_stmt = stmt;
     return PEL_OK;
 }
@@ -275,7 +273,7 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
     struct pel_param param = {.row = row, .pos = pos};
     struct pel_value_ctx ctx = {
         .parse = parser->parse, .stmt = stmt, .param = &param, .lexer = &parser->lexer};
-    bool not_yet = (row->flags & PEL_ROW_NOT_YET) != 0 && !pel_schema(stmt->type)->not_yet;
+    bool not_yet = (row->flags & PEL_ROW_NOT_YET) != 0;
     if (row->type == PEL_V_BLOCK) {
         PEL_TRY(begin_statement(parser, row->target, pos, read_name(parser), &param.child));
         return param.child == NULL ? PEL_OK : add_param(parser, stmt, &param);

@@ -192,7 +192,6 @@ struct pel_row {
 struct pel_statement_schema {
     const char *name;
     size_t name_len;
-    bool not_yet;
     const char *no_effect; /* why nothing acts on the whole statement; NULL: something does */
     const char *help;
     const struct pel_row *rows;

@@ -110,6 +110,7 @@ class Web:
 
     def __exit__(self, *_):
         self.lab.stop(self.process)
+        expect("Sanitizer" not in self.log(), self.log()[-4000:])
 
     def log(self):
         return self.lab.log_of(self.process)
