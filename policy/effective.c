@@ -245,6 +245,23 @@ static bool is_secondary_map(const struct pel_eff *eff)
            PEL_ON;
 }
 
+/* What is coded and cannot do what it seems to. */
+static void remark(const struct pel_eff *eff)
+{
+    const struct pel_effective *e = &eff->values;
+    if (e->reset_cipher_s > 0 && e->versions != 0 && (e->versions & PEL_POLICY_TLS1_3) == 0)
+        pel_diag_note(
+            &eff->parse->diags, eff->rule->pos,
+            "%s: ResetCipherTimer: accepted, no effect: only TLS 1.3 renews its keys, and it is not offered",
+            pel_stmt_title(eff->rule).text);
+    if (e->role != PEL_ROLE_CLIENT && e->sni != PEL_DEMAND_OFF && e->sni_match && e->num_server_sni == 0)
+        pel_diag_warning(
+            &eff->parse->diags, eff->rule->pos,
+            "%s: ServerHandshakeSNIMatch is Required, but ServerHandshakeSNIList has no name: every "
+            "client that names a server is refused",
+            pel_stmt_title(eff->rule).text);
+}
+
 static enum pel_err compile_enabled(struct pel_eff *eff)
 {
     struct pel_effective *e = &eff->values;
@@ -265,6 +282,7 @@ static enum pel_err compile_enabled(struct pel_eff *eff)
     PEL_TRY(pel_eff_lists(eff));
     if (!eff->rule->bad)
         pel_eff_versions(eff);
+    remark(eff);
     return PEL_OK;
 }
 

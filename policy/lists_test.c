@@ -351,6 +351,24 @@ PEL_TEST(lists, demands_of_the_role)
     pel_test_drop(&parsed);
 }
 
+PEL_TEST(lists, what_cannot_do_what_it_seems_to)
+{
+    PEL_REQUIRE(rule_of("", SERVER, CONN_ADV("TLSv1.3 Off\nResetCipherTimer 5\n")) != NULL);
+    PEL_EXPECT_STR(parsed.said,
+                   "1:1: note: TTLSRule \"R\": ResetCipherTimer: accepted, no effect: only TLS 1.3 "
+                   "renews its keys, and it is not offered\n");
+    pel_test_drop(&parsed);
+    PEL_REQUIRE(rule_of("", SERVER, CONN_ADV("ResetCipherTimer 5\n")) != NULL);
+    PEL_EXPECT_STR(parsed.said, "");
+    pel_test_drop(&parsed);
+    PEL_REQUIRE(rule_of("", SERVER,
+                        CONN_ADV("ServerHandshakeSNI Optional\nServerHandshakeSNIMatch Required\n")) != NULL);
+    PEL_EXPECT_HAS(parsed.said,
+                   "1:1: warning: TTLSRule \"R\": ServerHandshakeSNIMatch is Required, but "
+                   "ServerHandshakeSNIList has no name: every client that names a server is refused");
+    pel_test_drop(&parsed);
+}
+
 PEL_TEST(lists, sessions)
 {
     const struct pel_effective *e = rule_of("", SERVER, "");
