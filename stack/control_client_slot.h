@@ -35,8 +35,8 @@ void pel_control_slot_open(struct pel_control_slot *slot, int fd, uint64_t at_ms
 /* pel_control_slot_events returns what to poll for. */
 short pel_control_slot_events(const struct pel_control_slot *slot);
 
-/* pel_control_slot_run reads, answers and writes as far as it goes without waiting. The handler may take long:
- * a reply's time begins when there is one. */
+/* pel_control_slot_run reads, answers and writes as far as it goes without waiting. The handler may take
+ * long: a reply's time begins when there is one. */
 void pel_control_slot_run(struct pel_control_slot *slot, pel_control_handler_fn *handler, void *arg,
                           const struct pel_clock *clock);
 

@@ -14,9 +14,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"build", "[--stack NAME] [--strict] [-o FILE] [--json] MODEL.yaml", policy_build},
-    {"check",
-     "[--strict] [--image NAME] [--keyrings DIR [--owner USER]] [--compat zos] [--json] FILE...",
-     policy_check},
+    {"check", "[--strict] [--keyrings DIR [--owner USER]] [--json] FILE...", policy_check},
     {"compile", "-o IMAGE [--json] FILE...", policy_compile},
     {"diff", "[--exit-code] [--json] OLD NEW", policy_diff},
     {"fmt", "[--check | -w] [--json] FILE...", policy_fmt},
@@ -28,7 +26,7 @@ static const struct {
      "[--why] [--json] FILE...",
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
-    {"show", "[--all] [--format pasearch] [--compat zos] [--json] FILE [RULE...]", policy_show},
+    {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},
     {"status", "[--rules] [--stale] [--certs] [--ports] [--all] [--socket PATH] [--json]", policy_status},
     {"test", "[--junit FILE] [--json] FILE... CASES.yaml", policy_test},
 };
@@ -39,6 +37,8 @@ static void print_usage(FILE *to)
 {
     for (size_t i = 0; i < NUM_VERBS; i++)
         fprintf(to, "%s pel policy %s %s\n", i == 0 ? "Usage:" : "      ", verbs[i].name, verbs[i].usage);
+    fprintf(to, "check, compile, diff, match, show and test read files with --image NAME and --compat zos as "
+                "well.\n");
 }
 
 int verb_policy(int argc, char **argv)

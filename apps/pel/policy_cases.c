@@ -13,6 +13,7 @@
 enum { KEY_JSON = 256, KEY_JUNIT };
 
 struct options {
+    struct pel_policy_options reading;
     bool json;
     const char *junit, *cases;
     char **files;
@@ -31,6 +32,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case KEY_JSON: options->json = true; return 0;
     case KEY_JUNIT: options->junit = arg; return 0;
     case ARGP_KEY_ARGS:
@@ -172,7 +174,7 @@ static int test(const struct options *options)
     bool is_read = cases_read(&file, &report);
     if (!is_read && options->json)
         policy_print_json(json_pack("{s:b, s:O}", "ok", 0, "diagnostics", report.diagnostics));
-    if (is_read && policy_open(options->files, options->num_files, options->json, &policy))
+    if (is_read && policy_open(options->files, options->num_files, &options->reading, options->json, &policy))
         status = run_all(options, &file, policy);
     pel_policy_close(policy);
     cases_free(&file);
@@ -194,7 +196,8 @@ int policy_test(int argc, char **argv)
         .args_doc = "FILE... CASES.yaml",
         .doc = "Compares what a policy says of connections with what it should. One line for each case that "
                "fails: "
-               "what was expected, what came, and why. Exit status 1 when one fails or a file has errors."};
+               "what was expected, what came, and why. Exit status 1 when one fails or a file has errors.",
+        .children = policy_reading};
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;

@@ -8,11 +8,16 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { KEY_JSON = 256, KEY_STRICT, KEY_IMAGE, KEY_KEYRINGS, KEY_OWNER, KEY_COMPAT };
+enum {
+    KEY_JSON = 256,
+    KEY_STRICT,
+    KEY_KEYRINGS,
+    KEY_OWNER,
+};
 
 struct options {
     bool json;
-    struct pel_policy_options how;
+    struct pel_policy_options reading;
     const char *keyring_dir, *owner;
     char **files;
     size_t num_files;
@@ -23,16 +28,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct options *options = state->input;
     switch (key) {
     case KEY_JSON: options->json = true; return 0;
-    case KEY_STRICT: options->how.flags |= PEL_POLICY_CHECK_STRICT; return 0;
-    case KEY_IMAGE: options->how.image = arg; return 0;
+    case KEY_STRICT: options->reading.flags |= PEL_POLICY_CHECK_STRICT; return 0;
     case KEY_KEYRINGS: options->keyring_dir = arg; return 0;
     case KEY_OWNER: options->owner = arg; return 0;
-    case KEY_COMPAT:
-        if (strcmp(arg, "zos") == 0)
-            options->how.flags |= PEL_POLICY_COMPAT_ZOS;
-        else if (strcmp(arg, "pellucid") != 0)
-            argp_error(state, "--compat is pellucid or zos");
-        return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
         options->num_files = (size_t)(state->argc - state->next);
@@ -65,7 +64,8 @@ static void count_and_pass_on(void *arg, const struct pel_policy_message *messag
 {
     struct check *check = arg;
     struct pel_policy_message raised = *message;
-    if ((check->options->how.flags & PEL_POLICY_CHECK_STRICT) != 0 && message->severity == PEL_POLICY_WARNING)
+    if ((check->options->reading.flags & PEL_POLICY_CHECK_STRICT) != 0 &&
+        message->severity == PEL_POLICY_WARNING)
         raised.severity = PEL_POLICY_ERROR;
     check->summary.num_errors += raised.severity == PEL_POLICY_ERROR;
     check->summary.num_warnings += raised.severity == PEL_POLICY_WARNING;
@@ -76,8 +76,9 @@ static enum pel_err run(struct check *check)
 {
     const struct options *options = check->options;
     struct pel_policy *policy = NULL;
-    enum pel_err err = pel_policy_open((const char *const *)options->files, options->num_files, &options->how,
-                                       pass_on, check, &policy, &check->summary, &check->error);
+    enum pel_err err =
+        pel_policy_open((const char *const *)options->files, options->num_files, &options->reading, pass_on,
+                        check, &policy, &check->summary, &check->error);
     if (err == PEL_OK && options->keyring_dir != NULL)
         err = pel_policy_check_keyrings(policy, options->keyring_dir, options->owner, count_and_pass_on,
                                         check, &check->num_unusable, &check->error);
@@ -138,11 +139,9 @@ static int check_as_text(struct check *check)
 
 static const struct argp_option options_of_check[] = {
     {"strict", KEY_STRICT, NULL, 0, "Warnings are errors", 0},
-    {"image", KEY_IMAGE, "NAME", 0, "Which image of an agent's main file; else its first", 0},
     {"keyrings", KEY_KEYRINGS, "DIR", 0, "Also open the keyring of each rule, below DIR as the stack would",
      0},
     {"owner", KEY_OWNER, "USER", 0, "Whose rings relative names mean: the stack's user; else yours", 0},
-    {"compat", KEY_COMPAT, "zos", 0, "Defaults as the stack's with compat: zos", 0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };
@@ -152,7 +151,8 @@ int policy_check(int argc, char **argv)
     static const struct argp argp = {.options = options_of_check,
                                      .parser = parse_option,
                                      .args_doc = "FILE...",
-                                     .doc = "Checks policy files as one policy; nothing is installed."};
+                                     .doc = "Checks policy files as one policy; nothing is installed.",
+                                     .children = policy_reading};
     struct options options = {0};
     struct check check = {.options = &options};
     if (!policy_parse(&argp, argc, argv, &options))

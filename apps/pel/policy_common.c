@@ -13,6 +13,34 @@ bool policy_parse(const struct argp *argp, int argc, char **argv, void *input)
     return argp_parse(argp, argc, argv, 0, NULL, input) == 0;
 }
 
+enum { KEY_IMAGE = 0x200, KEY_COMPAT };
+
+static error_t parse_reading(int key, char *arg, struct argp_state *state)
+{
+    struct pel_policy_options *reading = state->input;
+    switch (key) {
+    case KEY_IMAGE: reading->image = arg; return 0;
+    case KEY_COMPAT:
+        if (strcmp(arg, "zos") == 0)
+            reading->flags |= PEL_POLICY_COMPAT_ZOS;
+        else if (strcmp(arg, "pellucid") != 0)
+            argp_error(state, "--compat \"%s\" is not pellucid or zos", arg);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options_of_reading[] = {
+    {"image", KEY_IMAGE, "NAME", 0, "Which image of an agent's main file; else its first", 0},
+    {"compat", KEY_COMPAT, "pellucid|zos", 0, "Whose defaults hold, as policy.compat of the configuration",
+     0},
+    {0},
+};
+
+static const struct argp argp_of_reading = {.options = options_of_reading, .parser = parse_reading};
+
+const struct argp_child policy_reading[] = {{&argp_of_reading, 0, "How policy files are read:", 0}, {0}};
+
 static void print_error(void *arg, const struct pel_policy_message *message)
 {
     if (message->severity == PEL_POLICY_ERROR)
@@ -25,8 +53,8 @@ static void add_error(void *arg, const struct pel_policy_message *message)
         policy_json_message(arg, message);
 }
 
-bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
-                    struct pel_policy **ret_policy)
+bool policy_open(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
+                 struct pel_policy **ret_policy)
 {
     struct pel_error error = {0};
     json_t *diagnostics = json ? json_array() : NULL;
@@ -42,11 +70,6 @@ bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_polic
     else if (err != PEL_E_POLICY_SYNTAX)
         fprintf(stderr, "pel: %s\n", error.text);
     return false;
-}
-
-bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy)
-{
-    return policy_open_as(paths, num_paths, NULL, json, ret_policy);
 }
 
 json_t *policy_json_text(const char *text)

@@ -33,14 +33,15 @@ int policy_status(int argc, char **argv);  /* policy_status.c */
  * POLICY_USAGE. */
 bool policy_parse(const struct argp *argp, int argc, char **argv, void *input);
 
+/* How policy files are read, --image and --compat: the argp children of every verb that reads some. The
+ * verb's parser gives its struct pel_policy_options as state->child_inputs[0] at ARGP_KEY_INIT. */
+extern const struct argp_child policy_reading[];
+
 /* policy_open opens files as one policy for a verb that asks it. Errors of the policy, but no warnings, are
  * printed on stderr; with `json` as one object {"error", "diagnostics"} on stdout. False: nothing was opened.
  */
-bool policy_open(char *const *paths, size_t num_paths, bool json, struct pel_policy **ret_policy);
-
-/* policy_open_as does so with options; NULL: the defaults. */
-bool policy_open_as(char *const *paths, size_t num_paths, const struct pel_policy_options *options, bool json,
-                    struct pel_policy **ret_policy);
+bool policy_open(char *const *paths, size_t num_paths, const struct pel_policy_options *reading, bool json,
+                 struct pel_policy **ret_policy);
 
 /* policy_json_text makes text from outside a JSON string; what is not UTF-8 (a file's name may be) is shown
  * with question marks. NULL: out of memory. */

@@ -12,6 +12,7 @@
 enum { KEY_JSON = 256 };
 
 struct options {
+    struct pel_policy_options reading;
     bool json;
     const char *output;
     char **files;
@@ -22,6 +23,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case KEY_JSON: options->json = true; return 0;
     case 'o': options->output = arg; return 0;
     case ARGP_KEY_ARGS:
@@ -93,12 +95,13 @@ int policy_compile(int argc, char **argv)
             "Writes a policy as one image, which pel stack, check, match, show, diff and load take in the "
             "place of its files: it loads to the same policy. Its checksum finds damage, not forgery. An "
             "image that holds passwords is readable by its owner alone.\vAn image is read by the release "
-            "that wrote it; keep the text. Warnings are said when a text is checked, not when an image is."};
+            "that wrote it; keep the text. Warnings are said when a text is checked, not when an image is.",
+        .children = policy_reading};
     struct options options = {0};
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    if (!policy_open(options.files, options.num_files, options.json, &policy))
+    if (!policy_open(options.files, options.num_files, &options.reading, options.json, &policy))
         return POLICY_FAILED;
     int status = compile(&options, policy);
     pel_policy_close(policy);

@@ -10,6 +10,7 @@
 enum { KEY_JSON = 256, KEY_EXIT_CODE };
 
 struct options {
+    struct pel_policy_options reading;
     bool json, exit_code;
     char **files;
 };
@@ -19,6 +20,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct options *options = state->input;
     (void)arg;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case KEY_JSON: options->json = true; return 0;
     case KEY_EXIT_CODE: options->exit_code = true; return 0;
     case ARGP_KEY_ARGS:
@@ -140,13 +142,14 @@ int policy_diff(int argc, char **argv)
             "Tells what changes in effect from one policy to another, rule by rule: rules that come (+), go "
             "(-), move, or get other values (~); not how the text differs. A rule is the same when its name "
             "is. Exit status: 0, also when something changes, unless --exit-code is given; 1 when a policy "
-            "has errors."};
+            "has errors.",
+        .children = policy_reading};
     struct options options = {0};
     struct pel_policy *before = NULL, *after = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    bool opened = policy_open(&options.files[0], 1, options.json, &before) &&
-                  policy_open(&options.files[1], 1, options.json, &after);
+    bool opened = policy_open(&options.files[0], 1, &options.reading, options.json, &before) &&
+                  policy_open(&options.files[1], 1, &options.reading, options.json, &after);
     int status = opened ? diff(&options, before, after) : POLICY_FAILED;
     pel_policy_close(before);
     pel_policy_close(after);

@@ -21,6 +21,7 @@ enum {
 };
 
 struct options {
+    struct pel_policy_options reading;
     bool json, why, has_direction, has_local, has_remote;
     struct pel_policy_connection connection;
     char **files;
@@ -45,6 +46,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     struct pel_policy_connection *connection = &options->connection;
     static const char no_endpoint[] = "%s \"%s\" is not ADDR:PORT (an IPv6 address in brackets: [ADDR]:PORT)";
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case KEY_JSON: options->json = true; return 0;
     case KEY_WHY: options->why = true; return 0;
     case KEY_USER: connection->user = arg; return 0;
@@ -152,12 +154,13 @@ int policy_match(int argc, char **argv)
         .parser = parse_option,
         .args_doc = "FILE...",
         .doc = "Says which rule of the policy a connection would get, and the verdict: tls, tls when asked, "
-               "clear, or clear (no rule)."};
+               "clear, or clear (no rule).",
+        .children = policy_reading};
     struct options options = {.connection = {.wall_s = time(NULL)}};
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    if (!policy_open(options.files, options.num_files, options.json, &policy))
+    if (!policy_open(options.files, options.num_files, &options.reading, options.json, &policy))
         return POLICY_FAILED;
     int status = match(&options, policy);
     pel_policy_close(policy);

@@ -10,7 +10,11 @@
 
 #include "apps/pel/policy_common.h"
 
-enum { KEY_JSON = 256, KEY_ALL, KEY_FORMAT, KEY_COMPAT };
+enum {
+    KEY_JSON = 256,
+    KEY_ALL,
+    KEY_FORMAT,
+};
 
 struct options {
     bool json, all, pasearch;
@@ -31,11 +35,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         if (!options->pasearch && strcmp(arg, "text") != 0)
             argp_error(state, "--format \"%s\" is not text or pasearch", arg);
         return 0;
-    case KEY_COMPAT:
-        options->reading.flags = strcmp(arg, "zos") == 0 ? PEL_POLICY_COMPAT_ZOS : 0;
-        if (strcmp(arg, "zos") != 0 && strcmp(arg, "pellucid") != 0)
-            argp_error(state, "--compat \"%s\" is not pellucid or zos", arg);
-        return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
         options->num_words = (size_t)(state->argc - state->next);
@@ -194,8 +194,6 @@ static const struct argp_option options_of_show[] = {
     {"all", KEY_ALL, NULL, 0, "Also what has its default value", 0},
     {"format", KEY_FORMAT, "text|pasearch", 0,
      "pasearch: as the report of the original's pasearch -t (docs/PASEARCH.md)", 0},
-    {"compat", KEY_COMPAT, "pellucid|zos", 0, "Whose defaults hold, as policy.compat of the configuration",
-     0},
     {"json", KEY_JSON, NULL, 0, "Print one JSON object", 0},
     {0},
 };
@@ -209,12 +207,13 @@ int policy_show(int argc, char **argv)
         .doc =
             "Shows what holds for the rules of a policy, in match order: the value of each parameter, after "
             "what the connection action overrides and the group action hands down, and the statement that "
-            "it comes from. Without --all only what differs from its default. Passwords are not shown."};
+            "it comes from. Without --all only what differs from its default. Passwords are not shown.",
+        .children = policy_reading};
     struct options options = {0};
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    if (!policy_open_as(options.files, 1, &options.reading, options.json, &policy))
+    if (!policy_open(options.files, 1, &options.reading, options.json, &policy))
         return POLICY_FAILED;
     struct stat status_of_file;
     if (stat(options.files[0], &status_of_file) == 0)

@@ -65,11 +65,11 @@ static void take(FILE *from, int fd, int before, char *text, size_t cap)
 
 static int run(const char *const *words)
 {
-    char *argv[10] = {strdup("pel policy")};
+    char *argv[16] = {strdup("pel policy")};
     int argc = 1;
     for (; *words != NULL; words++)
         argv[argc++] = strdup(*words);
-    char *all[10];
+    char *all[16];
     memcpy(all, argv, sizeof all);
     FILE *out_file = tmpfile(), *err_file = tmpfile();
     fflush(NULL);
@@ -153,6 +153,21 @@ PEL_TEST(pel_policy, check_with_keyrings)
     PEL_EXPECT_HAS(out, ": 1 error of keyrings\n");
     PEL_EXPECT_EQ(RUN("check", "--compat", "zos", PEL_TEST_DATA "/warnings.policy"), 0);
     PEL_EXPECT_HAS(err, "/warnings.policy:1:1: warning: TTLSRule \"Old\": old versions are on");
+}
+
+PEL_TEST(pel_policy, verbs_read_as_the_stack_would)
+{
+    const char *const agent = PEL_TEST_DATA "/agent/pagent.conf";
+    PEL_EXPECT_EQ(RUN("show", "--all", "--compat", "zos", PEL_TEST_DATA "/every.policy"), 0);
+    PEL_EXPECT_EQ(RUN("diff", "--compat", "zos", PEL_TEST_DATA "/every.policy", agent), 0);
+    PEL_EXPECT_EQ(RUN("show", "--image", "tcpip2", agent), 0);
+    PEL_EXPECT_EQ(RUN("show", "--image", "nosuch", agent), 1);
+    PEL_EXPECT_EQ(RUN("match", "--image", "tcpip2", "--direction", "inbound", "--local", "10.0.0.1:1",
+                      "--remote", "10.0.0.2:2", agent),
+                  0);
+    PEL_EXPECT_EQ(RUN("match", "--image", "nosuch", "--direction", "inbound", "--local", "10.0.0.1:1",
+                      "--remote", "10.0.0.2:2", agent),
+                  1);
 }
 
 PEL_TEST(pel_policy, wrong_use_is_2_and_no_file_is_1)
