@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool write_all(int fd, const char *text, size_t text_len)
+bool policy_write_all(int fd, const char *text, size_t text_len)
 {
     while (text_len > 0) {
         ssize_t put = write(fd, text, text_len);
@@ -32,7 +32,7 @@ static bool fill(int fd, const struct stat *old, mode_t mode, const char *text, 
         return false;
     if (mode == 0)
         mode = old != NULL ? old->st_mode & 07777 : 0644;
-    return fchmod(fd, mode) == 0 && write_all(fd, text, text_len) && fsync(fd) == 0;
+    return fchmod(fd, mode) == 0 && policy_write_all(fd, text, text_len) && fsync(fd) == 0;
 }
 
 bool policy_write_file(const char *path, mode_t mode, const char *text, size_t text_len)

@@ -14,4 +14,7 @@
  * stderr, and the old file is as it was. */
 bool policy_write_file(const char *path, mode_t mode, const char *text, size_t text_len);
 
+/* policy_write_all writes all of it. False: errno says why. */
+bool policy_write_all(int fd, const char *text, size_t text_len);
+
 #endif

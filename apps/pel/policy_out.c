@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apps/pel/policy_file.h"
+
 bool policy_out_begin(struct policy_out *out)
 {
     *out = (struct policy_out){0};
@@ -39,20 +41,6 @@ static bool failed(const char *path)
     return false;
 }
 
-static bool write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t done = write(fd, text, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return false;
-        text += done;
-        len -= (size_t)done;
-    }
-    return true;
-}
-
 /* A file that was there keeps its mode. */
 static mode_t mode_of(const char *path, mode_t wanted)
 {
@@ -62,29 +50,9 @@ static mode_t mode_of(const char *path, mode_t wanted)
     return stat(path, &stat_of) == 0 ? stat_of.st_mode & 07777 & (wanted | 0111) : wanted & ~mask;
 }
 
-/* Beside the file and then in its place; a device or a pipe is written to as it is. */
-static bool replace(const char *path, const char *text, size_t len, mode_t mode)
-{
-    char *beside = NULL;
-    if (asprintf(&beside, "%s.XXXXXX", path) < 0)
-        return false;
-    int fd = mkstemp(beside);
-    bool fine = fd >= 0 && fchmod(fd, mode_of(path, mode)) == 0 && write_all(fd, text, len) && fsync(fd) == 0;
-    if (fd >= 0 && close(fd) != 0)
-        fine = false;
-    fine = fine && rename(beside, path) == 0;
-    if (!fine) {
-        failed(path);
-        if (fd >= 0)
-            unlink(beside);
-    }
-    free(beside);
-    return fine;
-}
-
 static bool write_to(int fd, const char *name, const char *text, size_t len)
 {
-    bool fine = write_all(fd, text, len);
+    bool fine = policy_write_all(fd, text, len);
     if (close(fd) != 0)
         fine = false;
     return fine || failed(name);
@@ -104,7 +72,8 @@ static bool save(const char *path, const char *text, size_t len, bool keep, mode
         return false;
     }
     if (!is_there || S_ISREG(stat_of.st_mode))
-        return replace(path, text, len, mode);
+        return policy_write_file(path, mode_of(path, mode), text, len);
+    /* A device or a pipe is written to as it is. */
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd >= 0 ? write_to(fd, path, text, len) : failed(path);
 }
@@ -128,7 +97,7 @@ enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_f
     int fd = memfd_create("policy", MFD_CLOEXEC);
     enum pel_err err = PEL_E_NO_MEMORY;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (fd >= 0 && write_all(fd, text, len))
+    if (fd >= 0 && policy_write_all(fd, text, len))
         err = pel_policy_open(paths, 1, NULL, fn, arg, ret_policy, NULL, reterr);
     else
         snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
