@@ -6,9 +6,9 @@
 
 #include "policy/arena.h"
 #include "policy/files.h"
-#include "policy/keep.h"
-#include "policy/image.h"
-#include "policy/out.h"
+#include "policy/view/keep.h"
+#include "policy/view/image.h"
+#include "policy/view/out.h"
 #include "policy/testing.h"
 #include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"

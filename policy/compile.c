@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/classes.h"
+#include "policy/tables/classes.h"
 #include "policy/conditions.h"
 #include "policy/effective.h"
-#include "policy/tables.h"
+#include "policy/tables/tables.h"
 
 static bool is_spoilt(struct pel_stmt *stmt);
 

@@ -21,7 +21,7 @@ struct pel_ip_range {
     uint8_t high[16];
 };
 
-/* From `low` to `high`, both included, in the order of policy/ranks.h. */
+/* From `low` to `high`, both included, in the order of policy/tables/ranks.h. */
 struct pel_rank_range {
     uint32_t low, high;
 };
@@ -60,7 +60,7 @@ struct pel_conditions {
     struct pel_port_ranges *local_ports, *remote_ports;
     struct pel_ip_ranges *local_ips, *remote_ips;
     struct pel_pattern user, job;
-    const struct pel_time *time; /* policy/times.h */
+    const struct pel_time *time; /* policy/tables/times.h */
 };
 
 struct pel_model;
@@ -74,7 +74,7 @@ struct pel_policy {
     struct pel_rule *rules;            /* in match order */
     struct pel_conditions *conditions; /* beside the rules */
     struct pel_model *model;           /* what the rules were made from; policy/model.h */
-    const struct pel_tables *tables;   /* the same for lookups (policy/tables.h) */
+    const struct pel_tables *tables;   /* the same for lookups (policy/tables/tables.h) */
 };
 
 /* pel_conditions_match tells whether the connection fulfils all conditions. Allocates nothing. Any thread. */

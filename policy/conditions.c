@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "policy/times.h"
+#include "policy/tables/times.h"
 
 /* The lists of an address or port statement are made once and kept with it: any number of rules may share a
  * group. */

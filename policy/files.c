@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "policy/agent.h"
-#include "policy/image.h"
+#include "policy/view/image.h"
 
 /* Reads until the end of the file, or until `cap` bytes are there. */
 static ssize_t read_all(int fd, char *text, size_t cap)

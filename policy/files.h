@@ -43,7 +43,8 @@ struct pel_policy_files {
 /* pel_policy_files_free frees the paths and leaves zeros. */
 void pel_policy_files_free(struct pel_policy_files *files);
 
-/* pel_policy_load_files_beside is pel_policy_load_files with more texts beside the files' (policy/keep.h). */
+/* pel_policy_load_files_beside is pel_policy_load_files with more texts beside the files'
+ * (policy/view/keep.h). */
 PEL_MUST_USE enum pel_err
 pel_policy_load_files_beside(const char *const *paths, size_t num_paths, const struct pel_policy_source *more,
                              size_t num_more, const struct pel_policy_options *options,

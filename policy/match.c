@@ -4,8 +4,8 @@
 #include <strings.h>
 
 #include "policy/model.h"
-#include "policy/tables.h"
-#include "policy/times.h"
+#include "policy/tables/tables.h"
+#include "policy/tables/times.h"
 
 struct pel_policy *pel_policy_ref(struct pel_policy *policy)
 {

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "policy/model.h"
-#include "policy/times.h"
+#include "policy/tables/times.h"
 
 /*
  * Pairs of rules that can meet one connection. A sweep along the one dimension in which the fewest rules

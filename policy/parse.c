@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "policy/agent.h"
-#include "policy/image.h"
+#include "policy/view/image.h"
 #include "policy/lex.h"
 #include "policy/model.h"
 #include "policy/value.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/times.h"
+#include "policy/tables/times.h"
 #include "policy/value.h"
 
 enum { MOST_RANGES = 32, MOST_OFFSET_MINUTES = 14 * 60, STAMP_LEN = 14 };

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "policy/keep.h"
+#include "policy/view/keep.h"
 #include "stack/control_json.h"
 #include "stack/no_rule.h"
 #include "stack/stack.h"

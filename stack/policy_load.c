@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "policy/keep.h"
+#include "policy/view/keep.h"
 #include "stack/stack.h"
 #include "stack/watch.h"
 

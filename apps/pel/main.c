@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apps/pel/nearest.h"
+#include "apps/pel/policy/nearest.h"
 #include "apps/pel/verb.h"
 
 static const struct pel_verb verbs[] = {

@@ -15,7 +15,7 @@ struct pel_verb {
 
 int verb_stack(int argc, char **argv);   /* apps/pel/stack.c */
 int verb_run(int argc, char **argv);     /* apps/pel/run.c */
-int verb_policy(int argc, char **argv);  /* apps/pel/policy.c */
+int verb_policy(int argc, char **argv);  /* apps/pel/policy/policy.c */
 int verb_keyring(int argc, char **argv); /* apps/pel/keyring.c */
 int verb_doctor(int argc, char **argv);  /* apps/pel/doctor.c */
 int verb_conns(int argc, char **argv);   /* apps/pel/conns.c */

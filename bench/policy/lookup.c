@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "bench/policy/rules.h"
-#include "policy/tables.h"
+#include "policy/tables/tables.h"
 
 enum { MOST_SIZES = 16, SWEEP_BYTES = 96 << 20 };
 

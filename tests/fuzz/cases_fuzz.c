@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apps/pel/cases.h"
-#include "apps/pel/policy_out.h"
+#include "apps/pel/policy/cases.h"
+#include "apps/pel/policy/out.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

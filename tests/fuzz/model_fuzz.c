@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apps/pel/model_build.h"
-#include "apps/pel/model_import.h"
-#include "apps/pel/policy_out.h"
+#include "apps/pel/policy/model_build.h"
+#include "apps/pel/policy/model_import.h"
+#include "apps/pel/policy/out.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/image.h"
-#include "policy/image_inside.h"
-#include "policy/out.h"
+#include "policy/view/image.h"
+#include "policy/view/image_inside.h"
+#include "policy/view/out.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
