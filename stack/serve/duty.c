@@ -209,11 +209,19 @@ void pel_serve_engines_remove(struct pel_serve_app *app)
 
 /* ---- to the program, and to the service ---- */
 
-static void wake_one(struct pel_serve_app *app, uint32_t waker_number, uint32_t number)
+/* Whether the waker did not know of the socket yet: then it may have to be woken. */
+static bool signal_one(struct pel_served *served, uint32_t watcher)
+{
+    const struct pel_serve_app *app = served->app;
+    if (watcher == 0 || watcher > app->header.num_wakers)
+        return false;
+    return pel_signal_set_add(&pel_segment_waker(app->base, &app->header, watcher - 1)->ready,
+                              served->number);
+}
+
+static void wake_one(struct pel_serve_app *app, uint32_t waker_number)
 {
     struct pel_waker *waker = pel_segment_waker(app->base, &app->header, waker_number);
-    if (!pel_signal_set_add(&waker->ready, number))
-        return;
     if (__atomic_load_n(&waker->is_asleep, __ATOMIC_SEQ_CST) == 0 ||
         __atomic_exchange_n(&waker->is_asleep, 0, __ATOMIC_SEQ_CST) == 0)
         return;
@@ -223,18 +231,23 @@ static void wake_one(struct pel_serve_app *app, uint32_t waker_number, uint32_t 
         pel_raw(SYS_sendto, fd, (long)"", 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
 }
 
+/* All are told before the first is woken: a thread that runs at once, perhaps on this very core, must not
+ * find a change that another waker of its own hears of only later, as one more edge. */
 void pel_served_wake(struct pel_served *served)
 {
     struct pel_slot *slot = __atomic_load_n(&served->slot, __ATOMIC_ACQUIRE);
+    uint32_t watchers[PEL_WATCHERS];
+    int num = 0;
     if (slot == NULL)
         return;
     /* What there is to see was published before; whoever begins to watch looks again afterwards. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (int i = 0; i < PEL_WATCHERS; i++) {
-        uint32_t watcher = __atomic_load_n(&slot->watchers[i], __ATOMIC_SEQ_CST);
-        if (watcher != 0 && watcher <= served->app->header.num_wakers)
-            wake_one(served->app, watcher - 1, served->number);
+        watchers[num] = __atomic_load_n(&slot->watchers[i], __ATOMIC_SEQ_CST);
+        num += signal_one(served, watchers[num]);
     }
+    for (int i = 0; i < num; i++)
+        wake_one(served->app, watchers[i] - 1);
 }
 
 void pel_served_set_state(struct pel_served *served, uint32_t bits)

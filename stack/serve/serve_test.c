@@ -291,6 +291,37 @@ PEL_TEST(service, a_segment_of_noise_harms_its_program_alone)
     service_stop();
 }
 
+/* Rings, and waits until the engine has looked. */
+static void ring_and_wait(struct test_socket *socket)
+{
+    const struct test_program *program = socket->program;
+    struct pel_doorbell *doorbell = pel_segment_doorbell(program->base, program->header, 0);
+    test_socket_ring(socket);
+    for (int i = 0; i < 5000 && !pel_signal_set_is_empty(&doorbell->rung); i++)
+        usleep(1000);
+}
+
+PEL_TEST(service, a_dialogue_is_of_one_socket_alone)
+{
+    struct test_program program;
+    struct ends ends;
+    service_start(1, 64);
+    PEL_EXPECT(test_program_attach(&program, path));
+    PEL_EXPECT(ends_open(&program, &ends));
+    PEL_EXPECT(!service_is_dialogue());
+    for (int i = 0; i < 20; i++)
+        ring_and_wait(&ends.client);
+    PEL_EXPECT(service_is_dialogue());
+    ring_and_wait(&ends.server);
+    PEL_EXPECT(!service_is_dialogue());
+    for (int i = 0; i < 20; i++)
+        ring_and_wait(i % 2 == 0 ? &ends.client : &ends.server);
+    PEL_EXPECT(!service_is_dialogue());
+    ends_close(&ends);
+    test_program_detach(&program);
+    service_stop();
+}
+
 PEL_TEST(service, quotas_hold)
 {
     struct test_program program, second, third;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "stack/engine.h"
+#include "stack/serve/parts.h"
 #include "tests/harness/harness.h"
 
 static struct pel_pair *pair;
@@ -157,4 +158,16 @@ void ends_close(struct ends *ends)
     test_socket_close(&ends->client);
     test_socket_close(&ends->server);
     test_socket_close(&ends->listener);
+}
+
+static void take_is_dialogue(struct pel_engine *engine, void *arg)
+{
+    *(bool *)arg = engine->duty.is_dialogue(engine->duty.arg);
+}
+
+bool service_is_dialogue(void)
+{
+    bool is_dialogue = false;
+    pel_engine_call(service->engines[0].engine, take_is_dialogue, &is_dialogue);
+    return is_dialogue;
 }

@@ -29,6 +29,7 @@ size_t service_num_conns(void);
 struct pel_serve_report service_report(void);
 uint64_t service_num_errs(enum pel_err err);
 uint64_t service_num_stats(enum pel_stat stat);
+bool service_is_dialogue(void); /* of the first engine */
 
 struct ends {
     struct test_socket listener, client, server;
