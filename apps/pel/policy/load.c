@@ -58,6 +58,9 @@ static long long number_of(const json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
+/* More are for programs: --json has up to a thousand. */
+#define CHANGES_SHOWN 20
+
 /* What the load changed in effect, rule by rule. */
 static void print_changes(const json_t *reply)
 {
@@ -67,14 +70,16 @@ static void print_changes(const json_t *reply)
     size_t i;
     json_array_foreach(changes, i, row)
     {
+        if (i == CHANGES_SHOWN)
+            break;
         const char *what = text_of(row, "what");
         printf("  rule %s %s%s%s\n", text_of(row, "rule"), text_of(row, "change"),
                what[0] != '\0' ? ": " : "", what);
     }
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
         num += number_of(reply, kinds[i]);
-    if (num > (long long)json_array_size(changes))
-        printf("  ... and %lld more\n", num - (long long)json_array_size(changes));
+    if (num > CHANGES_SHOWN)
+        printf("  ... and %lld more\n", num - CHANGES_SHOWN);
     if (num == 0 && number_of(reply, "generation") > 1)
         printf("  nothing changed in effect; keyrings and authorities were read again\n");
 }
