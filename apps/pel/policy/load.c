@@ -66,20 +66,21 @@ static void print_changes(const json_t *reply)
 {
     static const char *const kinds[] = {"added", "removed", "changed", "moved"};
     const json_t *changes = json_object_get(reply, "changes"), *row;
-    long long num = 0;
+    long long num = 0, num_shown = 0;
     size_t i;
     json_array_foreach(changes, i, row)
     {
-        if (i == CHANGES_SHOWN)
+        if (num_shown == CHANGES_SHOWN)
             break;
+        num_shown++;
         const char *what = text_of(row, "what");
         printf("  rule %s %s%s%s\n", text_of(row, "rule"), text_of(row, "change"),
                what[0] != '\0' ? ": " : "", what);
     }
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
         num += number_of(reply, kinds[i]);
-    if (num > CHANGES_SHOWN)
-        printf("  ... and %lld more\n", num - CHANGES_SHOWN);
+    if (num > num_shown)
+        printf("  ... and %lld more\n", num - num_shown);
     if (num == 0 && number_of(reply, "generation") > 1)
         printf("  nothing changed in effect; keyrings and authorities were read again\n");
 }
