@@ -114,8 +114,6 @@ static void print_help(enum pel_stmt_type type, const struct pel_row *row)
         printf("%s%c", *c == '|' || *c == '*' ? "\\" : "", *c);
     if (row->no_effect != NULL || (why != NULL && pel_schema(type)->no_effect == NULL))
         printf(". *No effect here: %s.*", why);
-    else if ((row->flags & PEL_ROW_NOT_YET) != 0)
-        printf(". *Not yet effective.*");
     print_remarks(row);
 }
 

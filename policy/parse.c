@@ -273,15 +273,12 @@ static enum pel_err read_parameter(struct parser *parser, const struct pel_row *
     struct pel_param param = {.row = row, .pos = pos};
     struct pel_value_ctx ctx = {
         .parse = parser->parse, .stmt = stmt, .param = &param, .lexer = &parser->lexer};
-    bool not_yet = (row->flags & PEL_ROW_NOT_YET) != 0;
     if (row->type == PEL_V_BLOCK) {
         PEL_TRY(begin_statement(parser, row->target, pos, read_name(parser), &param.child));
         return param.child == NULL ? PEL_OK : add_param(parser, stmt, &param);
     }
     if (row->no_effect != NULL)
         pel_diag_note(&parser->parse->diags, pos, "%s: accepted, no effect: %s", row->name, row->no_effect);
-    else if (not_yet)
-        pel_diag_warning(&parser->parse->diags, pos, "%s: not yet effective", row->name);
     stmt->coded_suites |= stmt->type == PEL_S_CIPHERS;
     PEL_TRY(pel_value_read(&ctx));
     if (param.bad && parser->lexer.cursor < parser->lexer.line_end && *parser->lexer.cursor != '}')

@@ -157,8 +157,7 @@ enum pel_slot {
 enum pel_row_flag {
     PEL_ROW_REPEAT = 1,   /* may stand several times in a block */
     PEL_ROW_REQUIRED = 2, /* its slot must be filled */
-    PEL_ROW_NOT_YET = 4,  /* checked, but nothing acts on it yet */
-    PEL_ROW_SECRET = 8,   /* never shown in a message */
+    PEL_ROW_SECRET = 4,   /* never shown in a message */
 };
 
 /* What is said when one value of an ENUM is coded. */

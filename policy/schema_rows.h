@@ -18,7 +18,6 @@
 #define REF(text, kind, ...)       ROW(text, REF, .target = PEL_S_##kind, __VA_ARGS__)
 #define BLOCK(text, kind, ...)     ROW(text, BLOCK, .target = PEL_S_##kind, __VA_ARGS__)
 #define SLOT(id)                   .slot = PEL_SLOT_##id
-#define NOT_YET                    .flags = PEL_ROW_NOT_YET
 #define NO_EFFECT(why)             .no_effect = why
 
 #define REMARKS(list) .remarks = list

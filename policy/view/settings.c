@@ -86,8 +86,6 @@ static void write_note(struct walk *walk, enum pel_stmt_type home, const struct 
     }
     if (found.param != NULL && pel_schema_no_effect(home, row) != NULL)
         pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
-    else if (found.param != NULL && (row->flags & PEL_ROW_NOT_YET) != 0)
-        pel_out_text(&walk->note, "not yet effective");
     const struct pel_value_remark *remark =
         found.param != NULL ? pel_schema_remark(row, found.param->number) : NULL;
     if (remark != NULL)
