@@ -164,6 +164,9 @@ static void on_open(void *arg, struct pel_conn *conn)
     served->is_open = true;
     if (served->slot != NULL)
         memcpy(&served->slot->local, &local, len);
+    /* Who waits to write hears of the room with this: a second signal for it would be an edge of its own. */
+    if (served->slot != NULL)
+        __atomic_store_n(&served->slot->wants_room, 0, __ATOMIC_SEQ_CST);
     pel_served_set_state(served, PEL_SLOT_OPEN);
     progress(served);
 }
