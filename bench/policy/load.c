@@ -4,15 +4,17 @@
  *
  *     bench_policy_load write FILE [--rules N] [--seed N]    writes a random policy, and a rule for us
  *     bench_policy_load once FILE --keyrings DIR             reads, checks, compiles and publishes it
- *     bench_policy_load delay FILE --keyrings DIR --client-policy FILE [--seconds S] [--reload]
+ *     bench_policy_load delay FILE --keyrings DIR --client-policy FILE [--seconds S] [--reload | --count]
  *
  * `delay`: one thread on core 0 steps two engines on a wire in memory, a client's and a server's, so that
  * nobody else's turn is waited for; 8 connections ask 100 bytes with TLS, each as soon as it was answered,
  * and make room for a new one after 500 requests. With --reload a thread on core 1 loads the server's
- * policy over and over. Figures in ns or ms as their names say.
+ * policy over and over; with --count it counts: what a busy neighbour alone does to the greatest delay, since
+ * then whatever else the machine has to do is done on core 0. Figures in ns or ms as their names say.
  */
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -34,7 +36,7 @@ struct options {
     size_t num_rules;
     uint64_t seed;
     double seconds;
-    bool reload;
+    bool reload, count;
 };
 
 static struct options options = {.keyrings = "", .num_rules = 100000, .seed = 1, .seconds = 5};
@@ -177,6 +179,12 @@ static int write_policy(void)
 
 struct bench;
 
+/* What the kernel did to the engines' thread: it took the core away, let it wait (for a lock, say), faulted a
+ * page in. */
+struct kernels_part {
+    uint64_t preempted, waits, faults;
+};
+
 struct client {
     struct bench *bench;
     struct pel_conn *conn;
@@ -194,6 +202,10 @@ struct bench {
     size_t num_delays, num_opened, num_opening;
     uint64_t longest_open_ns;
     uint64_t longest_turns_ns; /* of the CPU time of 64 turns: what no neighbour can be blamed for */
+    uint32_t longest_now_ns;   /* of the requests answered in these turns */
+    uint32_t longest_ours_ns;  /* of those whose turns the scheduler did not interrupt for another's */
+    struct kernels_part before, kernels; /* before the turns; in all */
+    bool undisturbed;                    /* the turns before were */
     bool stopping;             /* written by the engines' thread, read by the loader */
     size_t num_loads;
     struct timing last_load;
@@ -230,8 +242,11 @@ static size_t client_data(void *arg, struct pel_conn *conn, const uint8_t *bytes
     client->got_len += (uint32_t)len;
     if (client->got_len < ASK_LEN)
         return len;
+    uint32_t delay_ns = (uint32_t)(now_ns() - client->begin_ns);
     if (bench->num_delays < MOST_DELAYS)
-        bench->delays_ns[bench->num_delays++] = (uint32_t)(now_ns() - client->begin_ns);
+        bench->delays_ns[bench->num_delays++] = delay_ns;
+    if (delay_ns > bench->longest_now_ns)
+        bench->longest_now_ns = delay_ns;
     if (client->num_asked < REQUESTS_A_CONN && !bench->stopping) {
         ask(client);
         return len;
@@ -360,9 +375,35 @@ static void open_bench(struct bench *bench)
         fail("listening", pel_err_text(err));
 }
 
+static struct kernels_part kernels_part(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (struct kernels_part){.preempted = (uint64_t)usage.ru_nivcsw,
+                                 .waits = (uint64_t)usage.ru_nvcsw,
+                                 .faults = (uint64_t)(usage.ru_minflt + usage.ru_majflt)};
+}
+
+/* A request that was answered now may have begun in the turns before. */
+static void judge_turns(struct bench *bench)
+{
+    struct kernels_part now = kernels_part();
+    bool undisturbed = now.preempted == bench->before.preempted;
+    if (undisturbed && bench->undisturbed && bench->longest_now_ns > bench->longest_ours_ns)
+        bench->longest_ours_ns = bench->longest_now_ns;
+    bench->kernels.preempted += now.preempted - bench->before.preempted;
+    bench->kernels.waits += now.waits - bench->before.waits;
+    bench->kernels.faults += now.faults - bench->before.faults;
+    bench->before = now;
+    bench->undisturbed = undisturbed;
+    bench->longest_now_ns = 0;
+}
+
 static void run(struct bench *bench, double seconds)
 {
     uint64_t end_ns = now_ns() + (uint64_t)(seconds * 1e9), before_ns = cpu_ns();
+    bench->before = kernels_part();
+    bench->undisturbed = false;
     while (now_ns() < end_ns) {
         for (int i = 0; i < 64; i++) {
             pel_engine_step(bench->engines[0]);
@@ -377,6 +418,7 @@ static void run(struct bench *bench, double seconds)
         if (after_ns - before_ns > bench->longest_turns_ns)
             bench->longest_turns_ns = after_ns - before_ns;
         before_ns = after_ns;
+        judge_turns(bench);
     }
 }
 
@@ -387,6 +429,15 @@ static void *reload(void *arg)
     while (!__atomic_load_n(&bench->stopping, __ATOMIC_RELAXED)) {
         load(options.file, &bench->slots[1], &bench->last_load);
         bench->num_loads++;
+    }
+    return NULL;
+}
+
+static void *count(void *arg)
+{
+    const struct bench *bench = arg;
+    bind_to_core(1);
+    while (!__atomic_load_n(&bench->stopping, __ATOMIC_RELAXED)) {
     }
     return NULL;
 }
@@ -403,37 +454,52 @@ static double delay_us(const struct bench *bench, double share)
     return (double)bench->delays_ns[at < bench->num_delays ? at : bench->num_delays - 1] / 1e3;
 }
 
+static size_t num_above(const struct bench *bench, uint32_t delay_ns)
+{
+    size_t at = bench->num_delays;
+    while (at > 0 && bench->delays_ns[at - 1] > delay_ns)
+        at--;
+    return bench->num_delays - at;
+}
+
 static void print(struct bench *bench)
 {
     if (bench->num_delays == 0)
         fail("measuring", "no request was answered");
     qsort(bench->delays_ns, bench->num_delays, sizeof *bench->delays_ns, compare);
-    printf("{\"requests\": %zu, \"connections\": %zu, \"loads\": %zu, \"load_ms\": %.1f, \"p50_us\": %.2f, "
-           "\"p99_us\": "
-           "%.2f, \"p9999_us\": %.2f, \"max_us\": %.2f, \"longest_open_us\": %.2f, \"longest_turns_cpu_us\": "
-           "%.2f}\n",
+    printf("{\"requests\": %zu, \"connections\": %zu, \"loads\": %zu, \"load_ms\": %.1f, \"p50_us\": %.2f, ",
            bench->num_delays, bench->num_opened, bench->num_loads, total_ms(&bench->last_load),
-           delay_us(bench, 0.5), delay_us(bench, 0.99), delay_us(bench, 0.9999), delay_us(bench, 1),
-           (double)bench->longest_open_ns / 1e3, (double)bench->longest_turns_ns / 1e3);
+           delay_us(bench, 0.5));
+    printf("\"p99_us\": %.2f, \"p9999_us\": %.2f, \"max_us\": %.2f, \"over_1_ms\": %zu, ", delay_us(bench, 0.99),
+           delay_us(bench, 0.9999), delay_us(bench, 1), num_above(bench, 1000000));
+    printf("\"max_not_preempted_us\": %.2f, \"preempted\": %" PRIu64 ", \"waits\": %" PRIu64
+           ", \"page_faults\": %" PRIu64 ", ",
+           (double)bench->longest_ours_ns / 1e3, bench->kernels.preempted, bench->kernels.waits,
+           bench->kernels.faults);
+    printf("\"longest_open_us\": %.2f, \"longest_turns_cpu_us\": %.2f}\n", (double)bench->longest_open_ns / 1e3,
+           (double)bench->longest_turns_ns / 1e3);
 }
 
 static int measure_delay(void)
 {
     struct bench *bench = calloc(1, sizeof *bench);
-    pthread_t loader;
+    pthread_t neighbour;
+    bool with_neighbour = options.reload || options.count;
     if (bench == NULL)
         fail("measuring", "out of memory");
     bind_to_core(0);
     open_bench(bench);
     run(bench, 0.3);
-    if (options.reload && pthread_create(&loader, NULL, reload, bench) != 0)
-        fail("the loader", "no thread");
+    if (with_neighbour && pthread_create(&neighbour, NULL, options.reload ? reload : count, bench) != 0)
+        fail("core 1", "no thread");
     bench->num_delays = bench->num_opened = 0;
     bench->longest_open_ns = bench->longest_turns_ns = 0;
+    bench->longest_ours_ns = 0;
+    bench->kernels = (struct kernels_part){0};
     run(bench, options.seconds);
     __atomic_store_n(&bench->stopping, true, __ATOMIC_RELAXED);
-    if (options.reload)
-        pthread_join(loader, NULL);
+    if (with_neighbour)
+        pthread_join(neighbour, NULL);
     print(bench);
     pel_listener_close(bench->listener);
     for (int side = 0; side < 2; side++)
@@ -458,6 +524,7 @@ static bool read_options(int argc, char **argv)
         {"client-policy", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'S'},
         {"reload", no_argument, NULL, 'R'},
+        {"count", no_argument, NULL, 'C'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -469,6 +536,7 @@ static bool read_options(int argc, char **argv)
         case 'c': options.client_policy = optarg; break;
         case 'S': options.seconds = atof(optarg); break;
         case 'R': options.reload = true; break;
+        case 'C': options.count = true; break;
         default: return false;
         }
     }
@@ -492,6 +560,6 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: bench_policy_load write FILE [--rules N] [--seed N]\n"
                     "       bench_policy_load once FILE --keyrings DIR\n"
                     "       bench_policy_load delay FILE --keyrings DIR --client-policy FILE [--seconds S] "
-                    "[--reload]\n");
+                    "[--reload | --count]\n");
     return 2;
 }

@@ -20,29 +20,34 @@ def ask(bench):
         def measure(side):
             result = bench.run_json(side, [program, "delay", file, "--keyrings", rings, "--client-policy", client,
                                            "--seconds", f"{5 * bench.seconds:g}", *more])
-            return {key: result[key] for key in ("p50_us", "p99_us", "p9999_us", "max_us", "longest_open_us", "longest_turns_cpu_us", "requests", "loads")}
+            return {key: result[key] for key in ("p50_us", "p99_us", "p9999_us", "max_us", "over_1_ms", "max_not_preempted_us", "preempted", "waits", "page_faults",
+                                                "longest_open_us", "longest_turns_cpu_us", "requests", "loads")}
         return measure
 
-    answer.add_rounds(bench.interleave({"load": once, "served, no loads": delay(), "served, loads": delay("--reload")}))
-    with_loads, without = answer.median("served, loads", "max_us") / 1e3, answer.median("served, no loads", "max_us") / 1e3
+    answer.add_rounds(bench.interleave({"load": once, "served, no loads": delay(), "served, neighbour counts": delay("--count"),
+                                         "served, loads": delay("--reload")}))
+    with_loads, counting = (answer.median(side, "max_us") / 1e3 for side in ("served, loads", "served, neighbour counts"))
     answer.goal("policy-load: read, checked, compiled and swapped: at most 2 s", answer.median("load", "total_ms") / 1e3, at_most=2, unit="s")
     answer.goal("policy-load: memory, the old policy and the new one together: at most 1 GB", answer.median("load", "again_peak_bytes") / 1e9,
                 at_most=1, unit="GB")
     answer.goal("policy-load: the greatest delay of a request while policy is loaded over and over: at most 1 ms", with_loads, at_most=1, unit="ms")
-    answer.goal("policy-load: how much greater that is than the greatest without loads: at most 1 ms", max(0.0, with_loads - without), at_most=1,
-                unit="ms")
+    answer.goal("policy-load: how much greater that is than the greatest while the loader's core only counts: at most 1 ms",
+                max(0.0, with_loads - counting), at_most=1, unit="ms")
+    answer.goal("policy-load: how often the kernel let the engine wait (for a lock, say) while policy was loaded: never",
+                answer.median("served, loads", "waits"), at_most=0, unit="")
     answer.notes += [
         "load: a new process reads the file, checks and compiles it, opens the keyrings and publishes the generation; again: the same once more, when "
         "the first is replaced, and both exist for a while. The file has 100,000 rules and 20 MB.",
         "served: one thread on core 0 steps two engines on a wire in memory, so that no request waits for another thread's turn; 8 connections ask "
         "100 bytes with TLS as soon as they were answered, and make room for a new one after 500 requests. Handshakes of others are in the delays. "
-        "With loads, a thread on core 1 loads the server's policy over and over. max_us has in it whatever else ran on core 0; "
+        "With loads, a thread on core 1 loads the server's policy over and over; \"neighbour counts\": it counts, and touches no memory. max_us has in it "
+        "whatever else ran on core 0, and the machine's host; max_not_preempted_us leaves out turns in which the scheduler gave core 0 to another; "
         "longest_turns_cpu_us has not: it is the most CPU time that 64 turns of both engines took.",
     ]
     answer.panel("loading", "ms", [("all", "load", "total_ms", "ours"), ("read, check, compile", "load", "check_ms", "ours"),
                                    ("keyrings and environments", "load", "build_ms", "ours")], higher_is_better=False)
     answer.panel("the greatest delay of a request", "us", [(side, side, "max_us", kind) for side, kind in (
-        ("served, no loads", "limit"), ("served, loads", "ours"))], higher_is_better=False)
+        ("served, no loads", "limit"), ("served, neighbour counts", "limit"), ("served, loads", "ours"))], higher_is_better=False)
     answer.panel("p99.99 of a request's delay", "us", [(side, side, "p9999_us", kind) for side, kind in (
-        ("served, no loads", "limit"), ("served, loads", "ours"))], higher_is_better=False)
+        ("served, no loads", "limit"), ("served, neighbour counts", "limit"), ("served, loads", "ours"))], higher_is_better=False)
     return answer
