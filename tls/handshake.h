@@ -53,6 +53,18 @@ void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len);
  * cannot. */
 void pel_hs_alert(struct pel_hs *hs, uint8_t description);
 
+/* pel_hs_forget makes worthless what could resume a session of `env` at `binding`: a client's sessions of
+ * `name`, all the tickets that a server has given. Any thread. */
+void pel_hs_forget(const struct pel_tls_env *env, uint32_t binding, const char *name);
+
+/* The peer's own certificate, shared by all sessions of an environment that were shown the same.
+ * pel_hs_peer_cert returns a reference, which pel_peer_cert_free gives up before the environment goes; NULL:
+ * the peer has shown none. pel_peer_cert_bytes are its DER. */
+struct pel_peer_cert;
+struct pel_peer_cert *pel_hs_peer_cert(const struct pel_hs *hs);
+const uint8_t *pel_peer_cert_bytes(const struct pel_peer_cert *cert, size_t *ret_len);
+void pel_peer_cert_free(struct pel_peer_cert *cert);
+
 struct pel_hs_facts {
     uint16_t version; /* 0x0304; 0 before it is known */
     uint16_t cipher;

@@ -100,7 +100,7 @@ enum pel_err pel_session_renew(struct pel_tls *tls)
     if (!tls->renewal_due || tls->writing.state != PEL_HALF_OPEN)
         return PEL_OK;
     tls->renewal_due = false;
-    enum pel_err err = tls->ops->update(tls->record_ctx, &tls->out);
+    enum pel_err err = tls->ops->update(tls->record_ctx, true, &tls->out);
     return err != PEL_OK ? pel_session_fail(tls, err, NULL) : PEL_OK;
 }
 
@@ -185,7 +185,7 @@ enum pel_err pel_tls_feed(struct pel_tls *tls, const uint8_t *bytes, size_t len,
             break;
         used_len += part_len;
     }
-    if (tls->reading.state == PEL_HALF_ENDED)
+    if (tls->reading.state == PEL_HALF_ENDED && !tls->keeps_rest)
         used_len = len; /* RFC 8446 section 6.1: any data after a closure alert is ignored */
     *ret_used_len = used_len;
     return PEL_OK;

@@ -407,10 +407,15 @@ static enum pel_err own_seal(void *ctx, const uint8_t *plain, size_t len, struct
     return seal_record(own, PEL_CONTENT_APPLICATION_DATA, plain, len, out);
 }
 
-static enum pel_err own_update(void *ctx, struct pel_buffer *out)
+static enum pel_err own_update(void *ctx, bool ask_peer, struct pel_buffer *out)
 {
     struct pel_own_record *own = ctx;
-    return is_tls13(own) && !own->ended ? pel_own_update(own, true, out) : PEL_OK;
+    return is_tls13(own) && !own->ended ? pel_own_update(own, ask_peer, out) : PEL_OK;
+}
+
+static void own_forget(void *ctx)
+{
+    stop_waiting(ctx);
 }
 
 static size_t own_sealed_len(const void *ctx, size_t len)
@@ -484,6 +489,7 @@ const struct pel_record_ops pel_record_own = {
     .open = own_open,
     .seal = own_seal,
     .update = own_update,
+    .forget = own_forget,
     .sealed_len = own_sealed_len,
     .seal_at = own_seal_at,
     .close = own_close,

@@ -12,6 +12,7 @@
 #ifndef PEL_TLS_RECORD_H
 #define PEL_TLS_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,9 +73,12 @@ struct pel_record_ops {
      * has seen to room. Errors: NO_MEMORY, TLS_INTERNAL. */
     enum pel_err (*seal)(void *ctx, const uint8_t *plain, size_t len, struct pel_buffer *out);
 
-    /* update renews the keys of both directions: ours at once, the peer is asked for its own. In TLS 1.2 and
-     * older it does nothing. Errors: NO_MEMORY, TLS_INTERNAL. */
-    enum pel_err (*update)(void *ctx, struct pel_buffer *out);
+    /* update renews the keys of what we send; with `ask_peer` it asks the peer to renew its own. In TLS 1.2
+     * and older it does nothing. Errors: NO_MEMORY, TLS_INTERNAL. */
+    enum pel_err (*update)(void *ctx, bool ask_peer, struct pel_buffer *out);
+
+    /* forget drops what waits for tickets: no session of this connection is kept any more. */
+    void (*forget)(void *ctx);
 
     /* sealed_len returns how long the next application data record of `len` bytes is, when seal_at can make
      * it; 0 when it can't now (something else must go first), or never. seal_at makes it at `record`. Errors:

@@ -98,6 +98,7 @@ static enum pel_err keep_facts(struct pel_tls *tls)
     pel_hs_facts(tls->hs, &facts);
     PEL_TRY(dup_text(facts.peer_subject, &tls->peer_subject));
     PEL_TRY(dup_text(facts.server_name, &tls->server_name));
+    tls->peer_cert = pel_hs_peer_cert(tls->hs);
     tls->version = facts.version;
     tls->cipher = facts.cipher;
     tls->group = facts.group;
@@ -178,6 +179,7 @@ enum pel_err pel_tls_new_bound(struct pel_tls_env *env, uint32_t binding, const 
     pel_sm_init(&tls->reading, pel_half_rows, PEL_HALF_NR, PEL_HALF_WAIT);
     pel_sm_init(&tls->writing, pel_half_rows, PEL_HALF_NR, PEL_HALF_WAIT);
     tls->env = pel_tls_env_ref(env);
+    tls->binding = binding;
     tls->counters = counters;
     tls->now_us = now_us;
     tls->deadline_us = start_deadline_us(env, env->role == PEL_TLS_CLIENT, now_us);
@@ -217,6 +219,7 @@ void pel_tls_free(struct pel_tls *tls)
     pel_buffer_fini(&tls->plain);
     pel_buffer_fini(&tls->out);
     free(tls->peer_subject);
+    pel_peer_cert_free(tls->peer_cert);
     free(tls->server_name);
     free(tls->failure);
     pel_tls_env_unref(tls->env);

@@ -42,6 +42,8 @@ struct pel_tls {
     struct pel_sm writing;
     enum pel_err err; /* of FAILED */
     bool fin;         /* the peer's TCP stream has ended */
+    bool keeps_rest;  /* what follows the peer's close_notify is not ours */
+    uint32_t binding;
     struct pel_tls_env *env;
     struct pel_counters *counters;
     struct pel_key_cache *key_cache; /* may be NULL */
@@ -59,6 +61,7 @@ struct pel_tls {
     uint16_t version, cipher, group;
     bool resumed, name_checked;
     char *peer_subject; /* NULL: none */
+    struct pel_peer_cert *peer_cert;
     char *server_name;
     char *failure;
 };

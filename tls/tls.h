@@ -213,6 +213,28 @@ PEL_MUST_USE enum pel_err pel_tls_seal(struct pel_tls *tls, const uint8_t *bytes
  * repeated or before the handshake is done (then nothing is sent). */
 PEL_MUST_USE enum pel_err pel_tls_close(struct pel_tls *tls);
 
+/* What a program that controls TLS itself may ask for.
+ *
+ * pel_tls_keep_rest says that bytes after the peer's close_notify are not the session's: pel_tls_feed takes
+ * none of them, where it would take and drop them all.
+ *
+ * pel_tls_has_ended tells whether the peer's close_notify has come, and all before it been read.
+ *
+ * pel_tls_renew_keys renews the keys of what is sent; with `ask_peer` the peer is asked to renew its own (RFC
+ * 8446 section 4.6.3). Errors: UNSUPPORTED (not TLS 1.3), STATE (not secure, or closed), NO_MEMORY,
+ * TLS_INTERNAL: final.
+ *
+ * pel_tls_forget_session makes worthless what could resume the session, so that the peer's next handshake is
+ * a full one: a client's sessions with the same server, and all tickets that a server's environment has
+ * given, since tickets cannot be told apart.
+ *
+ * pel_tls_peer_cert returns the DER of the peer's certificate, valid as long as the session; NULL: none. */
+void pel_tls_keep_rest(struct pel_tls *tls);
+bool pel_tls_has_ended(const struct pel_tls *tls);
+PEL_MUST_USE enum pel_err pel_tls_renew_keys(struct pel_tls *tls, bool ask_peer);
+void pel_tls_forget_session(struct pel_tls *tls);
+const uint8_t *pel_tls_peer_cert(const struct pel_tls *tls, size_t *ret_len);
+
 /* pel_tls_out_peek shows the bytes that wait for the peer (`ret_len` 0: none), valid until the next call on
  * the session; pel_tls_out_consume drops the first `len` of them. */
 const uint8_t *pel_tls_out_peek(const struct pel_tls *tls, size_t *ret_len);

@@ -155,9 +155,10 @@ enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx
     if (ctx == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     ctx->env = env;
+    ctx->pool = CRYPTO_BUFFER_POOL_new();
     ctx->ssl_ctx = SSL_CTX_new(TLS_method());
     ctx->announced = sk_X509_NAME_new_null();
-    if (ctx->ssl_ctx == NULL || ctx->announced == NULL || !set_versions(ctx->ssl_ctx, &env->ours) ||
+    if (ctx->pool == NULL || ctx->ssl_ctx == NULL || ctx->announced == NULL || !set_versions(ctx->ssl_ctx, &env->ours) ||
         !set_ciphers(ctx->ssl_ctx, &env->ours) || !set_groups(ctx->ssl_ctx, &env->ours) ||
         !set_sigalgs(ctx->ssl_ctx, env) || !set_key_shares(ctx->ssl_ctx, env) ||
         (env->role == PEL_TLS_SERVER && !set_server(ctx, &env->session_config))) {
@@ -167,6 +168,7 @@ enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx
         return err;
     }
     set_verification(ctx->ssl_ctx, env);
+    SSL_CTX_set0_buffer_pool(ctx->ssl_ctx, ctx->pool);
     SSL_CTX_set_quiet_shutdown(ctx->ssl_ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx->ssl_ctx, SSL_SESS_CACHE_OFF);
     if (env->role == PEL_TLS_CLIENT && (env->sni == PEL_TLS_REQUIRED || env->sni_match))
@@ -195,6 +197,7 @@ void pel_ctx_free(struct pel_ctx *ctx)
     pel_tickets_free(ctx->tickets);
     sk_X509_NAME_pop_free(ctx->announced, X509_NAME_free);
     SSL_CTX_free(ctx->ssl_ctx);
+    CRYPTO_BUFFER_POOL_free(ctx->pool); /* it must be empty: sessions and their certificates went before */
     OPENSSL_cleanse(ctx, sizeof *ctx);
     free(ctx);
 }

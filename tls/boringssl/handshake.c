@@ -132,11 +132,16 @@ struct session_key {
     char text[256 + 12];
 };
 
-static struct session_key session_key(const struct pel_hs *hs)
+static struct session_key session_key_of(uint32_t binding, const char *name)
 {
     struct session_key key;
-    snprintf(key.text, sizeof key.text, "%u/%s", hs->binding, hs->name);
+    snprintf(key.text, sizeof key.text, "%u/%s", binding, name);
     return key;
+}
+
+static struct session_key session_key(const struct pel_hs *hs)
+{
+    return session_key_of(hs->binding, hs->name);
 }
 
 /* A ticket is good for the binding that gave it: the library compares this id, which is in the ticket. */
@@ -250,6 +255,36 @@ void pel_hs_take_ticket(struct pel_hs *hs, const uint8_t *message, size_t len)
     pel_sessions_put(hs->env->sessions, session_key(hs).text,
                      SSL_process_tls13_new_session_ticket(hs->ssl, message, len));
     ERR_clear_error();
+}
+
+void pel_hs_forget(const struct pel_tls_env *env, uint32_t binding, const char *name)
+{
+    if (env->sessions != NULL)
+        pel_sessions_forget(env->sessions, session_key_of(binding, name).text);
+    if (env->ctx->tickets != NULL)
+        pel_tickets_forget(env->ctx->tickets);
+}
+
+struct pel_peer_cert *pel_hs_peer_cert(const struct pel_hs *hs)
+{
+    const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(hs->ssl);
+    if (chain == NULL || sk_CRYPTO_BUFFER_num(chain) == 0)
+        return NULL;
+    CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
+    CRYPTO_BUFFER_up_ref(leaf);
+    return (struct pel_peer_cert *)leaf;
+}
+
+const uint8_t *pel_peer_cert_bytes(const struct pel_peer_cert *cert, size_t *ret_len)
+{
+    const CRYPTO_BUFFER *buffer = (const CRYPTO_BUFFER *)cert;
+    *ret_len = CRYPTO_BUFFER_len(buffer);
+    return CRYPTO_BUFFER_data(buffer);
+}
+
+void pel_peer_cert_free(struct pel_peer_cert *cert)
+{
+    CRYPTO_BUFFER_free((CRYPTO_BUFFER *)cert);
 }
 
 enum pel_err pel_hs_step(struct pel_hs *hs, const uint8_t *record, size_t len, uint64_t now_us,

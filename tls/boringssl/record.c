@@ -95,15 +95,22 @@ static enum pel_err record_seal(void *ctx, const uint8_t *plain, size_t len, str
 }
 
 /* The KeyUpdate goes out before the next record. */
-static enum pel_err record_update(void *ctx, struct pel_buffer *out)
+static enum pel_err record_update(void *ctx, bool ask_peer, struct pel_buffer *out)
 {
     struct pel_hs *hs = ((struct context *)ctx)->hs;
     ERR_clear_error();
     hs->out = out;
-    if (SSL_version(hs->ssl) < TLS1_3_VERSION || SSL_key_update(hs->ssl, SSL_KEY_UPDATE_REQUESTED))
+    if (SSL_version(hs->ssl) < TLS1_3_VERSION || 
+        SSL_key_update(hs->ssl, ask_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED))
         return PEL_OK;
     ERR_clear_error();
     return PEL_E_TLS_INTERNAL;
+}
+
+/* Here no ticket of TLS 1.3 is kept anyway. */
+static void record_forget(void *ctx)
+{
+    (void)ctx;
 }
 
 static enum pel_err record_close(void *ctx, struct pel_buffer *out)
@@ -134,6 +141,7 @@ const struct pel_record_ops pel_record_library = {
     .open = record_open,
     .seal = record_seal,
     .update = record_update,
+    .forget = record_forget,
     .sealed_len = record_sealed_len,
     .close = record_close,
     .alert = record_alert,

@@ -94,6 +94,17 @@ SSL_SESSION *pel_sessions_take(struct pel_sessions *sessions, const char *name)
     return taken.session;
 }
 
+void pel_sessions_forget(struct pel_sessions *sessions, const char *name)
+{
+    struct shelf *const shelves[] = {&sessions->tls13, &sessions->older};
+    pthread_mutex_lock(&sessions->mutex);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < shelves[i]->num; j++)
+            if (is_of(&shelves[i]->kept[j], name))
+                drop(&shelves[i]->kept[j]);
+    pthread_mutex_unlock(&sessions->mutex);
+}
+
 /* A new place while there may be more; NULL when there is none, or no memory for it. */
 static struct kept *new_place(struct shelf *shelf)
 {

@@ -66,6 +66,20 @@ void pel_tickets_free(struct pel_tickets *tickets)
     free(tickets);
 }
 
+static void forget_all(struct ring *ring)
+{
+    OPENSSL_cleanse(ring->keys, sizeof ring->keys);
+    ring->newest = 0;
+}
+
+void pel_tickets_forget(struct pel_tickets *tickets)
+{
+    pthread_mutex_lock(&tickets->mutex);
+    forget_all(&tickets->tls13);
+    forget_all(&tickets->older);
+    pthread_mutex_unlock(&tickets->mutex);
+}
+
 static bool make_key(struct key *key, uint64_t now_us)
 {
     bool made = RAND_bytes(key->name, sizeof key->name) && RAND_bytes(key->hmac, sizeof key->hmac) &&

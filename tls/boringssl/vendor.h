@@ -35,6 +35,7 @@ struct pel_ctx {
     struct pel_ctx_cert *certs; /* the first ones are for all clients */
     size_t num_certs;
     struct pel_tickets *tickets; /* a server's */
+    CRYPTO_BUFFER_POOL *pool;    /* certificates of peers, each once however many sessions know it */
     STACK_OF(X509_NAME) * announced;
     SHA256_CTX digest; /* of everything that a ticket is bound to, besides the binding */
     uint8_t session_id[SHA256_DIGEST_LENGTH]; /* the digest's end */
@@ -72,6 +73,9 @@ SSL_SESSION *pel_sessions_take(struct pel_sessions *sessions, const char *name);
 /* pel_sessions_put keeps a session, or frees one that cannot be resumed; NULL is harmless. Any thread. */
 void pel_sessions_put(struct pel_sessions *sessions, const char *name, SSL_SESSION *session);
 
+/* pel_sessions_forget drops all sessions of `name`. Any thread. */
+void pel_sessions_forget(struct pel_sessions *sessions, const char *name);
+
 /* pel_pem_certs parses every certificate of `pem`, at least one. The caller frees each and the stack. Errors:
  * KEYRING_CERT_MALFORMED, NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_pem_certs(const struct pel_pem *pem, STACK_OF(X509) * *ret_certs,
@@ -107,9 +111,11 @@ int pel_sni_callback(SSL *ssl, int *ret_alert, void *arg);
 int pel_verify_callback(X509_STORE_CTX *store_ctx, void *arg);
 
 /* pel_tickets_new makes the keys that seal a server's tickets; NULL: no memory. pel_tickets_free wipes them;
- * NULL is harmless. pel_ticket_callback is BoringSSL's ticket_key_cb. */
+ * NULL is harmless. pel_tickets_forget makes all tickets worthless that were sealed so far; any thread.
+ * pel_ticket_callback is BoringSSL's ticket_key_cb. */
 struct pel_tickets *pel_tickets_new(const struct pel_tls_sessions *config);
 void pel_tickets_free(struct pel_tickets *tickets);
+void pel_tickets_forget(struct pel_tickets *tickets);
 int pel_ticket_callback(SSL *ssl, uint8_t *key_name, uint8_t *iv, EVP_CIPHER_CTX *cipher_ctx,
                         HMAC_CTX *hmac_ctx, int encrypt);
 
