@@ -33,9 +33,13 @@
     X(policy_lookups, "policy lookups")                                                                      \
     X(policy_loads, "policy generations installed")                                                          \
     X(map_tls, "connections mapped to TLS")                                                                  \
+    X(map_when_asked, "connections mapped to TLS for which their program asks (ApplicationControlled On)")   \
     X(map_secondary, "connections mapped to TLS by the rule of an earlier one (SecondaryMap)")               \
     X(map_clear, "connections mapped to clear by a rule")                                                    \
     X(map_no_rule, "connections that no rule matched")                                                       \
+    X(ttls_starts, "handshakes that a program asked for")                                                    \
+    X(ttls_stops, "connections brought back to clear by their program")                                      \
+    X(ttls_start_timeouts, "handshakes that a program asked for and that the peer did not begin")            \
     X(own_tls, "connections in clear on which the program speaks TLS of its own")                            \
     X(double_tls, "connections under TLS inside which the program speaks TLS of its own")                    \
     X(tls_handshakes_server, "TLS handshakes completed as server")                                           \

@@ -227,7 +227,8 @@ PEL_TEST(errors, versions)
            "13:1: warning: TTLSRule \"R\": TLSv1 is on without TLSv1.1 above it: not offered\n"
            "19:1: warning: TLSv1 On: TLS 1.0 is weak\n");
     EXPECT(CONN("ApplicationControlled On\n"),
-           "19:1: warning: ApplicationControlled On: not yet effective: the handshake starts at once\n");
+           "19:1: note: ApplicationControlled On: in clear until the program asks for TLS; one that never "
+           "asks stays in clear\n");
     EXPECT(CONN("ApplicationControlled Off\n"), "");
     EXPECT(CONN("SSLv2 On\nSSLv3 On\n"), "19:1: warning: SSLv2 On: no effect, SSL 2.0 is never spoken\n"
                                          "20:1: warning: SSLv3 On: no effect, SSL 3.0 is never spoken\n");

@@ -67,9 +67,8 @@ PEL_TEST(shared, generated_inline_loads)
     PEL_REQUIRE(parsed.policy != NULL && pel_policy_num_rules(parsed.policy) == 11);
     for (size_t i = 0; i < 11; i++)
         PEL_EXPECT_STR(pel_policy_rule(parsed.policy, i)->name, order[i]);
-    /* TLSv1 On three times, each without TLSv1.1; 003D three times; six pairs of rules, one of them hidden;
-     * ApplicationControlled once. */
-    PEL_EXPECT_EQ(parsed.num_warnings, 16);
+    /* TLSv1 On three times, each without TLSv1.1; 003D three times; six pairs of rules, one of them hidden. */
+    PEL_EXPECT_EQ(parsed.num_warnings, 15);
     PEL_EXPECT_HAS(parsed.said, "41:5: warning: TLSv1 On: TLS 1.0 is weak\n");
     PEL_EXPECT_HAS(parsed.said,
                    "183:20: warning: V3CipherSuites: TLS_RSA_WITH_AES_256_CBC_SHA256 (003D) is not available "
@@ -98,7 +97,7 @@ PEL_TEST(shared, tn3270_gets_the_one_error_it_deserves)
     PEL_EXPECT_HAS(parsed.said, "255:35: error: RemoteAddr: \"6793\" is a number, not an IP address; a port "
                                 "goes into RemotePortRange\n");
     /* And what is only odd. */
-    PEL_EXPECT_EQ(parsed.num_warnings, 15);
+    PEL_EXPECT_EQ(parsed.num_warnings, 13);
     PEL_EXPECT_HAS(parsed.said, "296:3: warning: TTLSEnvironmentAdvancedParms replaces the whole "
                                 "TTLSEnvironmentAdvancedParmsRef on line 293\n");
     PEL_EXPECT_HAS(parsed.said, "379:3: warning: TLSv1 is given twice; the one on line 375 is ignored\n"

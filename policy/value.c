@@ -240,8 +240,9 @@ static void remark(struct pel_value_ctx *ctx)
     else if (on && param->row->slot == PEL_SLOT_TLSV1_1)
         pel_diag_warning(diags, param->pos, "TLSv1.1 On: TLS 1.1 is weak");
     else if (on && param->row->slot == PEL_SLOT_APPL_CONTROLLED)
-        pel_diag_warning(diags, param->pos,
-                         "ApplicationControlled On: not yet effective: the handshake starts at once");
+        pel_diag_note(diags, param->pos,
+                      "ApplicationControlled On: in clear until the program asks for TLS; one that never "
+                      "asks stays in clear");
 }
 
 enum pel_err pel_value_read(struct pel_value_ctx *ctx)

@@ -30,9 +30,10 @@
 static const struct pel_sm_row conn_rows[PEL_CONN_STATES] = {
     ROW(OPENING, TO(HANDSHAKE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), PEL_SM_INITIAL),
     ROW(ACCEPTED, TO(HANDSHAKE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), PEL_SM_INITIAL),
-    ROW(HANDSHAKE, TO(SECURE) | TO(FAILING) | TO(CLOSED), 0),
-    ROW(SECURE, TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
-    ROW(CLEAR, TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(HANDSHAKE, TO(SECURE) | TO(CLEAR) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(SECURE, TO(STOPPING) | TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(STOPPING, TO(CLEAR) | TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
+    ROW(CLEAR, TO(HANDSHAKE) | TO(ENDING) | TO(FAILING) | TO(CLOSED), 0),
     ROW(ENDING, TO(FAILING) | TO(CLOSED), 0),
     ROW(FAILING, TO(CLOSED), 0),
     ROW(CLOSED, 0, PEL_SM_FINAL),
@@ -278,7 +279,7 @@ void pel_conn_pump_out(struct pel_conn *conn)
             bytes = pel_tls_out_peek(conn->tls, &len);
         }
     }
-    if (err == PEL_E_NO_MEMORY && (is_open(conn) || pel_conn_is(conn, PEL_CONN_HANDSHAKE)))
+    if (err == PEL_E_NO_MEMORY && conn->sm.state < PEL_CONN_ENDING)
         pel_conn_set_deadline(conn, least(conn->deadline_us, conn->engine->now_us + RETRY_US));
     if (conn->tcp != NULL)
         (void)pel_tcp_flush(conn->tcp); /* TCP tries again by itself */
@@ -292,6 +293,8 @@ void pel_conn_go_on(struct pel_conn *conn)
         pel_conn_set_deadline(conn,
                               least(conn->engine->now_us + END_PATIENCE_US, conn->given_up_us + END_MAX_US));
     pel_conn_pump_out(conn);
+    if (pel_conn_is(conn, PEL_CONN_STOPPING))
+        pel_conn_pump_in(conn); /* what was written has left: perhaps it has stopped */
     if (is_open(conn) && conn->want_write && conn->events != NULL) {
         conn->want_write = false;
         conn->events->on_writable(conn->arg, conn);
@@ -302,9 +305,22 @@ void pel_conn_go_on(struct pel_conn *conn)
 
 /* ---- deadlines ---- */
 
+/* The program wanted to know whether its client begins TLS; it does not. */
+static void give_up_start(struct pel_conn *conn)
+{
+    conn->start_timed_out = true;
+    pel_count_stat(&conn->engine->counters, PEL_STAT_ttls_start_timeouts, 1);
+    pel_conn_become_clear(conn);
+    pel_conn_pump_in(conn);
+}
+
 static void tick_tls(struct pel_conn *conn)
 {
     enum pel_err err = pel_tls_tick(conn->tls, conn->engine->now_us);
+    if (err == PEL_E_TLS_HANDSHAKE_START_TIMEOUT && conn->start_timeout_allowed) {
+        give_up_start(conn);
+        return;
+    }
     if (err != PEL_OK) {
         pel_conn_fail(conn, err);
         return;
@@ -322,6 +338,21 @@ static void check_end(struct pel_conn *conn)
         pel_conn_finish(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
 }
 
+/* Also when there was no memory, and output or room is to be tried again. */
+static void check_open(struct pel_conn *conn)
+{
+    uint64_t stop_us = conn->given_up_us + PEL_CONN_STOP_PATIENCE_US;
+    bool stopping = pel_conn_is(conn, PEL_CONN_STOPPING);
+    if (stopping && conn->engine->now_us >= stop_us) {
+        pel_conn_fail(conn, pel_count_err(&conn->engine->counters, PEL_E_CONN_TIMEOUT));
+        return;
+    }
+    pel_conn_set_deadline(conn, stopping ? stop_us : UINT64_MAX);
+    if (pel_conn_is(conn, PEL_CONN_SECURE))
+        tick_tls(conn);
+    pel_conn_go_on(conn);
+}
+
 void pel_conn_check_deadline(struct pel_conn *conn)
 {
     pel_conn_enter(conn);
@@ -333,10 +364,7 @@ void pel_conn_check_deadline(struct pel_conn *conn)
     } else if (pel_conn_is(conn, PEL_CONN_ENDING)) {
         check_end(conn);
     } else {
-        pel_conn_set_deadline(conn, UINT64_MAX);
-        if (pel_conn_is(conn, PEL_CONN_SECURE))
-            tick_tls(conn);
-        pel_conn_go_on(conn);
+        check_open(conn);
     }
     pel_conn_leave(conn);
 }
@@ -505,7 +533,8 @@ static void end_alone(struct pel_conn *conn)
 
 void pel_conn_close(struct pel_conn *conn)
 {
-    bool gently = is_open(conn) && conn->tcp != NULL && !unread(conn);
+    bool open = is_open(conn) || pel_conn_is(conn, PEL_CONN_STOPPING);
+    bool gently = open && conn->tcp != NULL && !unread(conn);
     /* Accepted and closed without a look: nothing was written, so that FIN says nothing in clear. */
     bool unlooked = pel_conn_is(conn, PEL_CONN_ACCEPTED) && conn->tcp != NULL && !unread(conn);
     pel_conn_enter(conn);

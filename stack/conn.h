@@ -19,9 +19,10 @@ enum pel_conn_state {
     PEL_CONN_ACCEPTED,  /* inbound: TCP is connected, the policy not asked yet; received bytes wait */
     PEL_CONN_HANDSHAKE, /* TLS is being negotiated; no application byte passes */
     PEL_CONN_SECURE,    /* TLS both ways */
-    PEL_CONN_CLEAR,     /* no rule, or a rule that says clear */
-    PEL_CONN_ENDING,    /* given up by its owner; written bytes and close_notify are leaving */
-    PEL_CONN_FAILING,   /* failed, the owner knows; an alert is leaving, then FIN, then a moment's patience,
+    PEL_CONN_STOPPING, /* the program has stopped TLS: close_notify is under way, and nothing else */
+    PEL_CONN_CLEAR,    /* no rule, a rule that says clear, or one that leaves TLS to the program */
+    PEL_CONN_ENDING,   /* given up by its owner; written bytes and close_notify are leaving */
+    PEL_CONN_FAILING, /* failed, the owner knows; an alert is leaving, then FIN, then a moment's patience,
                            then RST */
     PEL_CONN_CLOSED,
     PEL_CONN_STATES
@@ -46,14 +47,15 @@ struct pel_conn {
     /* Received from TCP, not fed or shown yet: first what has been copied out of packets, then packets. */
     uint8_t *copy;
     uint32_t copy_at, copy_len, copy_cap;
-    uint32_t num_waiting; /* packets in rx */
+    uint32_t given_back_len; /* of the copy: for which TCP's window was opened already */
+    uint32_t num_waiting;    /* packets in rx */
     struct pel_buf *rx;
     uint8_t *stash; /* opened, but not taken by the owner */
     uint32_t stash_at, stash_len;
     size_t shown_len; /* of these: what on_data is being shown right now */
 
     uint64_t id, opened_us, deadline_us; /* deadline_us: only pel_conn_set_deadline sets it */
-    uint64_t given_up_us;                /* when it became ENDING */
+    uint64_t given_up_us;                /* when it became ENDING, or STOPPING */
     uint64_t bytes_in, bytes_out;        /* application bytes */
     uint64_t wrote_us;                   /* when bytes were last sealed */
     uint32_t warm_len;                   /* how many since the connection began or was idle */
@@ -70,6 +72,8 @@ struct pel_conn {
     bool shut;      /* no more from the owner */
     bool own_tls;   /* the first bytes either way are a ClientHello: the program speaks TLS of its own */
     bool fin_sent, fin_received, fin_fed, eof_shown;
+    bool start_timeout_allowed;    /* a client that does not begin the handshake brings it back to CLEAR */
+    bool start_timed_out, stopped; /* what the last start, and the last stop, came to */
 };
 
 /* pel_conn_set_deadline sets when pel_conn_check_deadline is due; UINT64_MAX: never. */
@@ -117,6 +121,22 @@ PEL_MUST_USE enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pe
 
 /* pel_conn_begin acts on the verdict once TCP is connected: clear, or starts TLS. */
 void pel_conn_begin(struct pel_conn *conn);
+
+/* How long the peer may take to answer our close_notify. */
+#define PEL_CONN_STOP_PATIENCE_US 60000000u
+
+/* pel_conn_begin_tls starts the handshake; in CLEAR or before. May end the connection. */
+void pel_conn_begin_tls(struct pel_conn *conn);
+
+/* pel_conn_become_clear leaves TLS behind, if any, and tells the owner. */
+void pel_conn_become_clear(struct pel_conn *conn);
+
+/* pel_conn_settle_stop brings a STOPPING connection back to clear when both close_notify have passed. For
+ * pel_conn_pump_in, when nothing of the session is in use. */
+void pel_conn_settle_stop(struct pel_conn *conn);
+
+/* pel_conn_is_controlled tells whether the program starts and stops TLS (ApplicationControlled On). */
+bool pel_conn_is_controlled(const struct pel_conn *conn);
 
 /* pel_conn_wants_tls tells whether the verdict is TLS. */
 bool pel_conn_wants_tls(const struct pel_conn *conn);

@@ -28,6 +28,11 @@ static struct pel_policy_query query_of(const struct pel_conn *conn, const struc
     };
 }
 
+bool pel_conn_is_controlled(const struct pel_conn *conn)
+{
+    return pel_conn_wants_tls(conn) && conn->rule->effective.application_controlled;
+}
+
 static const struct pel_rule *ask(struct pel_conn *conn, const struct pel_policy_query *query)
 {
     pel_count_stat(&conn->engine->counters, PEL_STAT_policy_lookups, 1);
@@ -69,7 +74,8 @@ enum pel_err pel_conn_decide(struct pel_conn *conn, const struct pel_identity *i
         pel_count_stat(&engine->counters, PEL_STAT_map_clear, 1);
         return PEL_OK;
     }
-    pel_count_stat(&engine->counters, PEL_STAT_map_tls, 1);
+    pel_count_stat(&engine->counters,
+                   pel_conn_is_controlled(conn) ? PEL_STAT_map_when_asked : PEL_STAT_map_tls, 1);
     if (conn->generation->bindings[conn->rule->index].env == NULL)
         return PEL_E_POLICY_UNUSABLE;
     return pel_secondary_lead(conn, identity);
@@ -87,14 +93,17 @@ void pel_conn_look_inside(struct pel_conn *conn, const uint8_t *bytes, size_t le
 
 void pel_conn_begin(struct pel_conn *conn)
 {
-    struct pel_engine *engine = conn->engine;
-    if (!pel_conn_wants_tls(conn)) {
-        pel_sm_move(&conn->sm, PEL_CONN_CLEAR);
-        if (conn->events != NULL)
-            conn->events->on_open(conn->arg, conn);
-        pel_conn_pump_in(conn);
+    if (pel_conn_wants_tls(conn) && !pel_conn_is_controlled(conn)) {
+        pel_conn_begin_tls(conn);
         return;
     }
+    pel_conn_become_clear(conn);
+    pel_conn_pump_in(conn);
+}
+
+void pel_conn_begin_tls(struct pel_conn *conn)
+{
+    struct pel_engine *engine = conn->engine;
     struct pel_tls_env *env = conn->generation->bindings[conn->rule->index].env;
     /* The name that the program resolved; a policy's own word for it is the environment's. */
     const char *name = conn->rule->effective.role == PEL_ROLE_CLIENT ? conn->server_name : NULL;
@@ -104,6 +113,8 @@ void pel_conn_begin(struct pel_conn *conn)
         pel_conn_fail(conn, err);
         return;
     }
+    if (pel_conn_is_controlled(conn))
+        pel_tls_keep_rest(conn->tls);
     pel_tls_set_key_cache(conn->tls, engine->key_cache);
     pel_tls_set_active(conn->tls, !conn->inbound, engine->now_us);
     pel_sm_move(&conn->sm, PEL_CONN_HANDSHAKE);

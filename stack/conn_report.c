@@ -53,6 +53,8 @@ static void fill_tls(const struct pel_conn *conn, struct pel_conn_report *report
 /* A ClientHello in what passes: the program does TLS itself, or one end is mistaken. */
 static void fill_note(const struct pel_conn *conn, struct pel_conn_report *report)
 {
+    if (pel_conn_is_controlled(conn) && conn->tls == NULL)
+        COPY(report->note, "in clear until the program asks for TLS (ApplicationControlled On)");
     if (!conn->own_tls)
         return;
     if (conn->tls != NULL)
@@ -61,7 +63,9 @@ static void fill_note(const struct pel_conn *conn, struct pel_conn_report *repor
         snprintf(report->note, sizeof report->note,
                  "TLS is spoken where policy leaves the connection clear (%s); fine only if the program "
                  "does TLS itself",
-                 conn->rule != NULL ? "TTLSEnabled Off" : "no rule matched");
+                 conn->rule == NULL             ? "no rule matched"
+                 : pel_conn_is_controlled(conn) ? "ApplicationControlled On"
+                                                : "TTLSEnabled Off");
 }
 
 void pel_conn_fill_report(const struct pel_conn *conn, struct pel_conn_report *ret_report)

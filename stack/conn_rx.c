@@ -27,7 +27,8 @@ static size_t show(struct pel_conn *conn, const uint8_t *bytes, size_t len)
 
 static bool showing(const struct pel_conn *conn)
 {
-    bool open = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR);
+    bool open = pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_CLEAR) ||
+                pel_conn_is(conn, PEL_CONN_STOPPING);
     return open && !conn->held;
 }
 
@@ -54,6 +55,8 @@ static void pump_clear(struct pel_conn *conn)
         size_t taken_len = show(conn, bytes, len);
         conn->shown_len = 0;
         pel_conn_take(conn, taken_len);
+        if (pel_conn_is(conn, PEL_CONN_HANDSHAKE))
+            conn->held = false; /* the owner has started TLS: what it left is the peer's handshake */
     }
     if (pel_conn_waiting_len(conn) == 0 && conn->fin_received)
         show_eof(conn);
@@ -191,7 +194,8 @@ static enum pel_err open_first(struct pel_conn *conn, uint8_t *scratch)
 
 static bool has_tls_work(const struct pel_conn *conn)
 {
-    return conn->tls != NULL && (pel_conn_is(conn, PEL_CONN_HANDSHAKE) || pel_conn_is(conn, PEL_CONN_SECURE));
+    return conn->tls != NULL && (pel_conn_is(conn, PEL_CONN_HANDSHAKE) ||
+                                 pel_conn_is(conn, PEL_CONN_SECURE) || pel_conn_is(conn, PEL_CONN_STOPPING));
 }
 
 /* Opens what is whole. Returns whether anything was. */
@@ -226,7 +230,7 @@ static bool must_stage(const struct pel_conn *conn)
 /* Moves received bytes into TLS, and up. Returns whether any moved. */
 static bool take_in(struct pel_conn *conn)
 {
-    if (!pel_conn_is(conn, PEL_CONN_SECURE) || !pel_tls_is_straight(conn->tls))
+    if (pel_conn_is(conn, PEL_CONN_HANDSHAKE) || !pel_tls_is_straight(conn->tls))
         return feed(conn);
     if (open_straight(conn))
         return true;
@@ -243,6 +247,13 @@ static void feed_fin(struct pel_conn *conn)
         pel_conn_fail(conn, err);
 }
 
+/* While TLS stops the peer's close_notify is its part of that, not the end of the stream. */
+static void show_tls_end(struct pel_conn *conn)
+{
+    if (!pel_conn_is(conn, PEL_CONN_STOPPING))
+        show_eof(conn);
+}
+
 static void pump_tls(struct pel_conn *conn)
 {
     enum pel_err err;
@@ -256,7 +267,7 @@ static void pump_tls(struct pel_conn *conn)
     if (!has_tls_work(conn))
         return;
     if (err == PEL_E_EOF)
-        show_eof(conn);
+        show_tls_end(conn);
     else if (err != PEL_OK && err != PEL_E_AGAIN)
         pel_conn_fail(conn, err);
 }
@@ -268,15 +279,27 @@ static void discard(struct pel_conn *conn)
     pel_conn_take(conn, pel_conn_waiting_len(conn));
 }
 
+/* From within, the owner may start or stop TLS: what still waits is for the new state. */
+static void pump(struct pel_conn *conn)
+{
+    uint32_t before;
+    do {
+        before = conn->sm.state;
+        if (has_tls_work(conn))
+            pump_tls(conn);
+        if (pel_conn_is(conn, PEL_CONN_STOPPING))
+            pel_conn_settle_stop(conn);
+        if (pel_conn_is(conn, PEL_CONN_CLEAR))
+            pump_clear(conn);
+    } while (conn->sm.state != before);
+}
+
 void pel_conn_pump_in(struct pel_conn *conn)
 {
     if (conn->pumping)
         return;
     conn->pumping = true;
-    if (pel_conn_is(conn, PEL_CONN_CLEAR))
-        pump_clear(conn);
-    else if (has_tls_work(conn))
-        pump_tls(conn);
+    pump(conn);
     if (pel_conn_is(conn, PEL_CONN_ENDING) || pel_conn_is(conn, PEL_CONN_FAILING))
         discard(conn);
     conn->pumping = false;

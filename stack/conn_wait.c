@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "stack/conn.h"
+#include "stack/conn_control.h"
 
 /* So many packets may wait in all of an engine's connections: an eighth of the smallest pool. */
 #define WAITING_PACKETS_MAX 512
@@ -52,6 +53,15 @@ size_t pel_conn_waiting_pieces(const struct pel_conn *conn, struct pel_piece *re
            pel_buf_pieces(conn->rx, ret_pieces + num, max - num, wanted_len > len ? wanted_len - len : 0);
 }
 
+/* TCP's window opens for bytes that were not taken before. */
+static void open_window(struct pel_conn *conn, size_t len)
+{
+    size_t again_len = len < conn->given_back_len ? len : conn->given_back_len;
+    conn->given_back_len -= (uint32_t)again_len;
+    if (conn->tcp != NULL && len > again_len)
+        pel_tcp_received(conn->tcp, len - again_len);
+}
+
 void pel_conn_take(struct pel_conn *conn, size_t len)
 {
     size_t of_copy_len = conn->copy_len - conn->copy_at;
@@ -62,8 +72,7 @@ void pel_conn_take(struct pel_conn *conn, size_t len)
         drop_copy(conn);
     conn->rx = pel_buf_consume(conn->rx, len - of_copy_len);
     count_packets(conn);
-    if (conn->tcp != NULL && len > 0)
-        pel_tcp_received(conn->tcp, len);
+    open_window(conn, len);
 }
 
 void pel_conn_drop_waiting(struct pel_conn *conn)
@@ -72,6 +81,26 @@ void pel_conn_drop_waiting(struct pel_conn *conn)
     conn->rx = NULL;
     count_packets(conn);
     drop_copy(conn);
+    conn->given_back_len = 0;
+}
+
+enum pel_err pel_conn_give_back(struct pel_conn *conn, const struct pel_piece *pieces, size_t num)
+{
+    size_t len = pel_pieces_len(pieces, num), have_len = conn->copy_len - conn->copy_at;
+    if (len == 0)
+        return PEL_OK;
+    uint8_t *copy = malloc(len + have_len);
+    if (copy == NULL)
+        return PEL_E_NO_MEMORY;
+    pel_pieces_copy(pieces, num, 0, copy, len);
+    if (have_len > 0)
+        memcpy(copy + len, conn->copy + conn->copy_at, have_len);
+    drop_copy(conn);
+    conn->copy = copy;
+    conn->copy_len = conn->copy_cap = (uint32_t)(len + have_len);
+    conn->given_back_len += (uint32_t)len;
+    conn->bytes_in -= len;
+    return PEL_OK;
 }
 
 /* Makes room for `len` bytes behind those that are there. */

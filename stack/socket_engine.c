@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/conn_control.h"
 #include "stack/socket_errno.h"
 
 #define IN_EVENTS  ((uint32_t)(EPOLLIN | EPOLLRDNORM))
@@ -51,23 +52,37 @@ static void tell_room(struct pel_stream *stream)
                          __ATOMIC_SEQ_CST); /* only this thread makes room: none is missed */
 }
 
-/* Hands what the application wrote to the connection. False when bytes are left that wait for on_open or
- * on_writable. */
-static bool send_ring(struct pel_stream *stream)
+/* What was written behind a wish for TLS waits until that is granted. */
+static const uint8_t *next_to_send(struct pel_stream *stream, uint32_t *ret_len)
+{
+    const uint8_t *here = pel_byte_ring_peek(&stream->tx, 0, ret_len);
+    if (stream->wish != 0 && *ret_len > stream->before_wish_len)
+        *ret_len = stream->before_wish_len;
+    return here;
+}
+
+static void sent(struct pel_stream *stream, uint32_t len)
+{
+    pel_byte_ring_consume(&stream->tx, len);
+    if (stream->wish != 0)
+        stream->before_wish_len -= len;
+}
+
+/* Hands what the application wrote to the connection. What is left waits for on_open or on_writable. */
+static void send_ring(struct pel_stream *stream)
 {
     uint32_t here_len = 0;
-    const uint8_t *here = pel_byte_ring_peek(&stream->tx, 0, &here_len);
+    const uint8_t *here = next_to_send(stream, &here_len);
     while (here_len > 0) {
         size_t taken_len = 0;
         enum pel_err err = pel_conn_write(stream->conn, here, here_len, &taken_len);
         if (stream->conn == NULL || err == PEL_E_AGAIN || (err == PEL_OK && taken_len == 0))
-            return false;
+            return;
         /* Any other error: the connection takes no more, and on_closed says why if it was not us who
          * finished. */
-        pel_byte_ring_consume(&stream->tx, err == PEL_OK ? (uint32_t)taken_len : here_len);
-        here = pel_byte_ring_peek(&stream->tx, 0, &here_len);
+        sent(stream, err == PEL_OK ? (uint32_t)taken_len : here_len);
+        here = next_to_send(stream, &here_len);
     }
-    return true;
 }
 
 static void close_conn(struct pel_stream *stream)
@@ -76,17 +91,31 @@ static void close_conn(struct pel_stream *stream)
     detach(stream, ECONNRESET);
 }
 
+/* What was written before has left: TLS starts, or stops. What comes of it is on_open, or on_closed. */
+static void grant(struct pel_stream *stream)
+{
+    uint32_t wish = stream->wish;
+    if (wish == 0 || stream->before_wish_len > 0)
+        return;
+    stream->wish = 0;
+    if (wish == TTLS_INIT_CONNECTION)
+        pel_conn_start_tls(stream->conn, stream->is_start_timeout_allowed);
+    else
+        pel_conn_stop_tls(stream->conn);
+}
+
 /* Moves bytes, then does what waited for them. The caller holds a reference. */
 static void progress(struct pel_stream *stream)
 {
     if (stream->conn == NULL)
         return;
-    bool is_all_sent = pel_byte_ring_used(&stream->tx) == 0;
-    if (!is_all_sent && (stream->state & PEL_STREAM_OPEN)) {
-        is_all_sent = send_ring(stream);
+    if (pel_byte_ring_used(&stream->tx) > 0 && (stream->state & PEL_STREAM_OPEN)) {
+        send_ring(stream);
         tell_room(stream);
     }
-    if (!is_all_sent || stream->conn == NULL)
+    if (stream->conn != NULL)
+        grant(stream);
+    if (pel_byte_ring_used(&stream->tx) > 0 || stream->conn == NULL || stream->wish != 0)
         return;
     if (stream->is_close_asked) {
         close_conn(stream);
@@ -104,6 +133,8 @@ static void on_open(void *arg, struct pel_conn *conn)
     pthread_mutex_lock(&stream->sock.lock);
     pel_conn_local(conn, stream->sock.family, &stream->sock.local);
     pthread_mutex_unlock(&stream->sock.lock);
+    /* After TLS has started, or stopped, the stream goes on. */
+    __atomic_fetch_and(&stream->state, ~(PEL_STREAM_BUSY | PEL_STREAM_EOF), __ATOMIC_ACQ_REL);
     set_state(stream, PEL_STREAM_OPEN, OUT_EVENTS);
     progress(stream);
     pel_sock_unref(&stream->sock);
@@ -136,6 +167,8 @@ static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
     (void)conn;
     if (stream->is_close_asked)
         return len; /* nobody will read it; it must not hold back what we still send */
+    if (stream->wish == TTLS_INIT_CONNECTION)
+        return 0; /* it is the peer's handshake */
     size_t taken_len = put(stream, bytes, len);
     while (taken_len < len) {
         /* Held first, looked again afterwards: an application that reads in between either is seen here or
@@ -235,6 +268,80 @@ void pel_stream_kick(struct pel_engine *engine, struct pel_task *task)
     pel_sock_unref(&stream->sock);
 }
 
+/* What the application has not read is the peer's handshake. The caller's thread holds rx_lock: here the
+ * engine is the ring's only reader. */
+static int take_back(struct pel_stream *stream)
+{
+    struct pel_piece pieces[2] = {{0}};
+    uint32_t first_len = 0, second_len = 0, used_len = pel_byte_ring_used(&stream->rx);
+    pieces[0].bytes = pel_byte_ring_peek(&stream->rx, 0, &first_len);
+    pieces[0].len = first_len;
+    pieces[1].bytes = pel_byte_ring_peek(&stream->rx, first_len, &second_len);
+    pieces[1].len = second_len;
+    if (pel_conn_give_back(stream->conn, pieces, second_len > 0 ? 2 : 1) != PEL_OK)
+        return ENOMEM;
+    pel_byte_ring_consume(&stream->rx, used_len);
+    __atomic_store_n(&stream->is_held, 0, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static int begin_wish(struct pel_stream *stream, uint32_t request)
+{
+    bool is_init = request & TTLS_INIT_CONNECTION;
+    int error = is_init ? take_back(stream) : pel_byte_ring_used(&stream->rx) > 0 ? EPROTO : 0;
+    if (error != 0)
+        return error;
+    stream->wish = is_init ? TTLS_INIT_CONNECTION : TTLS_STOP_CONNECTION;
+    stream->is_start_timeout_allowed = request & TTLS_ALLOW_HSTIMEOUT;
+    stream->before_wish_len = pel_byte_ring_used(&stream->tx);
+    __atomic_fetch_or(&stream->state, PEL_STREAM_BUSY, __ATOMIC_ACQ_REL);
+    progress(stream);
+    if (stream->conn == NULL)
+        return ECONNRESET;
+    return stream->state & PEL_STREAM_BUSY ? EINPROGRESS : 0;
+}
+
+static int control(struct pel_stream *stream, uint32_t request)
+{
+    bool asks_only = (request & ~TTLS_RETURN_CERTIFICATE) == 0;
+    if (stream->is_close_asked || (!asks_only && stream->is_shut_asked))
+        return EPIPE;
+    if (!asks_only && (stream->state & PEL_STREAM_BUSY))
+        return EWOULDBLOCK;
+    int error = pel_conn_may_control(stream->conn, request);
+    if (error != 0 || asks_only)
+        return error;
+    if (request & (TTLS_INIT_CONNECTION | TTLS_STOP_CONNECTION))
+        return begin_wish(stream, request);
+    return pel_conn_reset_tls(stream->conn, request);
+}
+
+void pel_stream_control(struct pel_engine *engine, void *arg)
+{
+    struct pel_stream_control_args *args = arg;
+    struct pel_stream *stream = args->stream;
+    const uint8_t *cert = NULL;
+    (void)engine;
+    args->error = EPIPE;
+    if (stream->conn == NULL)
+        return;
+    pel_conn_map(stream->conn, NULL);
+    if (stream->conn != NULL)
+        args->error = control(stream, args->request);
+    if (stream->conn == NULL)
+        return;
+    cert = pel_conn_facts(stream->conn, &args->facts);
+    if (stream->state & PEL_STREAM_BUSY)
+        args->facts.stat_conn = TTLS_CONN_HS_INPROGRESS;
+    if (cert == NULL || !args->wants_cert)
+        return;
+    args->cert = malloc(args->facts.cert_len);
+    if (args->cert == NULL)
+        args->error = ENOMEM;
+    else
+        memcpy(args->cert, cert, args->facts.cert_len);
+}
+
 void pel_stream_open(struct pel_engine *engine, void *arg)
 {
     struct pel_stream_open_args *args = arg;
@@ -243,6 +350,7 @@ void pel_stream_open(struct pel_engine *engine, void *arg)
         args->local->ss_family == AF_UNSPEC ? NULL : (const struct sockaddr *)args->local;
     pel_sock_ref(&stream->sock);
     stream->is_shut_asked = stream->is_shut_done = false;
+    stream->wish = 0;
     stream->attached.stop = stop_stream;
     args->err = pel_engine_connect(engine, local, local == NULL ? 0 : args->local_len,
                                    (const struct sockaddr *)args->remote, args->remote_len, args->server_name,

@@ -7,6 +7,7 @@
 #ifndef PEL_STACK_SOCKET_ENGINE_H
 #define PEL_STACK_SOCKET_ENGINE_H
 
+#include "ipc/ttls.h"
 #include "stack/socket_stream.h"
 
 /* pel_stream_kick is the kick's `run`. */
@@ -26,6 +27,20 @@ struct pel_stream_open_args {
 
 /* pel_stream_open opens the connection: pel_engine_connect. `arg` is a struct pel_stream_open_args. */
 void pel_stream_open(struct pel_engine *engine, void *arg);
+
+/* What pel_stream_control needs; for pel_home_call, by a thread that holds rx_lock. */
+struct pel_stream_control_args {
+    struct pel_stream *stream;
+    uint32_t request; /* TTLS_* */
+    bool wants_cert;
+    struct pel_ttls_facts facts; /* the result */
+    uint8_t *cert;               /* facts.cert_len bytes for the caller to free; NULL: none */
+    int error;
+};
+
+/* pel_stream_control does what a program asks of TLS. What begins is not done when it returns. `arg` is a
+ * struct pel_stream_control_args. */
+void pel_stream_control(struct pel_engine *engine, void *arg);
 
 /* One listener on one engine. */
 struct pel_listen_port {

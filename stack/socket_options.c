@@ -289,10 +289,12 @@ static int num_readable(struct pel_sock *sock, int *ret_num)
 
 static int control(struct pel_sock *sock, unsigned long request, void *arg)
 {
-    if (request != FIONBIO && request != FIONREAD)
+    if (request != FIONBIO && request != FIONREAD && request != SIOCTTLSCTL)
         return ENOTTY;
     if (arg == NULL)
         return EFAULT;
+    if (request == SIOCTTLSCTL)
+        return sock->kind == PEL_SOCK_STREAM ? pel_stream_ttls(pel_stream_of(sock), arg) : EPROTOTYPE;
     if (request == FIONBIO) {
         __atomic_store_n(&sock->is_nonblock, *(int *)arg != 0, __ATOMIC_RELEASE);
         return 0;

@@ -2,18 +2,24 @@
 /* The tests' surroundings with the real engine: side A of a pair, which talks to itself through its TCP/IP
  * layer. */
 #include <pellucid/pair.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "stack/engine.h"
 #include "stack/socket.h"
 #include "stack/socket_table.h"
 #include "stack/socket_test_env.h"
 #include "tests/harness/harness.h"
+#include "tests/scenario/rings.h"
 
 static struct pel_pair *pair;
 
-void env_start(size_t num_engines, uint32_t max_sockets)
+static void start(size_t num_engines, uint32_t max_sockets, const char *policy_file)
 {
     struct pel_pair_options options = {.cores = {-1, -1},
+                                       .policy_files = {policy_file, NULL},
+                                       .keyring_dir = policy_file != NULL ? rings_dir() : NULL,
                                        .num_engines = (int)num_engines,
                                        .more_cores = {{-1, -1, -1}, {-1, -1, -1}},
                                        .mtu = 9000,
@@ -29,6 +35,22 @@ void env_start(size_t num_engines, uint32_t max_sockets)
     for (size_t i = 0; i < num_engines; i++)
         engines[i] = pel_pair_engine_at(pair, 0, (int)i);
     PEL_EXPECT_EQ(pel_sockets_start(engines, num_engines, &config), PEL_OK);
+}
+
+void env_start(size_t num_engines, uint32_t max_sockets)
+{
+    start(num_engines, max_sockets, NULL);
+}
+
+void env_start_policy(const char *policy)
+{
+    char path[] = "/tmp/pellucid-policy-XXXXXX";
+    int fd = mkstemp(path);
+    if (fd < 0 || write(fd, policy, strlen(policy)) != (ssize_t)strlen(policy))
+        abort();
+    close(fd);
+    start(1, 0, path);
+    unlink(path);
 }
 
 void env_stop(void)

@@ -81,6 +81,11 @@ int pel_stream_take_error(struct pel_stream *stream)
     return error;
 }
 
+static bool may_write(const struct pel_stream *stream, uint32_t state)
+{
+    return (stream->is_accepted || (state & PEL_STREAM_OPEN)) && !(state & PEL_STREAM_BUSY);
+}
+
 /* Readiness of a connection, as Linux's tcp_poll has it. */
 static uint32_t conn_events(struct pel_stream *stream)
 {
@@ -94,7 +99,7 @@ static uint32_t conn_events(struct pel_stream *stream)
         events |= IN_EVENTS | (uint32_t)EPOLLRDHUP;
     else if (pel_byte_ring_used(&stream->rx) > 0)
         events |= IN_EVENTS;
-    if ((stream->is_accepted || (state & PEL_STREAM_OPEN)) && (is_wr_shut || has_room(stream)))
+    if (may_write(stream, state) && (is_wr_shut || has_room(stream)))
         events |= OUT_EVENTS;
     if (is_end && is_wr_shut)
         events |= (uint32_t)EPOLLHUP;
@@ -320,7 +325,7 @@ static ssize_t send_loop(struct pel_stream *stream, const struct iovec *iov, int
         int error = send_end(stream);
         if (error != 0)
             return done_len > 0 ? (ssize_t)done_len : -error;
-        if (stream->is_accepted || (pel_stream_state(stream) & PEL_STREAM_OPEN))
+        if (may_write(stream, pel_stream_state(stream)))
             done_len += put(stream, iov, num_iov, done_len);
         if (done_len == want_len)
             return (ssize_t)done_len;

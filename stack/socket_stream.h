@@ -3,7 +3,8 @@
  * A TCP socket: fresh, connecting or connected, or listening. The bytes of a connection pass through two
  * rings. Received: the engine produces, the application consumes; sent: the other way round. The application
  * asks the engine for things with bits in `asked` and one task, the kick, which is posted when no post of it
- * is under way; the engine answers with bits in `state`, which only grow during a connection.
+ * is under way; the engine answers with bits in `state`, which only grow during a connection, unless the
+ * application starts and stops TLS itself (socket_ttls.c).
  *
  * Held back: when the receive ring is full the engine leaves the rest with the connection and sets `is_held`;
  * the application that has made room enough then asks for RESUME. No room: an application that found the send
@@ -15,10 +16,12 @@
 
 #include "base/byte_ring.h"
 #include "stack/socket_object.h"
+#include <pellucid/ttls.h>
 
 /* pel_stream.state: from the engine to the application. */
 #define PEL_STREAM_OPEN 1u /* application bytes may pass */
 #define PEL_STREAM_EOF  2u /* the peer has finished, cleanly */
+#define PEL_STREAM_BUSY 8u /* TLS starts or stops, as the application asked for: nothing may be written */
 #define PEL_STREAM_GONE 4u /* the connection is gone; `gone_errno` says why, 0: a clean end of both sides */
 
 /* pel_stream.asked: from the application to the engine. */
@@ -56,6 +59,10 @@ struct pel_stream {
     struct pel_attached attached;
     struct pel_conn *conn; /* NULL: none, or gone */
     bool is_shut_asked, is_shut_done, is_close_asked;
+    uint32_t
+        wish; /* TTLS_INIT_CONNECTION or TTLS_STOP_CONNECTION, for when what was written before has left */
+    uint32_t before_wish_len; /* bytes of the send ring that were written before */
+    bool is_start_timeout_allowed;
 
     /* The application's. */
     pthread_mutex_t setup_lock, rx_lock, tx_lock;
@@ -95,6 +102,9 @@ ssize_t pel_stream_recv(struct pel_stream *stream, const struct iovec *iov, int 
                         int flags);
 ssize_t pel_stream_send(struct pel_stream *stream, const struct iovec *iov, int num_iov, size_t iov_len,
                         int flags);
+
+/* pel_stream_ttls is SIOCTTLSCTL (pellucid/ttls.h); returns 0 or an errno. */
+int pel_stream_ttls(struct pel_stream *stream, struct TTLS_IOCTL *ioctl);
 
 /* pel_stream_shutdown and the following return 0 or an errno. */
 int pel_stream_shutdown(struct pel_stream *stream, int how);

@@ -31,6 +31,10 @@
  * socket_real_env.c. */
 void env_start(size_t num_engines, uint32_t max_sockets);
 void env_stop(void);
+
+/* env_start_policy starts one engine with a policy and the keyrings of tests/scenario/rings.h; real engines
+ * alone. */
+void env_start_policy(const char *policy);
 size_t env_num_conns(void);
 
 /* env_address returns 10.7.0.1 with `port`; env_address6 fd07::1. */

@@ -268,6 +268,7 @@ void pel_tls_info(const struct pel_tls *tls, struct pel_tls_info *ret_info)
     *ret_info = (struct pel_tls_info){
         .state = pel_sm_name(&tls->state),
         .version = tls->version != 0 && version != NULL ? version : "",
+        .version_number = tls->version,
         .cipher = tls->cipher,
         .cipher_name = tls->cipher != 0 && cipher != NULL ? cipher : "",
         .group = tls->group,

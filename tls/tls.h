@@ -256,6 +256,7 @@ PEL_MUST_USE enum pel_err pel_tls_tick(struct pel_tls *tls, uint64_t now_us);
 struct pel_tls_info {
     const char *state;        /* the state's name */
     const char *version;      /* "TLSv1.3"; "" before it is known */
+    uint16_t version_number;  /* 0x0304; 0 before */
     uint16_t cipher;          /* IANA code point; 0 before */
     const char *cipher_name;  /* IANA name */
     uint16_t group;           /* IANA named group; 0 when unknown */

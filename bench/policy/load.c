@@ -206,7 +206,7 @@ struct bench {
     uint32_t longest_ours_ns;  /* of those whose turns the scheduler did not interrupt for another's */
     struct kernels_part before, kernels; /* before the turns; in all */
     bool undisturbed;                    /* the turns before were */
-    bool stopping;             /* written by the engines' thread, read by the loader */
+    bool stopping;                       /* written by the engines' thread, read by the loader */
     size_t num_loads;
     struct timing last_load;
 };
@@ -470,14 +470,14 @@ static void print(struct bench *bench)
     printf("{\"requests\": %zu, \"connections\": %zu, \"loads\": %zu, \"load_ms\": %.1f, \"p50_us\": %.2f, ",
            bench->num_delays, bench->num_opened, bench->num_loads, total_ms(&bench->last_load),
            delay_us(bench, 0.5));
-    printf("\"p99_us\": %.2f, \"p9999_us\": %.2f, \"max_us\": %.2f, \"over_1_ms\": %zu, ", delay_us(bench, 0.99),
-           delay_us(bench, 0.9999), delay_us(bench, 1), num_above(bench, 1000000));
+    printf("\"p99_us\": %.2f, \"p9999_us\": %.2f, \"max_us\": %.2f, \"over_1_ms\": %zu, ",
+           delay_us(bench, 0.99), delay_us(bench, 0.9999), delay_us(bench, 1), num_above(bench, 1000000));
     printf("\"max_not_preempted_us\": %.2f, \"preempted\": %" PRIu64 ", \"waits\": %" PRIu64
            ", \"page_faults\": %" PRIu64 ", ",
            (double)bench->longest_ours_ns / 1e3, bench->kernels.preempted, bench->kernels.waits,
            bench->kernels.faults);
-    printf("\"longest_open_us\": %.2f, \"longest_turns_cpu_us\": %.2f}\n", (double)bench->longest_open_ns / 1e3,
-           (double)bench->longest_turns_ns / 1e3);
+    printf("\"longest_open_us\": %.2f, \"longest_turns_cpu_us\": %.2f}\n",
+           (double)bench->longest_open_ns / 1e3, (double)bench->longest_turns_ns / 1e3);
 }
 
 static int measure_delay(void)
@@ -518,14 +518,10 @@ static int measure_delay(void)
 static bool read_options(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"rules", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},
-        {"keyrings", required_argument, NULL, 'k'},
-        {"client-policy", required_argument, NULL, 'c'},
-        {"seconds", required_argument, NULL, 'S'},
-        {"reload", no_argument, NULL, 'R'},
-        {"count", no_argument, NULL, 'C'},
-        {NULL, 0, NULL, 0},
+        {"rules", required_argument, NULL, 'r'},    {"seed", required_argument, NULL, 's'},
+        {"keyrings", required_argument, NULL, 'k'}, {"client-policy", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 'S'},  {"reload", no_argument, NULL, 'R'},
+        {"count", no_argument, NULL, 'C'},          {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #include <pellucid/error.h>
+#include <pellucid/ttls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,7 +39,8 @@ struct pel_listener;
  * on_room must be set. In each of them the owner may call any function on the connection, pel_conn_close and
  * pel_conn_abort included (after which no event comes any more and the connection may not be used). */
 struct pel_conn_events {
-    /* Application bytes may pass now: connected, mapped, and secure where the policy says TLS. */
+    /* Application bytes may pass now: connected, mapped, and secure where the policy says TLS. Again after
+     * pel_conn_ttls has started or stopped TLS, when that is done. */
     void (*on_open)(void *arg, struct pel_conn *conn);
     /* Received clear text, 1 byte or more. Returns how many bytes were taken, 0 to `len`. What is not taken
      * is kept, and the peer is held back, until pel_conn_resume. */
@@ -121,6 +123,12 @@ void pel_conn_map(struct pel_conn *conn, const struct pel_identity *identity);
 
 /* pel_conn_is_mapped tells whether the policy has been consulted. */
 bool pel_conn_is_mapped(const struct pel_conn *conn);
+
+/* pel_conn_ttls asks about TLS and controls it (pellucid/ttls.h); maps the connection if need be. Returns 0
+ * or an errno. TTLS_INIT_CONNECTION and TTLS_STOP_CONNECTION return EINPROGRESS, unless they are done at
+ * once: on_open follows, or on_closed. Bytes that on_data has not taken count as the peer's handshake then. It
+ * may end the connection: on_closed comes from within. */
+int pel_conn_ttls(struct pel_conn *conn, const struct pel_identity *identity, struct TTLS_IOCTL *ioctl);
 
 /* pel_conn_write takes up to `len` bytes; `ret_len` says how many. What is written within one callback, or
  * one turn of the engine's loop, leaves together at its end. AGAIN when none fit (on_writable follows) or

@@ -88,7 +88,8 @@ int pel_getpeername(int fd, struct sockaddr *ret_address, socklen_t *address_len
 int pel_setsockopt(int fd, int level, int name, const void *value, socklen_t value_len);
 int pel_getsockopt(int fd, int level, int name, void *ret_value, socklen_t *value_len);
 
-/* pel_fcntl: F_GETFL and F_SETFL with O_NONBLOCK. pel_ioctl: FIONBIO, FIONREAD. Others: EINVAL, ENOTTY. */
+/* pel_fcntl: F_GETFL and F_SETFL with O_NONBLOCK. pel_ioctl: FIONBIO, FIONREAD, and SIOCTTLSCTL, what a
+ * program asks of TLS (pellucid/ttls.h). Others: EINVAL, ENOTTY. */
 int pel_fcntl(int fd, int command, int arg);
 int pel_ioctl(int fd, unsigned long request, void *arg);
 

@@ -158,9 +158,10 @@ enum pel_err pel_ctx_new(const struct pel_tls_env *env, struct pel_ctx **ret_ctx
     ctx->pool = CRYPTO_BUFFER_POOL_new();
     ctx->ssl_ctx = SSL_CTX_new(TLS_method());
     ctx->announced = sk_X509_NAME_new_null();
-    if (ctx->pool == NULL || ctx->ssl_ctx == NULL || ctx->announced == NULL || !set_versions(ctx->ssl_ctx, &env->ours) ||
-        !set_ciphers(ctx->ssl_ctx, &env->ours) || !set_groups(ctx->ssl_ctx, &env->ours) ||
-        !set_sigalgs(ctx->ssl_ctx, env) || !set_key_shares(ctx->ssl_ctx, env) ||
+    if (ctx->pool == NULL || ctx->ssl_ctx == NULL || ctx->announced == NULL ||
+        !set_versions(ctx->ssl_ctx, &env->ours) || !set_ciphers(ctx->ssl_ctx, &env->ours) ||
+        !set_groups(ctx->ssl_ctx, &env->ours) || !set_sigalgs(ctx->ssl_ctx, env) ||
+        !set_key_shares(ctx->ssl_ctx, env) ||
         (env->role == PEL_TLS_SERVER && !set_server(ctx, &env->session_config))) {
         enum pel_err err =
             library_error("the versions, suites, groups and signatures do not go together", reterr);

@@ -100,7 +100,7 @@ static enum pel_err record_update(void *ctx, bool ask_peer, struct pel_buffer *o
     struct pel_hs *hs = ((struct context *)ctx)->hs;
     ERR_clear_error();
     hs->out = out;
-    if (SSL_version(hs->ssl) < TLS1_3_VERSION || 
+    if (SSL_version(hs->ssl) < TLS1_3_VERSION ||
         SSL_key_update(hs->ssl, ask_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED))
         return PEL_OK;
     ERR_clear_error();
