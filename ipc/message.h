@@ -20,8 +20,9 @@
 #include <sys/types.h>
 
 #include "ipc/segment.h"
+#include "ipc/ttls.h"
 
-#define PEL_IPC_VERSION     1u
+#define PEL_IPC_VERSION     2u
 #define PEL_IPC_NAME_LEN    256
 #define PEL_IPC_FDS_MAX     (PEL_SEGMENT_ENGINES_MAX + 1)
 #define PEL_IPC_SOCKET_PATH "/run/pellucid/attach.sock"
@@ -55,6 +56,10 @@ enum pel_ipc_op {
     PEL_IPC_CLOSE,
     /* slot: of a listening socket, which listens no more but keeps its name; LISTEN may come again. */
     PEL_IPC_UNLISTEN,
+    /* slot, value: TTLS_* (pellucid/ttls.h); from a caller that lets nobody read meanwhile. Reply: ttls, also
+     * with most errors; fds: a file that holds the peer's certificate, when it is asked for and there is one;
+     * rx_tail: what is in the receive ring up to there has been taken back, as the peer's handshake. */
+    PEL_IPC_TTLS,
     PEL_IPC_OPS
 };
 
@@ -90,6 +95,8 @@ struct pel_ipc_reply {
     uint32_t app, slot, serial;
     union pel_ipc_address local;
     struct pel_ipc_info info;
+    struct pel_ttls_facts ttls;
+    uint32_t rx_tail, is_taken_back;
     /* HELLO: which addresses the kernel serves. */
     uint32_t num_networks;
     struct pel_ipc_network networks[PEL_IPC_NETWORKS_MAX];

@@ -88,6 +88,7 @@ struct pel_waker {
 #define PEL_SLOT_HELD                                                                                        \
     16u /* bytes wait that found the receive ring full: ask for RESUME when there is room                    \
          */
+#define PEL_SLOT_BUSY 32u /* TLS starts or stops, as the program asked for: nothing may be written */
 
 /* pel_slot.asked: what the application wants of the daemon. */
 #define PEL_SLOT_ASK_MAP     1u  /* the mapping point has come: first poll, read or write after accept */

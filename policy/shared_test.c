@@ -67,7 +67,8 @@ PEL_TEST(shared, generated_inline_loads)
     PEL_REQUIRE(parsed.policy != NULL && pel_policy_num_rules(parsed.policy) == 11);
     for (size_t i = 0; i < 11; i++)
         PEL_EXPECT_STR(pel_policy_rule(parsed.policy, i)->name, order[i]);
-    /* TLSv1 On three times, each without TLSv1.1; 003D three times; six pairs of rules, one of them hidden. */
+    /* TLSv1 On three times, each without TLSv1.1; 003D three times; six pairs of rules, one of them hidden.
+     */
     PEL_EXPECT_EQ(parsed.num_warnings, 15);
     PEL_EXPECT_HAS(parsed.said, "41:5: warning: TLSv1 On: TLS 1.0 is weak\n");
     PEL_EXPECT_HAS(parsed.said,

@@ -16,6 +16,7 @@
 #include "apps/preload/real.h"
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
+#include "apps/preload/ttls.h"
 
 /* `new_fd` is a fresh number of what `fd` leads to. */
 static int install_dup(int fd, int new_fd)
@@ -183,12 +184,25 @@ static int request_of(struct pel_file *file, int fd, unsigned long request, void
     }
 }
 
+/* Of a socket, too, of which it is not decided yet where it belongs: it is not connected. */
+static int ttls(int fd, void *arg)
+{
+    struct pel_file *file = pel_file_get(fd);
+    if (file == NULL)
+        return pel_real()->ioctl(fd, SIOCTTLSCTL, arg);
+    int error = arg == NULL ? EFAULT : pel_file_ttls(file, arg);
+    pel_file_put(file);
+    return (int)pel_result(-error);
+}
+
 PEL_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list list;
     va_start(list, request);
     void *arg = va_arg(list, void *);
     va_end(list);
+    if (request == SIOCTTLSCTL)
+        return ttls(fd, arg);
     struct pel_file *file = pel_io_file(fd);
     if (file == NULL)
         return pel_real()->ioctl(fd, request, arg);

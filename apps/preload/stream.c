@@ -136,6 +136,12 @@ static uint32_t low_water(const struct pel_file *file)
     return len < 1 ? 1 : len > file->rx.len / 2 ? file->rx.len / 2 : len;
 }
 
+/* Whether bytes may be written, if there is room. */
+static bool is_up(uint32_t flags, uint32_t state)
+{
+    return ((flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN)) && !(state & PEL_SLOT_BUSY);
+}
+
 /* Readiness of a connection, as Linux's tcp_poll has it. */
 static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
 {
@@ -155,8 +161,7 @@ static uint32_t conn_events(struct pel_file *file, uint32_t wanted)
         events |= PEL_IN_EVENTS | (uint32_t)POLLRDHUP;
     else if (pel_stream_used(file) >= low_water(file))
         events |= PEL_IN_EVENTS;
-    bool is_up = (flags & PEL_SHARED_ACCEPTED) || (state & PEL_SLOT_OPEN);
-    if (is_up && (wanted & PEL_OUT_EVENTS) && (is_wr_shut || has_room(file)))
+    if (is_up(flags, state) && (wanted & PEL_OUT_EVENTS) && (is_wr_shut || has_room(file)))
         events |= PEL_OUT_EVENTS;
     if (is_rd_end && is_wr_shut)
         events |= (uint32_t)POLLHUP;
@@ -225,6 +230,11 @@ static void consume(struct pel_file *file, uint32_t tail)
     if (__builtin_expect(pel_file_state(file) & PEL_SLOT_HELD, 0) &&
         used_between(&file->rx, __atomic_load_n(&slot->rx_head, __ATOMIC_ACQUIRE), tail) <= file->rx.len / 2)
         pel_file_ask(file, PEL_SLOT_ASK_RESUME);
+}
+
+void pel_stream_discard(struct pel_file *file, uint32_t tail)
+{
+    consume(file, tail);
 }
 
 /* Takes up to `max_len`, when `is_peek` from `done_len` of the ring on and leaving it there. */
@@ -398,11 +408,6 @@ static int send_end(struct pel_file *file)
     return pel_shared_flags(file) & PEL_SHARED_WR_SHUT ? EPIPE : 0;
 }
 
-static bool is_up(const struct pel_file *file)
-{
-    return (pel_shared_flags(file) & PEL_SHARED_ACCEPTED) || (pel_file_state(file) & PEL_SLOT_OPEN);
-}
-
 /* There was no room; 0: look again; else the result of a send that has sent nothing. */
 static int wait_for_room(struct pel_file *file, size_t done_len, int flags, int64_t *deadline_us)
 {
@@ -430,7 +435,7 @@ ssize_t pel_stream_send(struct pel_file *file, const struct iovec *iov, size_t n
         int error = send_end(file);
         if (error != 0)
             return done_len > 0 ? (ssize_t)done_len : pel_stream_broken(error, flags);
-        if (is_up(file)) {
+        if (is_up(pel_shared_flags(file), pel_file_state(file))) {
             ssize_t len = put(file, iov, num_iov, done_len);
             if (len < 0)
                 return done_len > 0 ? (ssize_t)done_len : len;
@@ -473,7 +478,7 @@ ssize_t pel_stream_send_piece(struct pel_file *file, size_t max_len, int flags, 
         int error = send_end(file);
         if (error != 0)
             return pel_stream_broken(error, flags);
-        if (is_up(file)) {
+        if (is_up(pel_shared_flags(file), pel_file_state(file))) {
             if (!pel_lock_take(&shared->tx_lock))
                 return -EAGAIN;
             is_done = fill_piece(file, max_len, fn, arg, &len);

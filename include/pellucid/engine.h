@@ -126,8 +126,8 @@ bool pel_conn_is_mapped(const struct pel_conn *conn);
 
 /* pel_conn_ttls asks about TLS and controls it (pellucid/ttls.h); maps the connection if need be. Returns 0
  * or an errno. TTLS_INIT_CONNECTION and TTLS_STOP_CONNECTION return EINPROGRESS, unless they are done at
- * once: on_open follows, or on_closed. Bytes that on_data has not taken count as the peer's handshake then. It
- * may end the connection: on_closed comes from within. */
+ * once: on_open follows, or on_closed. Bytes that on_data has not taken count as the peer's handshake then.
+ * It may end the connection: on_closed comes from within. */
 int pel_conn_ttls(struct pel_conn *conn, const struct pel_identity *identity, struct TTLS_IOCTL *ioctl);
 
 /* pel_conn_write takes up to `len` bytes; `ret_len` says how many. What is written within one callback, or

@@ -69,7 +69,7 @@ struct pel_serve_engine {
     uint64_t next_bells_cycles;
     const struct pel_served *last_kicked; /* to compare with, never to look into: it may be gone */
     uint32_t num_kicks_alone;             /* that came from it in a row */
-    uint8_t *scratch; /* a datagram, or a turn of the ring */
+    uint8_t *scratch;                     /* a datagram, or a turn of the ring */
 };
 
 enum pel_served_kind { PEL_SERVED_STREAM, PEL_SERVED_LISTENER, PEL_SERVED_DGRAM };
@@ -130,6 +130,9 @@ struct pel_served {
     uint32_t rx_head, tx_tail; /* our own: what stands in the slot is for the program */
     uint32_t gone_err;         /* atomic: enum pel_err + 1 with which it ended; 0: it has not */
     bool is_open, is_accepted, is_shut_asked, is_shut_done, is_close_asked;
+    uint32_t wish,
+        wish_at; /* TTLS_INIT_CONNECTION or TTLS_STOP_CONNECTION, when tx_tail gets there; 0: none */
+    bool is_start_timeout_allowed;
 
     /* A listener. S. */
     struct pel_serve_port *port;
@@ -254,6 +257,22 @@ void pel_served_stream_accept(struct pel_served *served, struct pel_conn *conn);
 
 /* pel_served_stream_over is what either task does that ends it. */
 void pel_served_stream_over(struct pel_served *served);
+
+/* pel_served_stream_control does what the program asks of TLS; on the home's thread, by pel_engine_call. */
+struct pel_served_control_args {
+    struct pel_served *served;
+    uint32_t request; /* TTLS_* */
+    struct pel_ttls_facts facts;
+    uint8_t *cert; /* facts.cert_len bytes for the caller to free; NULL: none, or not asked for */
+    bool is_taken_back;
+    uint32_t rx_tail;
+    int error; /* an errno */
+};
+void pel_served_stream_control(struct pel_engine *engine, void *arg);
+
+/* pel_served_ttls asks the engine, and fills the reply; `ret_fd` gets a file with the peer's certificate, for
+ * the caller to close; -1: none. Returns 0 or an errno. S. */
+int pel_served_ttls(struct pel_served *served, uint32_t request, struct pel_ipc_reply *reply, int *ret_fd);
 
 /* pel_served_give_slot tells the engine's side the slot of an accepted connection. S. */
 void pel_served_give_slot(struct pel_served *served);

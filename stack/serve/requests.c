@@ -558,6 +558,15 @@ static int op_unlisten(struct exchange *exchange)
     return 0;
 }
 
+static int op_ttls(struct exchange *exchange)
+{
+    int error =
+        pel_served_ttls(exchange->served, exchange->request.value, &exchange->reply, &exchange->made_fd);
+    if (exchange->made_fd >= 0)
+        exchange->reply_fds[exchange->num_reply_fds++] = exchange->made_fd;
+    return error;
+}
+
 struct op {
     int (*run)(struct exchange *exchange);
     bool needs_socket;
@@ -569,7 +578,7 @@ static const struct op ops[PEL_IPC_OPS] = {
     [PEL_IPC_LISTEN] = {op_listen, true},     [PEL_IPC_CONNECT] = {op_connect, true},
     [PEL_IPC_WAKER] = {op_waker, false},      [PEL_IPC_WHO] = {op_who, false},
     [PEL_IPC_INFO] = {op_info, true},         [PEL_IPC_CLOSE] = {op_close, true},
-    [PEL_IPC_UNLISTEN] = {op_unlisten, true},
+    [PEL_IPC_UNLISTEN] = {op_unlisten, true}, [PEL_IPC_TTLS] = {op_ttls, true},
 };
 
 /* Finds what the request names; 0 or an errno. */

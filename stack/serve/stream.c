@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stack/conn.h"
+#include "stack/conn_control.h"
 #include "stack/engine.h"
 #include "stack/serve/parts.h"
 #include "stack/socket_errno.h"
@@ -128,6 +130,29 @@ static void close_conn(struct pel_served *served)
     detach(served, PEL_E_EOF);
 }
 
+/* How much of what waits may leave now. What was written behind a wish for TLS waits until that is granted.
+ */
+static uint32_t may_send(const struct pel_served *served, uint32_t used_len)
+{
+    if (!served->is_open)
+        return 0;
+    uint32_t before_len = served->wish_at - served->tx_tail;
+    return served->wish != 0 && before_len < used_len ? before_len : used_len;
+}
+
+/* What was written before has left: TLS starts, or stops. What comes of it is on_open, or on_closed. */
+static void grant(struct pel_served *served)
+{
+    uint32_t wish = served->wish;
+    if (wish == 0 || served->tx_tail != served->wish_at)
+        return;
+    served->wish = 0;
+    if (wish == TTLS_INIT_CONNECTION)
+        pel_conn_start_tls(served->conn, served->is_start_timeout_allowed);
+    else
+        pel_conn_stop_tls(served->conn);
+}
+
 /* Moves bytes, then does what waited for them. */
 static void progress(struct pel_served *served)
 {
@@ -138,12 +163,14 @@ static void progress(struct pel_served *served)
         reset_corrupt(served);
         return;
     }
-    if (used_len > 0 && served->is_open)
-        used_len = send_ring(served, used_len);
+    uint32_t now_len = may_send(served, used_len);
+    if (now_len > 0)
+        used_len -= now_len - send_ring(served, now_len);
     if (served->conn == NULL)
         return;
     tell_room(served, used_len);
-    if (used_len > 0)
+    grant(served);
+    if (used_len > 0 || served->conn == NULL || served->wish != 0)
         return;
     if (served->is_close_asked) {
         close_conn(served);
@@ -167,6 +194,9 @@ static void on_open(void *arg, struct pel_conn *conn)
     /* Who waits to write hears of the room with this: a second signal for it would be an edge of its own. */
     if (served->slot != NULL)
         __atomic_store_n(&served->slot->wants_room, 0, __ATOMIC_SEQ_CST);
+    /* After TLS has started, or stopped, the stream goes on. */
+    if (served->slot != NULL)
+        __atomic_fetch_and(&served->slot->state, ~(PEL_SLOT_BUSY | PEL_SLOT_EOF), __ATOMIC_SEQ_CST);
     pel_served_set_state(served, PEL_SLOT_OPEN);
     progress(served);
 }
@@ -194,6 +224,8 @@ static size_t on_data(void *arg, struct pel_conn *conn, const uint8_t *bytes, si
     (void)conn;
     if (served->is_close_asked)
         return len; /* nobody will read it; it must not hold back what we still send */
+    if (served->wish == TTLS_INIT_CONNECTION)
+        return 0; /* it is the peer's handshake */
     for (;;) {
         uint32_t used_len, room_len = room_of(served, &used_len);
         if (room_len == UINT32_MAX) {
@@ -244,6 +276,101 @@ static const struct pel_conn_events conn_events = {
 
 /* ---- what the program asks for ---- */
 
+static void map(struct pel_served *served)
+{
+    struct owner owner;
+    fill_owner(served, &owner);
+    pel_conn_map(served->conn, &owner.identity);
+}
+
+/* ---- what the program asks of TLS ---- */
+
+/* What the program has not read is the peer's handshake. It moves its own tail when it hears of this. */
+static int take_back(struct pel_served_control_args *args)
+{
+    struct pel_served *served = args->served;
+    struct pel_piece pieces[2] = {{0}};
+    uint32_t used_len = 0, tail = __atomic_load_n(&served->slot->rx_tail, __ATOMIC_SEQ_CST), first_len = 0;
+    if (!pel_ring_used(&served->rx, served->rx_head, tail, &used_len)) {
+        reset_corrupt(served);
+        return ECONNRESET;
+    }
+    pieces[0].bytes = pel_ring_at(&served->rx, tail, used_len, &first_len);
+    pieces[0].len = first_len;
+    pieces[1] = (struct pel_piece){served->rx.bytes, used_len - first_len};
+    if (pel_conn_give_back(served->conn, pieces, 2) != PEL_OK)
+        return ENOMEM;
+    __atomic_fetch_and(&served->slot->state, ~PEL_SLOT_HELD, __ATOMIC_SEQ_CST);
+    args->is_taken_back = true;
+    args->rx_tail = served->rx_head;
+    return 0;
+}
+
+static int begin_wish(struct pel_served_control_args *args)
+{
+    struct pel_served *served = args->served;
+    bool is_init = args->request & TTLS_INIT_CONNECTION;
+    uint32_t unread_len = 0, head = __atomic_load_n(&served->slot->tx_head, __ATOMIC_ACQUIRE);
+    bool is_unread = room_of(served, &unread_len) == UINT32_MAX || unread_len > 0;
+    int error = is_init ? take_back(args) : is_unread ? EPROTO : 0;
+    if (error != 0)
+        return error;
+    served->wish = is_init ? TTLS_INIT_CONNECTION : TTLS_STOP_CONNECTION;
+    served->wish_at = head;
+    served->is_start_timeout_allowed = args->request & TTLS_ALLOW_HSTIMEOUT;
+    __atomic_fetch_or(&served->slot->state, PEL_SLOT_BUSY, __ATOMIC_SEQ_CST);
+    progress(served);
+    if (served->conn == NULL)
+        return ECONNRESET;
+    return served->slot->state & PEL_SLOT_BUSY ? EINPROGRESS : 0;
+}
+
+static int control(struct pel_served_control_args *args)
+{
+    struct pel_served *served = args->served;
+    bool asks_only = (args->request & ~TTLS_RETURN_CERTIFICATE) == 0;
+    if (!asks_only && served->is_shut_asked)
+        return EPIPE;
+    if (!asks_only && served->wish != 0)
+        return EWOULDBLOCK;
+    int error = pel_conn_may_control(served->conn, args->request);
+    if (error != 0 || asks_only)
+        return error;
+    if (args->request & (TTLS_INIT_CONNECTION | TTLS_STOP_CONNECTION))
+        return begin_wish(args);
+    return pel_conn_reset_tls(served->conn, args->request);
+}
+
+static void fill_answer(struct pel_served_control_args *args)
+{
+    const uint8_t *cert = pel_conn_facts(args->served->conn, &args->facts);
+    if (args->served->wish != 0)
+        args->facts.stat_conn = TTLS_CONN_HS_INPROGRESS;
+    if (cert == NULL || !(args->request & TTLS_RETURN_CERTIFICATE))
+        return;
+    args->cert = malloc(args->facts.cert_len);
+    if (args->cert == NULL)
+        args->error = ENOMEM;
+    else
+        memcpy(args->cert, cert, args->facts.cert_len);
+}
+
+void pel_served_stream_control(struct pel_engine *engine, void *arg)
+{
+    struct pel_served_control_args *args = arg;
+    struct pel_served *served = args->served;
+    (void)engine;
+    args->error = served->is_open || served->is_accepted ? EPIPE : ENOTCONN;
+    if (served->conn == NULL || served->slot == NULL || served->is_close_asked)
+        return;
+    if (served->is_accepted)
+        map(served);
+    if (served->conn != NULL)
+        args->error = control(args);
+    if (served->conn != NULL)
+        fill_answer(args);
+}
+
 static uint32_t s_to_ms(uint32_t seconds)
 {
     return seconds > UINT32_MAX / 1000 ? UINT32_MAX : seconds * 1000;
@@ -255,13 +382,6 @@ static void apply_options(struct pel_served *served)
     pel_conn_set_nodelay(served->conn, options.is_nodelay != 0);
     pel_conn_set_keepalive(served->conn, options.is_keepalive != 0 ? s_to_ms(options.keep_idle_s) : 0,
                            s_to_ms(options.keep_interval_s), options.keep_count);
-}
-
-static void map(struct pel_served *served)
-{
-    struct owner owner;
-    fill_owner(served, &owner);
-    pel_conn_map(served->conn, &owner.identity);
 }
 
 static void resume(struct pel_served *served)
@@ -342,6 +462,7 @@ void pel_served_stream_over(struct pel_served *served)
 static void reset_stream(struct pel_served *served)
 {
     served->is_open = served->is_shut_asked = served->is_shut_done = false;
+    served->wish = 0;
     served->rx_head = served->tx_tail = 0;
     __atomic_store_n(&served->gone_err, 0, __ATOMIC_SEQ_CST);
     struct pel_slot *slot = served->slot;

@@ -19,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from lab import GROUP, Lab, Reporter, Skip, expect, inbound, judge_refusals, outbound  # noqa: E402
+from lab import GROUP, Lab, Reporter, Skip, advanced, expect, inbound, judge_refusals, outbound  # noqa: E402
 
 STACK, STACK6, STACK_NAME = "10.7.0.1", "fd07::1", "stack.example"
 KERNEL, KERNEL6, KERNEL_NAME = "10.7.0.2", "fd07::2", "server.example"
@@ -422,5 +422,5 @@ def main(name, cases):
 
 
 __all__ = ["ALERT_RECORD", "GROUP", "HANDSHAKE_RECORD", "KERNEL", "KERNEL6", "KERNEL_NAME", "ON_KERNEL", "ProgramLab", "STACK",
-           "STACK6", "STACK_NAME", "Skip", "WRONG_NAME", "expect", "inbound", "is_sanitized", "main", "need", "outbound", "receive",
+           "STACK6", "STACK_NAME", "Skip", "WRONG_NAME", "advanced", "expect", "inbound", "is_sanitized", "main", "need", "outbound", "receive",
            "receive_all"]
