@@ -115,7 +115,7 @@ static void ask(struct lab *lab, struct pel_reader *r)
     uint8_t kind = pel_read_u8(r);
     request.family = kind & 1 ? AF_INET6 : AF_INET;
     request.type = kind & 2 ? SOCK_DGRAM : SOCK_STREAM;
-    request.value = kind >> 2;
+    request.value = request.op == PEL_IPC_TTLS ? kind : kind >> 2;
     fill_options(&request.options, pel_read_u8(r));
     fill_address(&request.local, r);
     fill_address(&request.remote, r);

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "drivers/steer.h"
+#include "tests/scenario/rings.h"
 
 #define HONEST_PORT 7100
+#define WALL_S      1780272000 /* when the rings' certificates are in force */
 #define STEP_US     10000u
 #define STEPS_MAX   3000 /* half a minute: more than any patience of the service and of TCP here */
 
@@ -42,16 +44,43 @@ static const char *attach_path(void)
     return path;
 }
 
-/* An empty policy, read once: everything goes in clear. */
+/* TLS at once, and TLS when the program asks; the other ports go in clear. */
+#define RULE(name, direction, port, env)                                                                     \
+    "TTLSRule " name "\n{\n" port "\nDirection " direction "\nTTLSGroupActionRef on\n"                       \
+    "TTLSEnvironmentActionRef " env "\n}\n"
+#define ENVIRONMENT(name, role, ring, more)                                                                  \
+    "TTLSEnvironmentAction " name "\n{\nHandshakeRole " role "\nTTLSKeyringParms\n{\nKeyring " ring          \
+    "\n}\nTTLSEnvironmentAdvancedParms\n{\n" more "\n}\n}\n"
+static const char policy_text[] = RULE("IN", "Inbound", "LocalPortRange 7200",
+                                       "server") RULE("OUT", "Outbound", "RemotePortRange 7200", "client")
+    RULE("ASKED_IN", "Inbound", "LocalPortRange 7201 7204", "asked-server") RULE(
+        "ASKED_OUT", "Outbound", "RemotePortRange 7201 7204",
+        "asked-client") "TTLSGroupAction on\n{\nTTLSEnabled On\n}\n" ENVIRONMENT("server", "Server", "server",
+                                                                                 "HandshakeTimeout 1")
+        ENVIRONMENT("client", "Client", "client", "HandshakeTimeout 1") ENVIRONMENT(
+            "asked-server", "Server", "server", "HandshakeTimeout 1\nApplicationControlled On")
+            ENVIRONMENT("asked-client", "Client", "client", "HandshakeTimeout 1\nApplicationControlled On");
+
+static void count_problem(void *arg, const struct pel_rule *rule, const struct pel_error *problem)
+{
+    (void)rule, (void)problem;
+    ++*(size_t *)arg;
+}
+
+/* Read once. */
 static struct pel_generation *generation(void)
 {
     static struct pel_generation *made;
-    const struct pel_policy_source source = {.file = "empty", .text = "", .text_len = 0};
-    const struct pel_generation_config config = {.keyring_dir = "", .owner = "root"};
+    const struct pel_policy_source source = {
+        .file = "policy", .text = policy_text, .text_len = sizeof policy_text - 1};
+    const struct pel_generation_config config = {
+        .keyring_dir = rings_dir(), .owner = "tester", .now_s = WALL_S};
+    size_t num_problems = 0;
     struct pel_policy *policy;
     if (made == NULL) {
         lab_must(pel_policy_parse(&source, 1, NULL, NULL, NULL, &policy, NULL) == PEL_OK);
-        lab_must(pel_generation_build(policy, &config, NULL, NULL, &made) == PEL_OK);
+        lab_must(pel_generation_build(policy, &config, count_problem, &num_problems, &made) == PEL_OK);
+        lab_must(num_problems == 0);
     }
     return pel_generation_ref(made);
 }
@@ -82,7 +111,7 @@ static void open_engines(struct lab *lab)
     static const uint8_t key[PEL_RSS_KEY_LEN] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     const struct pel_sim_wire_config wire = {
         .seed = 1, .latency_us = 10, .queue_len = 256, .max_packets = 512, .exact_buffers = true};
-    lab->time = (struct pel_virtual_clock){.now_us = 1000000, .wall_s_at_zero = 1780272000};
+    lab->time = (struct pel_virtual_clock){.now_us = 1000000, .wall_s_at_zero = WALL_S};
     lab->clock = pel_clock_virtual(&lab->time);
     lab_must(pel_sim_wire_open(&wire, &lab->clock, &lab->port, &lab->far) == PEL_OK);
     lab->port->any_thread_alloc = true; /* there is one thread */
