@@ -318,7 +318,8 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
     PEL_TRY(start_port(stack, reterr));
     /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a
      * better one. */
-    if (stack->config.policy.num_files > 0 && pel_stack_reload_current(stack, PEL_LOAD_START, NULL) != PEL_OK)
+    if (stack->config.policy.num_files > 0 &&
+        pel_stack_reload_current(stack, PEL_LOAD_START, NULL, NULL) != PEL_OK)
         pel_stack_log(stack, "%s",
                       stack->config.policy.start_gate_open
                           ? "no policy is in force; the start gate is open by configuration"

@@ -207,7 +207,7 @@ static void look(struct pel_watch *watch, uint64_t now)
         return;
     watch->seen_print = watch->paths.print;
     /* Its errors are in the log and in the status; the next change is another attempt. */
-    if (pel_stack_reload_current(watch->stack, PEL_LOAD_WATCH, NULL) != PEL_OK)
+    if (pel_stack_reload_current(watch->stack, PEL_LOAD_WATCH, NULL, NULL) != PEL_OK)
         return;
 }
 

@@ -382,6 +382,62 @@ def kept_case(lab):
         expect(web.get().returncode != 0, "TLS without a rule")
 
 
+# ---- keyrings that pel keyring changes ----
+
+# Sees one control socket in /run/pellucid, whatever else runs on this machine.
+ALONE = ("unshare", "-m", "sh", "-c", "mkdir -p /run/pellucid && mount -t tmpfs none /run/pellucid && { [ -z \"$0\" ] || "
+         "ln -s \"$0\" /run/pellucid/it-1.sock; } && exec \"$@\"")
+
+
+def keyring_case(lab):
+    with Web(lab) as web:
+        def keyring(verb, *words, ring="web", socket=True, check=True):
+            more = ("--socket", lab.path("httpd.sock")) if socket else ()
+            return lab.run(lab.app("pel"), "keyring", verb, "--dir", lab.ring(ring), *words, *more, check=check)
+
+        def cert(*words, **more):
+            return keyring("cert", "--label", "mine", "--subject", "CN=web", "--ca", lab.ring("ca"), "--dns", "www.test", "--default",
+                           "--force", *words, **more)
+        # Served without another word.
+        before = web.serial()
+        has(cert().text, f"the running stack (httpd, process {web.process.pid}) loaded generation 2; 1 certificate is new\n")
+        expect(web.serial() != before, "the old certificate is served")
+        status = web.status()
+        expect(status["how"] == "keyring" and status["generation"] == 2, str(status))
+        # What is in force, not what is configured.
+        web.load(lab.write("other.policy", WEB))
+        has(keyring("default", "--label", "mine").text, "loaded generation 4\n")
+        expect(web.status()["files"] == [lab.path("other.policy")], str(web.status()["files"]))
+        lab.make_ca("spare-ca", "--no-reload")
+        has(keyring("trust", "--label", "spare-ca", "--file", lab.ring("spare-ca") + "/ca.crt").text, "loaded generation 5; 1 certificate")
+        # Under its directory, but no rule's; elsewhere; by an option.
+        has(keyring("ca", "--force", ring="spare-ca").text, f"no rule of the running stack (httpd, process {web.process.pid}) takes from ")
+        elsewhere = lab.run(lab.app("pel"), "keyring", "ca", "--dir", lab.path("elsewhere"), "--socket", lab.path("httpd.sock"))
+        expect("running stack" not in elsewhere.text, elsewhere.text)
+        expect("running stack" not in cert("--no-reload").text, "told nevertheless")
+        expect("running stack" not in keyring("list", socket=False).text, "told of a look")
+        expect(web.generation() == 5, "a load without need")
+        # Through a link, and found by itself.
+        os.symlink(lab.ring("web"), lab.path("link"))
+        result = lab.run(*ALONE, lab.path("httpd.sock"), lab.app("pel"), "keyring", "default", "--dir", lab.path("link"), "--label", "mine")
+        has(result.text, "loaded generation 6")
+        # Nobody there is no error, and nothing to speak of, unless it was named.
+        result = lab.run(*ALONE, "", lab.app("pel"), "keyring", "default", "--dir", lab.ring("web"), "--label", "mine")
+        expect(result.text == "", result.text)
+        result = lab.run(lab.app("pel"), "keyring", "default", "--dir", lab.ring("web"), "--label", "mine", "--socket", lab.path("no.sock"))
+        has(result.text, "pel keyring: the stack at ", "no.sock was not told: ")
+        # What the stack cannot take it does not, and what is served stays.
+        lab.write("other.policy", "TTLSRule x\n{\n  Colour 1\n}\n")
+        has(cert().text, "has not loaded it: the policy has 3 errors; generation 6 stays in force\n")
+        has(web.get().text, "hello from")
+        lab.write("other.policy", WEB)
+        os.chmod(lab.ring("web") + "/mine.key", 0o644)
+        has(keyring("default", "--label", "mine").text, "rule WEB could not be served any more", "generation 6 stays in force")
+    with watched(lab) as web:
+        renew(lab)
+        has(keyring("default", "--label", "mine").text, "watches this keyring, and loads by itself\n")
+
+
 # ---- watching ----
 
 def watched(lab, policy=WEB, **more):
@@ -625,6 +681,7 @@ def cases(lab, reporter):
     case("100 loads under load: no request fails", lambda: load_under_load_case(lab))
     case("stale rules are shown as long as connections have them", lambda: stale_case(lab))
     case("NOFLUSH: rules that are in no file any more stay as they were", lambda: kept_case(lab))
+    case("pel keyring tells the stack that uses the ring", lambda: keyring_case(lab))
     case("watching: a new certificate is served within a second, a half of one is not", lambda: watch_certificates_case(lab))
     case("watching: files renamed, rewritten, removed, broken, and in bursts", lambda: watch_files_case(lab))
     case("watching: a file that is written slowly is taken when it is whole", lambda: half_written_case(lab))

@@ -195,7 +195,7 @@ PEL_TEST(pel_policy, load_asks_with_whole_paths_and_shows_the_answer)
     PEL_EXPECT_STR(err, "pel: not loaded: no; no policy is in force\n");
     stack_says = "[";
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
-    PEL_EXPECT_STR(err, "pel: the stack's reply is not JSON\n");
+    PEL_EXPECT_STR(err, "pel: the stack's answer is no JSON object: ']' expected near end of file\n");
     stack_says = NULL;
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
     PEL_EXPECT_STR(err, "pel: nothing answers\n");
