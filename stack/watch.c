@@ -119,9 +119,12 @@ static void follow_all(struct pel_stack *stack, struct pel_watch_paths *paths)
     follow_list(paths, live->read.paths, live->read.num_paths);
     if (live->failure.is_last && live->failure.how != PEL_LOAD_ASKED)
         follow_list(paths, live->failure.read.paths, live->failure.read.num_paths);
-    for (size_t i = 0; i < live->certs.num_keyrings; i++)
+    for (size_t i = 0; i < live->certs.num_keyrings; i++) {
         if (live->certs.paths[i] != NULL)
             follow_path(paths, live->certs.paths[i], pel_watch_paths_ring);
+        if (live->certs.stashes[i] != NULL)
+            follow_path(paths, live->certs.stashes[i], pel_watch_paths_file);
+    }
     pthread_mutex_unlock(&live->lock);
 }
 

@@ -382,6 +382,73 @@ def kept_case(lab):
         expect(web.get().returncode != 0, "TLS without a rule")
 
 
+# ---- keyrings that are PKCS#12 files ----
+
+def make_pkcs12(lab, path, password, *more):
+    """As an authority sends it: a new certificate, by an intermediate, with both and the root."""
+    def openssl(*words):
+        lab.run("openssl", *words, cwd=lab.dir)
+
+    def issue(name, extensions, *by):
+        lab.write("extensions", extensions)
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-extfile", "extensions", "-days", "20", "-out", f"{name}.crt", *by)
+    root = lab.ring("ca") + "/ca"
+    issue("between", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n", "-CA", root + ".crt", "-CAkey", root + ".key")
+    issue("www.test", "subjectAltName=DNS:www.test\nextendedKeyUsage=serverAuth\n", "-CA", "between.crt", "-CAkey", "between.key")
+    with open(lab.path("others.crt"), "w") as out:
+        for name in (root + ".crt", lab.path("between.crt")):
+            with open(name) as text:
+                out.write(text.read())
+    openssl("pkcs12", "-export", "-inkey", "www.test.key", "-in", "www.test.crt", "-certfile", "others.crt", "-name", "site",
+            "-passout", f"pass:{password}", "-out", path + ".new", *more)
+    os.rename(path + ".new", path)
+
+
+def pkcs12_case(lab):
+    path, stash = lab.path("site.p12"), lab.path("stash")
+    make_pkcs12(lab, path, "secret")
+    with open(stash, "w") as out:
+        os.chmod(stash, 0o600)
+        out.write("secret\n")
+    def rules(password, port=443):
+        return GROUP + inbound("WEB", port, f"{path}\n      {password}")
+    with Web(lab, rules("KeyringPw secret")) as web:
+        has(web.get().text, "hello from")
+        certs = [cert for cert in web.status("--certs")["certificates"] if cert["keyring"] == path]
+        shown = sorted((cert["place"], cert["label"], cert["subject"], cert["state"]) for cert in certs)
+        expect(shown == [("chain", "site", "CN=between", "expires soon"), ("own", "site", "CN=www.test", "expires soon"),
+                         ("trust", "site.p12", "CN=ca", "valid")], str(shown))
+        expect(all(cert["used"] and cert["days"] >= 19 for cert in certs), str(certs))
+        has(web.log(), f"warning: keyring {path}: certificate site (CN=www.test) expires in ")
+        # A new one, in an old form.
+        before = web.serial()
+        make_pkcs12(lab, path, "secret", "-legacy")
+        has(web.load().text, "2 certificates are new")
+        expect(web.serial() != before, "the old certificate is served")
+        # The password is neither shown nor right.
+        web.write(rules("KeyringPw hush"))
+        text = web.load().text
+        has(text, "rule WEB cannot be served", "the password of this PKCS#12 file is another one")
+        status = web.pel("policy", "status").text
+        has(status, path, "cannot be used")
+        expect("hush" not in text + status + web.log() + json.dumps(web.status()), "the password is shown")
+        expect(web.get().returncode != 0, "served")
+        web.write(rules(f"KeyringStashFile {stash}"))
+        web.load()
+        has(web.get().text, "hello from")
+    # The file and the one with its password are watched: what is served stays until they fit each other.
+    with watched(lab, rules(f"KeyringStashFile {stash}")) as web:
+        before = web.serial()
+        make_pkcs12(lab, path, "another")
+        lab.wait_for("the refusal", lambda: "rule WEB could not be served any more: " in web.log())
+        expect(web.serial() == before, "the half was taken")
+        with open(stash, "w") as out:
+            out.write("another\n")
+        expect_new_serial(lab, web, before)
+
+
 # ---- keyrings that pel keyring changes ----
 
 # Sees one control socket in /run/pellucid, whatever else runs on this machine.
@@ -681,6 +748,7 @@ def cases(lab, reporter):
     case("100 loads under load: no request fails", lambda: load_under_load_case(lab))
     case("stale rules are shown as long as connections have them", lambda: stale_case(lab))
     case("NOFLUSH: rules that are in no file any more stay as they were", lambda: kept_case(lab))
+    case("keyrings that are PKCS#12 files, and their certificates in the status", lambda: pkcs12_case(lab))
     case("pel keyring tells the stack that uses the ring", lambda: keyring_case(lab))
     case("watching: a new certificate is served within a second, a half of one is not", lambda: watch_certificates_case(lab))
     case("watching: files renamed, rewritten, removed, broken, and in bursts", lambda: watch_files_case(lab))

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/boringssl/testpeer.h"
 
+#include <fcntl.h>
 #include <openssl/base64.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs8.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +75,48 @@ bool testpeer_make_old(const char *cert_path, const char *ca_key_path)
         fclose(key_file);
     if (cert_file != NULL && fclose(cert_file) != 0)
         return false;
+    return fine;
+}
+
+static X509 *read_cert(const char *path)
+{
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    X509 *cert = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    if (file != NULL)
+        fclose(file);
+    return cert;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    EVP_PKEY *key = file != NULL ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+    if (file != NULL)
+        fclose(file);
+    return key;
+}
+
+static bool write_pkcs12(const char *path, const PKCS12 *pkcs12)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool fine = file != NULL && i2d_PKCS12_fp(file, pkcs12) == 1;
+    return file != NULL && fclose(file) == 0 && fine;
+}
+
+bool testpeer_make_pkcs12(const struct testpeer_pkcs12 *wanted)
+{
+    STACK_OF(X509) *authorities = sk_X509_new_null();
+    X509 *cert = read_cert(wanted->cert_path), *ca = read_cert(wanted->ca_path);
+    EVP_PKEY *key = read_key(wanted->key_path);
+    if (ca != NULL && sk_X509_push(authorities, ca) == 0)
+        X509_free(ca);
+    PKCS12 *pkcs12 = PKCS12_create(wanted->password, wanted->name, key, cert, authorities, 0, 0, 0, 0, 0);
+    bool fine = pkcs12 != NULL && write_pkcs12(wanted->path, pkcs12);
+    PKCS12_free(pkcs12);
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    sk_X509_pop_free(authorities, X509_free);
     return fine;
 }
 
