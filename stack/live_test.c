@@ -503,6 +503,10 @@ PEL_TEST(live, the_command_that_says_why)
         "pel policy match /etc/policy '/tmp/it'\\''s here' --direction inbound --local 10.0.0.1:80 "
         "--remote 10.0.0.1:80 --user joe --job 'a b?' --why");
     PEL_EXPECT_STR(pel_no_rule_command(stack, &row, small, sizeof small), "");
+    stack->live.result.num_kept = 1; /* the files do not have all rules */
+    PEL_EXPECT_STR(pel_no_rule_command(stack, &row, text, sizeof text),
+                   "pel policy match --live --direction inbound --local 10.0.0.1:80 --remote 10.0.0.1:80 "
+                   "--user joe --job 'a b?' --why");
     row.generation = 0; /* before there was a policy */
     PEL_EXPECT_STR(pel_no_rule_command(stack, &row, text, sizeof text), "");
     stack->live.files = NULL;

@@ -363,6 +363,14 @@ def kept_case(lab):
         expect(gone["kept"] and gone["hits"] == 1 and gone["since_generation"] == 1, str(gone))
         has(gone["file"], "kept from generation 1")
         has(web.get(444).text, "hello from")
+        ask = ("--direction", "inbound", "--local", "10.77.0.2:444", "--remote", "10.77.0.1:9", "--why")
+        has(lab.pel("policy", "match", lab.path("httpd.policy"), *ask).text, "no rule\n")
+        has(web.pel("policy", "match", "--live", *ask).text, "rule GONE (in no file any more)\ntls\n",
+            "  GONE (in no file any more): matches\n", "  WEB: not reached (local port 444 is not 443)\n")
+        web.get(8080)
+        command = shlex.split(web.status("--ports")["no_rule"][0]["command"])
+        expect(command[3:6] == ["--live", "--socket", lab.path("httpd.sock")], str(command))
+        has(lab.pel(*command[1:]).text, "no rule\nclear (no rule)\n", "  GONE (in no file any more): local port 8080 is not 444\n")
         has(web.load().text, "nothing changed in effect", "1 rule is in no file any more")
         lab.write("httpd.policy", "")
         has(web.load().text, "loaded, 2 rules, generation 4", "2 rules are in no file any more, and stay")
@@ -657,12 +665,35 @@ def watch_agent_case(lab):
                str(web.status("--stale")["files_read"]))
 
 
+def match_live_case(lab):
+    def ask(web, *words, direction="inbound", local="10.77.0.2:443", remote="10.77.0.1:9", check=True):
+        return web.pel("policy", "match", "--live", "--direction", direction, "--local", local, "--remote", remote, *words, check=check)
+    policy = GROUP + inbound("WEB", 443, "web") + inbound("JOE", 444, "nosuchring").replace("  Priority", "  Userid joe\n  Priority")
+    with Web(lab, policy, more="  no_match: refuse\n") as web:
+        has(ask(web).text, "rule WEB\ntls\n")
+        has(ask(web, local="[fd77::2]:443", remote="[fd77::1]:9").text, "rule WEB\n")
+        has(ask(web, local="10.77.0.2:444").text, "no rule\nrefused (no rule)\n")
+        has(ask(web, "--user", "JOE", local="10.77.0.2:444").text, "rule JOE\ntls\ncannot be served, its connections are refused: ")
+        has(ask(web, direction="outbound").text, "no rule\n")
+        answer = json.loads(ask(web, "--json").text)
+        expect(answer["generation"] == 1 and answer["rule"] == "WEB" and len(answer["rules"]) == 2 and "ok" not in answer, str(answer))
+        # The same as of its file.
+        files = json.loads(lab.pel("policy", "match", lab.path("httpd.policy"), "--direction", "inbound", "--local", "10.77.0.2:443",
+                                   "--remote", "10.77.0.1:9", "--json").text)
+        expect(files == {key: answer[key] for key in files}, f"{files} and {answer}")
+        for words in (("--live", "x.policy"), ("--socket", "/s"), ()):
+            result = lab.pel("policy", "match", "--direction", "inbound", "--local", "1.1.1.1:1", "--remote", "1.1.1.1:1", *words, check=False)
+            expect(result.returncode == 2, result.text)
+
+
 def start_without_case(lab):
     """A policy that is no good at the start, mended later."""
     with watched(lab, "TTLSRule x\n{\n", ready="no policy is in force: the start gate stays closed") as web:
         lab.wait_for("the control socket", lambda: os.path.exists(lab.path("httpd.sock")))
         expect(web.generation() == 0, "a generation")
         has(web.pel("policy", "status").text, "no policy is in force; the start gate is closed", "the last attempt FAILED")
+        result = web.pel("policy", "match", "--live", "--direction", "inbound", "--local", "10.77.0.2:443", "--remote", "10.77.0.1:9", check=False)
+        expect(result.returncode == 1 and "no policy is in force" in result.text, result.text)
         has(lab.pel("doctor", "--socket", lab.path("httpd.sock"), check=False).text, "the last load (start) failed")
         web.write(WEB)
         web.wait_for_generation(1, 5)
@@ -747,6 +778,7 @@ def cases(lab, reporter):
     case("a load that is refused leaves what is in force, and is shown", lambda: refused_case(lab))
     case("100 loads under load: no request fails", lambda: load_under_load_case(lab))
     case("stale rules are shown as long as connections have them", lambda: stale_case(lab))
+    case("the running stack says which rule a connection would get", lambda: match_live_case(lab))
     case("NOFLUSH: rules that are in no file any more stay as they were", lambda: kept_case(lab))
     case("keyrings that are PKCS#12 files, and their certificates in the status", lambda: pkcs12_case(lab))
     case("pel keyring tells the stack that uses the ring", lambda: keyring_case(lab))
