@@ -178,6 +178,7 @@ enum pel_err pel_compile_policy(const struct pel_compile_job *job, pel_policy_di
     if (err == PEL_OK) {
         *ret_policy = policy;
         model->num_warnings = parse.diags.num_warnings;
+        model->num_notes = parse.diags.num_notes;
         if (ret_num_warnings != NULL)
             *ret_num_warnings = parse.diags.num_warnings;
     } else {

@@ -291,6 +291,38 @@ static enum pel_err read_path(struct loader *loader, const char *path, struct pe
     return err == PEL_OK ? PEL_OK : pel_error_set(reterr, err, "%s", pel_err_text(err));
 }
 
+/* What was said of an image's text is not said again, but it is not kept secret either. */
+static void say_there_was(const struct loader *loader, const char *path, const struct pel_model *model,
+                          size_t *num_warnings)
+{
+    char text[160];
+    bool has_warnings = model->num_warnings > 0;
+    if (loader->diag == NULL || (!has_warnings && model->num_notes == 0))
+        return;
+    snprintf(text, sizeof text,
+             "the text of this image had %zu warning%s and %zu note%s when it was compiled; "
+             "`pel policy check` of the text says them",
+             model->num_warnings, model->num_warnings == 1 ? "" : "s", model->num_notes,
+             model->num_notes == 1 ? "" : "s");
+    const struct pel_policy_diag diag = {.severity = has_warnings ? PEL_SEV_WARNING : PEL_SEV_NOTE,
+                                         .file = path,
+                                         .line = 1,
+                                         .column = 1,
+                                         .message = text};
+    *num_warnings += has_warnings;
+    loader->diag(loader->diag_arg, &diag);
+}
+
+static enum pel_err read_as_image(const struct loader *loader, const struct pel_policy_source *source,
+                                  struct pel_policy **ret_policy, size_t *num_warnings,
+                                  struct pel_error *reterr)
+{
+    PEL_TRY(pel_image_read_beside(source->file, source->text, source->text_len, loader->more,
+                                  loader->num_more, loader->options, ret_policy, reterr));
+    say_there_was(loader, source->file, (*ret_policy)->model, num_warnings);
+    return PEL_OK;
+}
+
 /* Texts, or one image; texts that are apart come last, and go with either. */
 static enum pel_err parse_sources(const struct loader *loader, const struct pel_policy_source *sources,
                                   size_t num, struct pel_policy **ret_policy, size_t *num_warnings,
@@ -303,8 +335,7 @@ static enum pel_err parse_sources(const struct loader *loader, const struct pel_
         if (num_files > 1)
             return pel_error_set(reterr, PEL_E_ARG, "%s: a compiled policy stands alone, without other files",
                                  sources[i].file);
-        return pel_image_read_beside(sources[i].file, sources[i].text, sources[i].text_len, loader->more,
-                                     loader->num_more, loader->options, ret_policy, reterr);
+        return read_as_image(loader, &sources[i], ret_policy, num_warnings, reterr);
     }
     enum pel_err err = pel_policy_parse(sources, num, loader->options, loader->diag, loader->diag_arg,
                                         ret_policy, num_warnings);
@@ -336,6 +367,7 @@ static enum pel_err parse(const struct loader *loader, struct pel_policy **ret_p
         return err;
     }
     *num_warnings += loader->num_warnings;
+    policy->model->num_warnings += loader->num_warnings;
     *ret_policy = policy;
     return PEL_OK;
 }

@@ -76,8 +76,8 @@ struct pel_stmt {
     struct pel_param *params; /* one for each slot, the one that holds */
     struct pel_param *items;  /* repeatable ones, in order */
     struct pel_param *last_item;
-    uint16_t *suites; /* PEL_MAX_SUITES of them, once one is known */
-    void *compiled;   /* what the compiler made of it for all its users */
+    uint16_t *suites;      /* PEL_MAX_SUITES of them, once one is known */
+    void *compiled;        /* what the compiler made of it for all its users */
     uint32_t class_number; /* of an action: the same for those that say the same; 0: none yet */
 };
 
@@ -89,8 +89,8 @@ struct pel_model {
     const char **files;      /* by pel_pos.file */
     bool *apart;             /* likewise: struct pel_policy_source's */
     size_t num_files;
-    size_t num_warnings;
-    bool compat_zos; /* defaults are the original's */
+    size_t num_warnings, num_notes; /* that were said of the texts, if need be before they became an image */
+    bool compat_zos;                /* defaults are the original's */
 };
 
 /* The state of one call of pel_policy_parse. */

@@ -25,4 +25,8 @@ json_t *pel_json_endpoint(const struct pel_endpoint *endpoint);
 json_t *pel_control_policy_load(struct pel_stack *stack, const json_t *request);
 json_t *pel_control_policy_status(struct pel_stack *stack, const json_t *request);
 
+/* The verbs of stack/control_keyring.c and stack/control_match.c. */
+json_t *pel_control_keyring_changed(struct pel_stack *stack, const json_t *request);
+json_t *pel_control_policy_match(struct pel_stack *stack, const json_t *request);
+
 #endif

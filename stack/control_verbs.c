@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control socket answers: "ping", "conns", "stats", and those of control_policy.c. Runs on the
- * control thread; what engines own is copied on their own threads. */
+/* What the control socket answers: "ping", "conns", "stats", and the verbs of control_policy.c,
+ * control_match.c and control_keyring.c. Runs on the control thread; what engines own is copied on their own
+ * threads. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
@@ -328,7 +329,13 @@ static json_t *answer(struct pel_stack *stack, const json_t *request)
         return pel_control_policy_load(stack, request);
     if (strcmp(verb, "policy-status") == 0)
         return pel_control_policy_status(stack, request);
-    return pel_json_refusal("unknown verb; known: ping, conns, stats, policy-load, policy-status");
+    if (strcmp(verb, "policy-match") == 0)
+        return pel_control_policy_match(stack, request);
+    if (strcmp(verb, "keyring-changed") == 0)
+        return pel_control_keyring_changed(stack, request);
+    return pel_json_refusal(
+        "unknown verb; known: ping, conns, stats, policy-load, policy-status, policy-match, "
+        "keyring-changed");
 }
 
 void pel_stack_control(void *arg, const char *request_json, char **ret_reply_json)

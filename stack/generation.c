@@ -88,6 +88,8 @@ static struct pel_tls_config tls_config_of(const struct pel_effective *effective
         .num_signatures = effective->num_signatures,
         .cert_signatures = effective->cert_signatures,
         .num_cert_signatures = effective->num_cert_signatures,
+        .keyring_password = effective->keyring_pw,
+        .keyring_stash_file = effective->keyring_stash_file,
         .label = effective->certificate_label,
         .more_labels = effective->server_certificate_labels,
         .num_more_labels = effective->num_server_certificate_labels,

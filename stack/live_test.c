@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "stack/no_rule.h"
 #include "stack/stack.h"
 #include "stack/stale.h"
+#include "stack/watch.h"
 #include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"
 
@@ -197,6 +199,107 @@ PEL_TEST(live, certificates_of_the_keyrings_that_rules_name)
     pel_policy_certs_free(&certs);
     pel_policy_unref(policy);
     remove_rings(&rings);
+}
+
+/* A day goes by when the test says so. The clock counts how often the thread has looked at it: twice each
+ * time that it is woken. */
+struct days {
+    _Atomic uint64_t now_us;
+    _Atomic int num_looks;
+    _Atomic int num_lines;
+    char line[300]; /* the last one */
+};
+
+static uint64_t days_now_us(void *arg)
+{
+    struct days *days = arg;
+    days->num_looks++;
+    return days->now_us;
+}
+
+static int64_t days_wall_s(void *arg)
+{
+    const struct days *days = arg;
+    return NOW + (int64_t)(days->now_us / 1000000);
+}
+
+static void take_line(void *arg, const char *line)
+{
+    struct days *days = arg;
+    snprintf(days->line, sizeof days->line, "%s", line);
+    days->num_lines++;
+}
+
+static void wait_for_looks(struct days *days, int num)
+{
+    for (int i = 0; i < 5000 && days->num_looks < num; i++)
+        usleep(1000);
+    PEL_EXPECT(days->num_looks >= num);
+}
+
+static void let_pass(struct days *days, struct pel_watch *watch, int64_t seconds)
+{
+    int before = days->num_looks;
+    days->now_us += (uint64_t)seconds * 1000000u;
+    pel_watch_again(watch);
+    wait_for_looks(days, before + 2);
+}
+
+static void expect_daily_lines(struct days *days, struct pel_watch *watch)
+{
+    wait_for_looks(days, 2);
+    let_pass(days, watch, DAY - 1);
+    PEL_EXPECT_EQ(days->num_lines, 0);
+    let_pass(days, watch, 1);
+    PEL_EXPECT_EQ(days->num_lines, 1);
+    PEL_EXPECT_STR(days->line,
+                   "warning: keyring ring: certificate web (CN=x) expires in 29 days, on 2001-10-10");
+    let_pass(days, watch, DAY - 1);
+    PEL_EXPECT_EQ(days->num_lines, 1);
+    let_pass(days, watch, 1);
+    PEL_EXPECT_EQ(days->num_lines, 2);
+    PEL_EXPECT_HAS(days->line, "expires in 28 days");
+    /* Whatever was slept through is said once. */
+    let_pass(days, watch, 40 * DAY);
+    PEL_EXPECT_EQ(days->num_lines, 3);
+    PEL_EXPECT_HAS(days->line, "error: keyring ring: certificate web (CN=x) has expired 11 days ago");
+    let_pass(days, watch, 0);
+    PEL_EXPECT_EQ(days->num_lines, 3);
+}
+
+PEL_TEST(live, once_a_day_it_is_said_which_certificates_end)
+{
+    struct days days = {0};
+    struct pel_watch *watch = NULL;
+    struct pel_error error;
+    struct pel_policy_cert rows[] = {
+        {.keyring = "ring", .label = "unused", .subject = "CN=y", .not_before_s = 1, .not_after_s = NOW},
+        {.keyring = "ring",
+         .label = "web",
+         .subject = "CN=x",
+         .used = true,
+         .not_before_s = 1,
+         .not_after_s = NOW + 31 * DAY - 1},
+    };
+    const struct pel_clock clock = {.now_us = days_now_us, .wall_s = days_wall_s, .arg = &days};
+    struct pel_stack *stack = calloc(1, sizeof *stack);
+    PEL_REQUIRE(stack != NULL);
+    pel_policy_live_init(&stack->live);
+    pel_generation_slot_init(&stack->slot);
+    pthread_mutex_init(&stack->log_lock, NULL);
+    stack->options.log = take_line;
+    stack->options.arg = &days;
+    stack->live.certs.rows = rows;
+    stack->live.certs.num = sizeof rows / sizeof *rows;
+    PEL_REQUIRE_OK(pel_watch_open(stack, &clock, &watch, &error));
+    PEL_REQUIRE_OK(pel_watch_start(watch, &error));
+    expect_daily_lines(&days, watch);
+    pel_watch_stop(watch);
+    pel_watch_close(watch);
+    stack->live.certs = (struct pel_policy_certs){0};
+    pel_generation_slot_fini(&stack->slot);
+    pel_policy_live_fini(&stack->live);
+    free(stack);
 }
 
 PEL_TEST(live, files_that_are_no_certificates)
@@ -400,6 +503,10 @@ PEL_TEST(live, the_command_that_says_why)
         "pel policy match /etc/policy '/tmp/it'\\''s here' --direction inbound --local 10.0.0.1:80 "
         "--remote 10.0.0.1:80 --user joe --job 'a b?' --why");
     PEL_EXPECT_STR(pel_no_rule_command(stack, &row, small, sizeof small), "");
+    stack->live.result.num_kept = 1; /* the files do not have all rules */
+    PEL_EXPECT_STR(pel_no_rule_command(stack, &row, text, sizeof text),
+                   "pel policy match --live --direction inbound --local 10.0.0.1:80 --remote 10.0.0.1:80 "
+                   "--user joe --job 'a b?' --why");
     row.generation = 0; /* before there was a policy */
     PEL_EXPECT_STR(pel_no_rule_command(stack, &row, text, sizeof text), "");
     stack->live.files = NULL;

@@ -91,6 +91,20 @@ static void put_option(struct line *line, const char *option, const char *value)
     put_word(line, value);
 }
 
+/* What is asked: the files in force, or, where there are rules that are in none of them, the stack. */
+static void put_policy(struct line *line, struct pel_stack *stack)
+{
+    pthread_mutex_lock(&stack->live.lock);
+    bool must_ask = stack->live.result.num_kept > 0;
+    for (size_t i = 0; i < stack->live.num_files && !must_ask; i++)
+        put_word(line, stack->live.files[i]);
+    pthread_mutex_unlock(&stack->live.lock);
+    if (must_ask)
+        put(line, " --live");
+    if (must_ask && stack->control != NULL)
+        put_option(line, " --socket", pel_control_server_path(stack->control));
+}
+
 const char *pel_no_rule_command(struct pel_stack *stack, const struct pel_no_rule_port *row, char *text,
                                 size_t cap)
 {
@@ -100,10 +114,7 @@ const char *pel_no_rule_command(struct pel_stack *stack, const struct pel_no_rul
     if (row->generation == 0 || row->generation == UINT64_MAX)
         return text;
     put(&line, "pel policy match");
-    pthread_mutex_lock(&stack->live.lock);
-    for (size_t i = 0; i < stack->live.num_files; i++)
-        put_word(&line, stack->live.files[i]);
-    pthread_mutex_unlock(&stack->live.lock);
+    put_policy(&line, stack);
     put_option(&line, " --direction", row->outbound ? "outbound" : "inbound");
     put_option(&line, " --local", pel_endpoint_format(&row->local, endpoint, sizeof endpoint));
     put_option(&line, " --remote", pel_endpoint_format(&row->remote, endpoint, sizeof endpoint));

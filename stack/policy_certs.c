@@ -19,8 +19,9 @@ struct collect {
     const struct pel_policy *policy;
     const struct pel_generation_config *config;
     struct pel_policy_certs *certs;
-    void *uses;     /* tsearch: struct use */
-    void *keyrings; /* tsearch: names */
+    void *uses;                          /* tsearch: struct use */
+    void *keyrings;                      /* tsearch: the first rule that names each */
+    const struct pel_effective **namers; /* those rules, in the order of the list's names */
     size_t num_names;
     const char *keyring;
     enum pel_err err;
@@ -41,7 +42,8 @@ static int compare_uses(const void *a, const void *b)
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(a, b);
+    const struct pel_effective *left = a, *right = b;
+    return strcmp(left->keyring, right->keyring);
 }
 
 static enum pel_err note_use(struct collect *collect, const char *keyring, const char *label)
@@ -64,8 +66,8 @@ static enum pel_err note_rule(struct collect *collect, const struct pel_effectiv
 {
     if (!effective->ttls_enabled || effective->keyring[0] == '\0')
         return PEL_OK;
-    if (tfind(effective->keyring, &collect->keyrings, compare_names) == NULL) {
-        if (tsearch(effective->keyring, &collect->keyrings, compare_names) == NULL)
+    if (tfind(effective, &collect->keyrings, compare_names) == NULL) {
+        if (tsearch(effective, &collect->keyrings, compare_names) == NULL)
             return PEL_E_NO_MEMORY;
         collect->num_names++;
     }
@@ -144,6 +146,8 @@ static enum pel_err read_keyring(struct collect *collect, size_t i)
 {
     char path[PEL_PATH_CAP];
     struct pel_error error = {0};
+    const struct pel_keyring_secret secret = {collect->namers[i]->keyring_pw,
+                                              collect->namers[i]->keyring_stash_file};
     collect->keyring = collect->certs->keyrings[i];
     enum pel_err err = pel_keyring_resolve(collect->config->keyring_dir, collect->config->owner,
                                            collect->keyring, path, sizeof path, &error);
@@ -151,7 +155,7 @@ static enum pel_err read_keyring(struct collect *collect, size_t i)
         collect->certs->paths[i] = strdup(path);
         if (collect->certs->paths[i] == NULL)
             return PEL_E_NO_MEMORY;
-        err = pel_keyring_certs(path, on_cert, collect, &error);
+        err = pel_keyring_certs(path, &secret, on_cert, collect, &error);
     }
     if (err != PEL_OK && err != PEL_E_NO_MEMORY) {
         error.code = err;
@@ -166,11 +170,14 @@ static void take_name(const void *node, VISIT which, void *arg)
     struct pel_policy_certs *certs = collect->certs;
     if (which != postorder && which != leaf)
         return;
-    char *copy = strdup(*(const char *const *)node);
-    if (copy == NULL)
+    const struct pel_effective *namer = *(const struct pel_effective *const *)node;
+    const char *stash = namer->keyring_stash_file;
+    size_t i = certs->num_keyrings++;
+    collect->namers[i] = namer;
+    certs->keyrings[i] = strdup(namer->keyring);
+    certs->stashes[i] = stash != NULL ? strdup(stash) : NULL;
+    if (certs->keyrings[i] == NULL || (stash != NULL && certs->stashes[i] == NULL))
         collect->err = PEL_E_NO_MEMORY;
-    else
-        certs->keyrings[certs->num_keyrings++] = copy;
 }
 
 /* The names, in the list's own memory: it outlives the policy. */
@@ -179,7 +186,9 @@ static enum pel_err take_names(struct collect *collect)
     struct pel_policy_certs *certs = collect->certs;
     certs->keyrings = calloc(collect->num_names + 1, sizeof *certs->keyrings);
     certs->paths = calloc(collect->num_names + 1, sizeof *certs->paths);
-    if (certs->keyrings == NULL || certs->paths == NULL)
+    certs->stashes = calloc(collect->num_names + 1, sizeof *certs->stashes);
+    collect->namers = calloc(collect->num_names + 1, sizeof(void *));
+    if (certs->keyrings == NULL || certs->paths == NULL || certs->stashes == NULL || collect->namers == NULL)
         return PEL_E_NO_MEMORY;
     twalk_r(collect->keyrings, take_name, collect);
     return collect->err;
@@ -211,9 +220,9 @@ static enum pel_err collect_all(struct collect *collect)
     return PEL_OK;
 }
 
-static void forget(void *name)
+static void forget(void *namer)
 {
-    (void)name; /* the policy's */
+    (void)namer; /* the policy's */
 }
 
 enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
@@ -225,6 +234,7 @@ enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
     enum pel_err err = collect_all(&collect);
     tdestroy(collect.uses, free);
     tdestroy(collect.keyrings, forget);
+    free(collect.namers);
     if (err != PEL_OK) {
         pel_policy_certs_free(&certs);
         return err;
@@ -240,10 +250,12 @@ void pel_policy_certs_free(struct pel_policy_certs *certs)
     for (size_t i = 0; i < certs->num_keyrings; i++) {
         free(certs->keyrings[i]);
         free(certs->paths[i]);
+        free(certs->stashes[i]);
     }
     free(certs->rows);
     free(certs->keyrings);
     free(certs->paths);
+    free(certs->stashes);
     *certs = (struct pel_policy_certs){0};
 }
 

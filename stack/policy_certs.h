@@ -36,11 +36,13 @@ struct pel_policy_certs {
     size_t num, cap;
     char **keyrings; /* distinct names, sorted */
     char **paths;    /* where each is; NULL: a name that cannot be one */
+    char **stashes;  /* the file that holds the password of each; NULL: none */
     size_t num_keyrings;
 };
 
-/* pel_policy_certs_collect reads every keyring that an enabled rule names. `config` says where they are. The
- * caller frees with pel_policy_certs_free. Errors: NO_MEMORY. Any thread but an engine's: it reads files. */
+/* pel_policy_certs_collect reads every keyring that an enabled rule names, a PKCS#12 file with the password
+ * of the first rule that names it. `config` says where they are. The caller frees with pel_policy_certs_free.
+ * Errors: NO_MEMORY. Any thread but an engine's: it reads files. */
 PEL_MUST_USE enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
                                                    const struct pel_generation_config *config,
                                                    struct pel_policy_certs *ret_certs);

@@ -30,10 +30,8 @@ struct load {
 const char *pel_load_how_name(enum pel_load_how how)
 {
     static const char *const names[] = {
-        [PEL_LOAD_START] = "start",
-        [PEL_LOAD_ASKED] = "load",
-        [PEL_LOAD_SIGHUP] = "SIGHUP",
-        [PEL_LOAD_WATCH] = "watch",
+        [PEL_LOAD_START] = "start", [PEL_LOAD_ASKED] = "load",      [PEL_LOAD_SIGHUP] = "SIGHUP",
+        [PEL_LOAD_WATCH] = "watch", [PEL_LOAD_KEYRING] = "keyring",
     };
     return names[how];
 }
@@ -244,8 +242,8 @@ static enum pel_err read_policy(struct load *load, const struct pel_generation *
     return PEL_OK;
 }
 
-/* A load that nobody asked for may find files of which one is new and another, its key perhaps, not yet. What
- * is served is not given up for that. */
+/* A load that was not asked for as such may find files of which one is new and another, its key perhaps, not
+ * yet. What is served is not given up for that. */
 static enum pel_err check_still_served(const struct load *load, const struct pel_generation *generation,
                                        const struct pel_generation *before, struct pel_error *reterr)
 {
@@ -278,7 +276,8 @@ static enum pel_err prepare(struct load *load, struct pel_policy *policy, struct
         err = pel_generation_take_over(generation, before, load->result.changes.before,
                                        load->result.changes.same, pel_generation_number(&stack->slot) + 1,
                                        stack->config.engine.count);
-    if (err == PEL_OK && load->request->how == PEL_LOAD_WATCH && before != NULL)
+    enum pel_load_how how = load->request->how;
+    if (err == PEL_OK && (how == PEL_LOAD_WATCH || how == PEL_LOAD_KEYRING) && before != NULL)
         err = check_still_served(load, generation, before, reterr);
     if (err == PEL_OK)
         err = pel_policy_certs_collect(generation->policy, &config, &load->certs);
@@ -448,16 +447,21 @@ static char **current_files(struct pel_stack *stack, size_t *ret_num)
 }
 
 enum pel_err pel_stack_reload_current(struct pel_stack *stack, enum pel_load_how how,
-                                      struct pel_error *reterr)
+                                      struct pel_load_result *ret_result, struct pel_error *reterr)
 {
     struct pel_load_request request = {.how = how};
-    struct pel_load_result result;
+    struct pel_load_result result = {0};
     char **files = current_files(stack, &request.num_files);
+    if (ret_result != NULL)
+        *ret_result = result;
     if (files == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     request.files = (const char *const *)files;
     enum pel_err err = pel_stack_load_policy(stack, &request, NULL, NULL, &result, reterr);
-    pel_load_result_free(&result);
+    if (ret_result != NULL)
+        *ret_result = result;
+    else
+        pel_load_result_free(&result);
     free_list(files, request.num_files);
     return err;
 }
@@ -465,7 +469,7 @@ enum pel_err pel_stack_reload_current(struct pel_stack *stack, enum pel_load_how
 enum pel_err pel_stack_reload(struct pel_stack *stack, struct pel_error *reterr)
 {
     if (stack->config.policy.num_files == 0)
-        return pel_stack_reload_current(stack, PEL_LOAD_SIGHUP, reterr);
+        return pel_stack_reload_current(stack, PEL_LOAD_SIGHUP, NULL, reterr);
     const struct pel_load_request request = {.files = (const char *const *)stack->config.policy.files,
                                              .num_files = stack->config.policy.num_files,
                                              .how = PEL_LOAD_SIGHUP};

@@ -20,7 +20,7 @@
 struct pel_stack;
 
 /* Who asked for a load. */
-enum pel_load_how { PEL_LOAD_START, PEL_LOAD_ASKED, PEL_LOAD_SIGHUP, PEL_LOAD_WATCH };
+enum pel_load_how { PEL_LOAD_START, PEL_LOAD_ASKED, PEL_LOAD_SIGHUP, PEL_LOAD_WATCH, PEL_LOAD_KEYRING };
 
 struct pel_load_request {
     const char *const *files;
@@ -72,7 +72,7 @@ void pel_policy_live_fini(struct pel_policy_live *live);
 /* pel_policy_options_of is how the configuration has policy files read; borrows from it. */
 struct pel_policy_options pel_policy_options_of(const struct pel_config *config);
 
-/* pel_load_how_name returns "start", "load", "SIGHUP" or "watch". */
+/* pel_load_how_name returns "start", "load", "SIGHUP", "watch" or "keyring". */
 const char *pel_load_how_name(enum pel_load_how how);
 
 /* pel_stack_load_policy reads, checks, binds and publishes the files. Every message goes to `diag` (may be
@@ -88,8 +88,9 @@ PEL_MUST_USE enum pel_err pel_stack_load_policy(struct pel_stack *stack,
 void pel_load_result_free(struct pel_load_result *result);
 
 /* pel_stack_reload_current loads again what is in force, or, before there is anything, the configured files.
- * As pel_stack_load_policy. */
+ * `ret_result` may be NULL. As pel_stack_load_policy. */
 PEL_MUST_USE enum pel_err pel_stack_reload_current(struct pel_stack *stack, enum pel_load_how how,
+                                                   struct pel_load_result *ret_result,
                                                    struct pel_error *reterr);
 
 /* pel_stack_log_certs logs each certificate of the policy in force that ends soon, has ended, or cannot be

@@ -315,15 +315,17 @@ static enum pel_err start_serve(struct pel_stack *stack, struct pel_error *reter
 
 static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reterr)
 {
+    const struct pel_clock clock = pel_clock_real();
     PEL_TRY(start_port(stack, reterr));
     /* A policy with errors is no reason not to start: the gate stays closed, and the operator can load a
      * better one. */
-    if (stack->config.policy.num_files > 0 && pel_stack_reload_current(stack, PEL_LOAD_START, NULL) != PEL_OK)
+    if (stack->config.policy.num_files > 0 &&
+        pel_stack_reload_current(stack, PEL_LOAD_START, NULL, NULL) != PEL_OK)
         pel_stack_log(stack, "%s",
                       stack->config.policy.start_gate_open
                           ? "no policy is in force; the start gate is open by configuration"
                           : "no policy is in force: the start gate stays closed until one is loaded");
-    PEL_TRY(pel_watch_open(stack, &stack->watch, reterr));
+    PEL_TRY(pel_watch_open(stack, &clock, &stack->watch, reterr));
     for (uint32_t i = 0; i < stack->config.engine.count; i++)
         PEL_TRY(start_engine(stack, i, reterr));
     wait_for_dhcp(stack);

@@ -12,7 +12,6 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "stack/no_rule.h"
@@ -42,6 +41,7 @@ enum { STOP = 1, AGAIN = 2, NOTE = 4 };
 
 struct pel_watch {
     struct pel_stack *stack;
+    struct pel_clock clock;
     pthread_t thread;
     bool started;
     int wake_fd, inotify_fd; /* inotify_fd -1: not watching */
@@ -59,10 +59,9 @@ struct pel_watch {
     struct pel_no_rule_told told;
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_ms(const struct pel_watch *watch)
 {
-    const struct pel_clock clock = pel_clock_real();
-    return pel_clock_now_us(&clock) / 1000;
+    return pel_clock_now_us(&watch->clock) / 1000;
 }
 
 /* ---- from other threads ---- */
@@ -120,9 +119,12 @@ static void follow_all(struct pel_stack *stack, struct pel_watch_paths *paths)
     follow_list(paths, live->read.paths, live->read.num_paths);
     if (live->failure.is_last && live->failure.how != PEL_LOAD_ASKED)
         follow_list(paths, live->failure.read.paths, live->failure.read.num_paths);
-    for (size_t i = 0; i < live->certs.num_keyrings; i++)
+    for (size_t i = 0; i < live->certs.num_keyrings; i++) {
         if (live->certs.paths[i] != NULL)
             follow_path(paths, live->certs.paths[i], pel_watch_paths_ring);
+        if (live->certs.stashes[i] != NULL)
+            follow_path(paths, live->certs.stashes[i], pel_watch_paths_file);
+    }
     pthread_mutex_unlock(&live->lock);
 }
 
@@ -184,7 +186,7 @@ static void begin_again(struct pel_watch *watch)
     if (watch->paths.newest_ns < began_ns - TICK_NS)
         watch->seen_print = watch->paths.print;
     else
-        set_due(watch, now_ms());
+        set_due(watch, now_ms(watch));
 }
 
 static bool is_being_written(struct pel_watch *watch, uint64_t now)
@@ -207,7 +209,7 @@ static void look(struct pel_watch *watch, uint64_t now)
         return;
     watch->seen_print = watch->paths.print;
     /* Its errors are in the log and in the status; the next change is another attempt. */
-    if (pel_stack_reload_current(watch->stack, PEL_LOAD_WATCH, NULL) != PEL_OK)
+    if (pel_stack_reload_current(watch->stack, PEL_LOAD_WATCH, NULL, NULL) != PEL_OK)
         return;
 }
 
@@ -253,7 +255,7 @@ static void read_events(struct pel_watch *watch)
     while ((len = read(watch->inotify_fd, buffer.bytes, sizeof buffer.bytes)) > 0) {
         for (ssize_t at = 0; at < len;) {
             const struct inotify_event *event = (const struct inotify_event *)(buffer.bytes + at);
-            on_event(watch, event, now_ms());
+            on_event(watch, event, now_ms(watch));
             at += (ssize_t)(sizeof *event + event->len);
         }
     }
@@ -284,7 +286,7 @@ static void act_on_time(struct pel_watch *watch, uint64_t now)
     }
     if (now >= watch->next_certs_ms) {
         watch->next_certs_ms = now + CERTS_MS;
-        pel_stack_log_certs(watch->stack, (int64_t)time(NULL));
+        pel_stack_log_certs(watch->stack, pel_clock_wall_s(&watch->clock));
     }
 }
 
@@ -295,10 +297,10 @@ static void *run(void *arg)
     prctl(PR_SET_NAME, "pel-watch", 0, 0, 0);
     struct pollfd pollfds[] = {{.fd = watch->wake_fd, .events = POLLIN},
                                {.fd = watch->inotify_fd, .events = POLLIN}};
-    watch->next_certs_ms = now_ms() + CERTS_MS;
+    watch->next_certs_ms = now_ms(watch) + CERTS_MS;
     begin_again(watch);
     for (;;) {
-        int num = poll(pollfds, 2, timeout_ms(watch, now_ms()));
+        int num = poll(pollfds, 2, timeout_ms(watch, now_ms(watch)));
         if (num > 0 && pollfds[0].revents != 0 && read(watch->wake_fd, &count, sizeof count) < 0)
             continue;
         uint32_t asked = __atomic_exchange_n(&watch->asked, 0, __ATOMIC_SEQ_CST);
@@ -310,19 +312,21 @@ static void *run(void *arg)
             begin_again(watch);
         if (num > 0 && pollfds[1].revents != 0)
             read_events(watch);
-        act_on_time(watch, now_ms());
+        act_on_time(watch, now_ms(watch));
         pel_generation_reap(&watch->stack->slot);
     }
 }
 
 /* ---- start and stop ---- */
 
-enum pel_err pel_watch_open(struct pel_stack *stack, struct pel_watch **ret_watch, struct pel_error *reterr)
+enum pel_err pel_watch_open(struct pel_stack *stack, const struct pel_clock *clock,
+                            struct pel_watch **ret_watch, struct pel_error *reterr)
 {
     struct pel_watch *watch = calloc(1, sizeof *watch);
     if (watch == NULL)
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     watch->stack = stack;
+    watch->clock = *clock;
     watch->inotify_fd = -1;
     watch->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (watch->wake_fd < 0) {

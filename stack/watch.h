@@ -21,14 +21,16 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 struct pel_stack;
 struct pel_watch;
 
-/* pel_watch_open makes what pel_watch_note needs. Errors, with text: IO, NO_MEMORY. */
-PEL_MUST_USE enum pel_err pel_watch_open(struct pel_stack *stack, struct pel_watch **ret_watch,
-                                         struct pel_error *reterr);
+/* pel_watch_open makes what pel_watch_note needs. `clock` says when things are due, but not for how long the
+ * kernel is waited for. Errors, with text: IO, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_watch_open(struct pel_stack *stack, const struct pel_clock *clock,
+                                         struct pel_watch **ret_watch, struct pel_error *reterr);
 
 /* pel_watch_start starts the thread. Errors, with text: IO. */
 PEL_MUST_USE enum pel_err pel_watch_start(struct pel_watch *watch, struct pel_error *reterr);

@@ -3,11 +3,14 @@
  * The Nth allocation fails, for every N of a connection's life: environments, handshake, data, close.
  * Nothing may crash, leak, or go on as if nothing had happened.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"
 #include "tls/boringssl/testpeer.h"
+#include "tls/pkcs12.h"
 #include "tls/testkit.h"
 
 struct life {
@@ -106,4 +109,38 @@ PEL_TEST(alloc, many_at_once)
     }
     live(&life);
     PEL_EXPECT(life.whole);
+}
+
+PEL_TEST(alloc, pkcs12)
+{
+    char path[64] = "/tmp/pel-alloc-XXXXXX", cert[256], key[256], ca[256];
+    struct pel_error error = {0};
+    struct pel_file file = {0};
+    int fd = mkstemp(path);
+    const char *server = kit_ring("server"), *authority = kit_ring("ca");
+    PEL_REQUIRE(fd >= 0 && server != NULL && authority != NULL);
+    close(fd);
+    snprintf(cert, sizeof cert, "%s/p256.crt", server);
+    snprintf(key, sizeof key, "%s/p256.key", server);
+    snprintf(ca, sizeof ca, "%s/ca.crt", authority);
+    const struct testpeer_pkcs12 wanted = {path, "secret", cert, key, "site", ca};
+    PEL_REQUIRE(testpeer_make_pkcs12(&wanted));
+    PEL_REQUIRE_OK(pel_file_read(path, true, &file, &error));
+    const struct pel_pem der = {file.bytes, file.len, path};
+    for (uint64_t nth = 1;; nth++) {
+        struct pel_pkcs12 pkcs12 = {0};
+        failmalloc_arm(nth);
+        enum pel_err err = pel_pkcs12_parse(&der, "secret", &pkcs12, &error);
+        bool failed = failmalloc_disarm();
+        /* All of it or nothing; BoringSSL does not always say that it was memory it lacked. */
+        PEL_EXPECT((err == PEL_OK) == (pkcs12.chain.len > 0 && pkcs12.key.len > 0 && pkcs12.trust.len > 0));
+        PEL_EXPECT(failed || err == PEL_OK);
+        pel_pkcs12_free(&pkcs12);
+        if (!failed || pel_test_has_failed()) {
+            PEL_EXPECT(nth > 50);
+            break;
+        }
+    }
+    pel_file_free(&file);
+    unlink(path);
 }

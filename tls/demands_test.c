@@ -24,12 +24,12 @@ static struct pel_tls_config server_config(const char *label)
     return kit_config(PEL_TLS_SERVER, "server", label);
 }
 
-static void expect_cert(const struct pel_tls_config *client, const struct pel_tls_config *server,
-                        bool at_server, const char *text)
+static void expect_judged(const struct pel_tls_config *client, const struct pel_tls_config *server,
+                          const char *name, bool at_server, const char *text)
 {
     struct kit_pair pair;
     struct pel_tls_info info;
-    PEL_REQUIRE_OK(kit_pair_init(&pair, client, server, "server.test"));
+    PEL_REQUIRE_OK(kit_pair_init(&pair, client, server, name));
     kit_settle(&pair);
     pel_tls_info(at_server ? pair.server : pair.client, &info);
     PEL_EXPECT_ERR(at_server ? pair.server_err : pair.client_err,
@@ -37,6 +37,19 @@ static void expect_cert(const struct pel_tls_config *client, const struct pel_tl
     PEL_EXPECT_HAS(info.failure, text);
     PEL_EXPECT_EQ(pel_tls_is_secure(pair.server), text[0] == '\0');
     kit_pair_fini(&pair);
+}
+
+static void expect_cert(const struct pel_tls_config *client, const struct pel_tls_config *server,
+                        bool at_server, const char *text)
+{
+    expect_judged(client, server, "server.test", at_server, text);
+}
+
+/* Certificates of version 1 bear no names that a client could look for. */
+static void expect_nameless(const struct pel_tls_config *client, const struct pel_tls_config *server,
+                            bool at_server, const char *text)
+{
+    expect_judged(client, server, NULL, at_server, text);
 }
 
 PEL_TEST(demands, the_servers_key)
@@ -70,6 +83,26 @@ PEL_TEST(demands, the_clients_key)
         expect_cert(&client, &server, true, "has an EC key of 256 bits");
         client.label = ""; /* no certificate: none to measure */
         expect_cert(&client, &server, true, "");
+    }
+}
+
+PEL_TEST(demands, the_version_of_certificates)
+{
+    static const char refused[] =
+        "a certificate of the chain is of X.509 version 1; 3 is wanted (PeerMinCertVersion)";
+    for (size_t i = 0; i < 2; i++) {
+        struct pel_tls_config client = client_config(both_versions[i]),
+                              server = kit_config(PEL_TLS_SERVER, "version1", "server");
+        expect_nameless(&client, &server, false, "");
+        client.cert_version_3 = true;
+        expect_nameless(&client, &server, false, refused);
+        client = kit_config(PEL_TLS_CLIENT, "version1", "client");
+        client.versions = both_versions[i];
+        server = server_config("p256");
+        server.client_auth = PEL_TLS_AUTH_FULL;
+        expect_nameless(&client, &server, true, "");
+        server.cert_version_3 = true;
+        expect_nameless(&client, &server, true, refused);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "tls/keyring.h"
 #include "tls/names.h"
+#include "tls/pkcs12.h"
 
 static const struct {
     uint32_t bit;
@@ -114,48 +115,89 @@ enum pel_err pel_env_lists(const struct pel_tls_config *config, struct pel_tls_o
     return PEL_OK;
 }
 
-static enum pel_err load_cert(struct pel_tls_env *env, const struct pel_tls_config *config, const char *label,
+/* Where certificates are taken from: a ring's directory, or a PKCS#12 file that has been read. */
+struct ring {
+    const struct pel_tls_config *config;
+    const char *path;
+    struct pel_pkcs12 *file; /* NULL: a directory */
+};
+
+static enum pel_err add_cert(struct pel_tls_env *env, const struct ring *ring,
+                             const struct pel_ctx_identity *identity, struct pel_error *reterr)
+{
+    int64_t expiry_s = 0;
+    PEL_TRY(pel_ctx_add_cert(env->ctx, identity, ring->config->now_s, &expiry_s, reterr));
+    if (expiry_s < env->cert_expiry_s)
+        env->cert_expiry_s = expiry_s;
+    return PEL_OK;
+}
+
+static enum pel_err add_pkcs12_cert(struct pel_tls_env *env, const struct ring *ring, const char *label,
+                                    const char *host, struct pel_error *reterr)
+{
+    const struct pel_pkcs12 *file = ring->file;
+    if (strcmp(label, file->label) != 0)
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
+                             "%s: no label \"%.130s\"; the certificate with a key is \"%s\"", ring->path,
+                             label, file->label);
+    const struct pel_ctx_identity identity = {.chain = {file->chain.bytes, file->chain.len, ring->path},
+                                              .key = {file->key.bytes, file->key.len, ring->path},
+                                              .host = host};
+    return add_cert(env, ring, &identity, reterr);
+}
+
+static enum pel_err load_cert(struct pel_tls_env *env, const struct ring *ring, const char *label,
                               const char *host, struct pel_error *reterr)
 {
     char cert_path[PEL_PATH_CAP], key_path[PEL_PATH_CAP];
-    const char *ring = config->keyring_path;
     struct pel_file cert = {0}, key = {0};
-    int64_t expiry_s = 0;
-    PEL_TRY(pel_keyring_read_cert(ring, label, &cert, cert_path, sizeof cert_path, reterr));
-    enum pel_err err = pel_keyring_read_key(ring, label, &key, key_path, sizeof key_path, reterr);
+    if (ring->file != NULL)
+        return add_pkcs12_cert(env, ring, label, host, reterr);
+    PEL_TRY(pel_keyring_read_cert(ring->path, label, &cert, cert_path, sizeof cert_path, reterr));
+    enum pel_err err = pel_keyring_read_key(ring->path, label, &key, key_path, sizeof key_path, reterr);
     if (err == PEL_OK) {
-        struct pel_ctx_identity identity = {
+        const struct pel_ctx_identity identity = {
             .chain = {cert.bytes, cert.len, cert_path}, .key = {key.bytes, key.len, key_path}, .host = host};
-        err = pel_ctx_add_cert(env->ctx, &identity, config->now_s, &expiry_s, reterr);
+        err = add_cert(env, ring, &identity, reterr);
     }
     pel_file_free(&cert);
     pel_file_free(&key);
-    if (err == PEL_OK && expiry_s < env->cert_expiry_s)
-        env->cert_expiry_s = expiry_s;
     return err;
 }
 
-/* The certificate of the ring's default label, where it is one to use. */
-static enum pel_err load_default(struct pel_tls_env *env, const struct pel_tls_config *config,
-                                 struct pel_error *reterr)
+static enum pel_err default_label(const struct ring *ring, char *ret_label, size_t cap,
+                                  struct pel_error *reterr)
 {
+    if (ring->file == NULL)
+        return pel_keyring_default_label(ring->path, ret_label, cap, reterr);
+    if (ring->file->key.len == 0)
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
+                             "%s: this PKCS#12 file holds authorities only, and no private key", ring->path);
+    snprintf(ret_label, cap, "%s", ring->file->label);
+    return PEL_OK;
+}
+
+/* The certificate of the ring's default label, where it is one to use. */
+static enum pel_err load_default(struct pel_tls_env *env, const struct ring *ring, struct pel_error *reterr)
+{
+    const struct pel_tls_config *config = ring->config;
     char label[PEL_KEYRING_MAX_LABEL_LEN + 1];
     if (config->role == PEL_TLS_SERVER && config->num_more_labels > 0)
         return PEL_OK; /* the list says which */
     if (config->label != NULL)
         return pel_error_set(reterr, PEL_E_KEYRING_NO_LABEL,
                              "CertificateLabel is empty, but a server must show a certificate");
-    enum pel_err err = pel_keyring_default_label(config->keyring_path, label, sizeof label, reterr);
+    enum pel_err err = default_label(ring, label, sizeof label, reterr);
     if (err == PEL_E_KEYRING_NO_LABEL && config->role == PEL_TLS_CLIENT)
         return PEL_OK; /* a client without a certificate of its own */
     PEL_TRY(err);
-    return load_cert(env, config, label, NULL, reterr);
+    return load_cert(env, ring, label, NULL, reterr);
 }
 
-static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_config *config,
-                               struct pel_error *reterr)
+static enum pel_err load_certs(struct pel_tls_env *env, const struct ring *ring, struct pel_error *reterr)
 {
-    bool machine = strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0;
+    const struct pel_tls_config *config = ring->config;
+    bool machine = strcmp(ring->path, PEL_KEYRING_AUTH) == 0;
     if (config->role == PEL_TLS_CLIENT && (config->label == NULL ? machine : config->label[0] == '\0'))
         return PEL_OK;
     if (machine)
@@ -163,13 +205,13 @@ static enum pel_err load_certs(struct pel_tls_env *env, const struct pel_tls_con
             reterr, PEL_E_KEYRING_NO_LABEL,
             "the ring *AUTH*/* holds authorities only; a certificate needs a ring of its own");
     if (config->label == NULL || config->label[0] == '\0')
-        PEL_TRY(load_default(env, config, reterr));
+        PEL_TRY(load_default(env, ring, reterr));
     else
-        PEL_TRY(load_cert(env, config, config->label, NULL, reterr));
+        PEL_TRY(load_cert(env, ring, config->label, NULL, reterr));
     for (size_t i = 0; config->role == PEL_TLS_SERVER && i < config->num_more_labels; i++)
-        PEL_TRY(load_cert(env, config, config->more_labels[i], NULL, reterr));
+        PEL_TRY(load_cert(env, ring, config->more_labels[i], NULL, reterr));
     for (size_t i = 0; env->sni != PEL_TLS_OFF && env->role == PEL_TLS_SERVER && i < config->num_sni; i++)
-        PEL_TRY(load_cert(env, config, config->sni_labels[i], config->sni_hosts[i], reterr));
+        PEL_TRY(load_cert(env, ring, config->sni_labels[i], config->sni_hosts[i], reterr));
     return PEL_OK;
 }
 
@@ -211,13 +253,21 @@ static bool needs_trust(const struct pel_tls_config *config)
            config->client_auth == PEL_TLS_AUTH_REQUIRED || config->client_auth == PEL_TLS_AUTH_SAFCHECK;
 }
 
-static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_config *config,
-                               struct pel_error *reterr)
+static enum pel_err add_pkcs12_trust(struct pel_tls_env *env, const struct ring *ring, size_t *ret_num,
+                                     struct pel_error *reterr)
 {
+    const struct pel_pem pem = {ring->file->trust.bytes, ring->file->trust.len, ring->path};
+    return pem.len > 0 ? pel_ctx_add_trust(env->ctx, &pem, env->role == PEL_TLS_SERVER, ret_num, reterr)
+                       : PEL_OK;
+}
+
+static enum pel_err load_trust(struct pel_tls_env *env, const struct ring *ring, struct pel_error *reterr)
+{
+    const struct pel_tls_config *config = ring->config;
     size_t num = 0;
     if (!needs_trust(config) && config->client_auth == PEL_TLS_AUTH_NONE)
         return PEL_OK;
-    if (strcmp(config->keyring_path, PEL_KEYRING_AUTH) == 0) {
+    if (strcmp(ring->path, PEL_KEYRING_AUTH) == 0) {
         enum pel_err err = load_trust_file(env, PEL_KEYRING_MACHINE_CAS, false, &num, reterr);
         return err == PEL_E_NOT_FOUND ? pel_error_set(reterr, PEL_E_KEYRING_NO_TRUST,
                                                       "%s: the machine has no bundle of authorities; install "
@@ -225,12 +275,14 @@ static enum pel_err load_trust(struct pel_tls_env *env, const struct pel_tls_con
                                                       PEL_KEYRING_MACHINE_CAS)
                                       : err;
     }
-    PEL_TRY(load_trust_dir(env, config->keyring_path, &num, reterr));
+    PEL_TRY(ring->file != NULL ? add_pkcs12_trust(env, ring, &num, reterr)
+                               : load_trust_dir(env, ring->path, &num, reterr));
     if (num == 0 && needs_trust(config))
-        return pel_error_set(
-            reterr, PEL_E_KEYRING_NO_TRUST,
-            "%s/trust: holds no *.crt; put the authority's certificate there that the %s is checked against",
-            config->keyring_path, config->role == PEL_TLS_CLIENT ? "server" : "client");
+        return pel_error_set(reterr, PEL_E_KEYRING_NO_TRUST,
+                             "%s%s; put the authority's certificate there that the %s is checked against",
+                             ring->path,
+                             ring->file != NULL ? ": holds no authority" : "/trust: holds no *.crt",
+                             config->role == PEL_TLS_CLIENT ? "server" : "client");
     return PEL_OK;
 }
 
@@ -297,6 +349,23 @@ static enum pel_err take_plain(struct pel_tls_env *env, const struct pel_tls_con
     return PEL_OK;
 }
 
+static enum pel_err load_ring(struct pel_tls_env *env, const struct pel_tls_config *config,
+                              struct pel_error *reterr)
+{
+    struct pel_pkcs12 file = {0};
+    struct ring ring = {.config = config, .path = config->keyring_path};
+    if (pel_keyring_is_file(ring.path)) {
+        const struct pel_keyring_secret secret = {config->keyring_password, config->keyring_stash_file};
+        PEL_TRY(pel_pkcs12_read(ring.path, &secret, &file, reterr));
+        ring.file = &file;
+    }
+    enum pel_err err = load_certs(env, &ring, reterr);
+    if (err == PEL_OK)
+        err = load_trust(env, &ring, reterr);
+    pel_pkcs12_free(&file);
+    return err;
+}
+
 static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *config,
                          struct pel_error *reterr)
 {
@@ -306,8 +375,7 @@ static enum pel_err load(struct pel_tls_env *env, const struct pel_tls_config *c
         return pel_error_set(reterr, PEL_E_NO_MEMORY, "out of memory");
     PEL_TRY(pel_ipsecmb_new(&env->ipsecmb, reterr));
     PEL_TRY(pel_ctx_new(env, &env->ctx, reterr));
-    PEL_TRY(load_certs(env, config, reterr));
-    PEL_TRY(load_trust(env, config, reterr));
+    PEL_TRY(load_ring(env, config, reterr));
     return pel_ctx_finish(env->ctx, reterr);
 }
 

@@ -39,16 +39,9 @@ static enum pel_err put_path(char *ret_path, size_t cap, struct pel_error *reter
 
 static enum pel_err resolve_absolute(const char *name, char *ret_path, size_t cap, struct pel_error *reterr)
 {
-    struct stat st;
     if (strstr(name, "/../") != NULL || (strlen(name) >= 3 && strcmp(name + strlen(name) - 3, "/..") == 0))
         return pel_error_set(reterr, PEL_E_ARG, "keyring \"%s\": \"..\" is not allowed in a keyring's path",
                              name);
-    if (stat(name, &st) == 0 && S_ISREG(st.st_mode))
-        return pel_error_set(
-            reterr, PEL_E_UNSUPPORTED,
-            "keyring \"%s\" is a file: PKCS#12 files and key databases are not supported yet; "
-            "make a keyring directory with `pel keyring`",
-            name);
     return put_path(ret_path, cap, reterr, "%s", name);
 }
 

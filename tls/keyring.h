@@ -23,12 +23,17 @@
 #define PEL_KEYRING_MAX_LABEL_LEN 127u
 #define PEL_KEYRING_MAX_FILES     1024u
 
+/* What opens a PKCS#12 file. Both NULL: an empty password. Borrowed. */
+struct pel_keyring_secret {
+    const char *password;
+    const char *stash_file; /* that holds it; not with a password */
+};
+
 /* pel_keyring_resolve turns a policy's keyring name into what pel_tls_config.keyring_path takes: "ring" is
  * DIR/OWNER/ring, "userid/ring" is DIR/userid/ring, an absolute path is itself, and the virtual ring of
  * all authorities (the word *AUTH*, alone or with a slash and a star behind it) is PEL_KEYRING_AUTH. Looks
- * at no file except that an absolute path to a regular file (PKCS#12, key database) is refused. `cap` is
- * at least 8. Errors: ARG (a name that cannot be one), UNSUPPORTED (tokens, *SITE*, files), TOO_BIG. Any
- * thread. */
+ * at no file: an absolute path is a directory's or a PKCS#12 file's (tls/pkcs12.h). `cap` is at least 8.
+ * Errors: ARG (a name that cannot be one), UNSUPPORTED (tokens, *SITE*), TOO_BIG. Any thread. */
 PEL_MUST_USE enum pel_err pel_keyring_resolve(const char *keyring_dir, const char *owner_user,
                                               const char *name, char *ret_path, size_t cap,
                                               struct pel_error *reterr);
@@ -75,8 +80,10 @@ typedef void pel_keyring_certs_fn(void *arg, const struct pel_keyring_cert *cert
 
 /* pel_keyring_certs visits every certificate of the ring at `path` (as pel_keyring_resolve writes it),
  * authorities and those behind the first too; a file that cannot be used is visited once, with its problem.
- * Errors: KEYRING_MISSING, KEYRING_UNREADABLE, NO_MEMORY, TOO_BIG. Any thread. */
-PEL_MUST_USE enum pel_err pel_keyring_certs(const char *path, pel_keyring_certs_fn *fn, void *arg,
-                                            struct pel_error *reterr);
+ * `secret` opens a PKCS#12 file; its label is its certificate's friendlyName, and the file's name for
+ * authorities, or where there is none. Errors: KEYRING_MISSING, KEYRING_UNREADABLE, NO_MEMORY, TOO_BIG; and
+ * those of pel_pkcs12_read. Any thread. */
+PEL_MUST_USE enum pel_err pel_keyring_certs(const char *path, const struct pel_keyring_secret *secret,
+                                            pel_keyring_certs_fn *fn, void *arg, struct pel_error *reterr);
 
 #endif

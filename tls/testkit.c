@@ -9,6 +9,7 @@
 
 #include <pellucid/keyring.h>
 
+#include "tls/boringssl/testpeer.h"
 #include "tls/env.h"
 
 static char root[64];
@@ -84,6 +85,14 @@ static bool trust(const char *ring, const char *label, const char *ca)
     return say(pel_keyring_trust(path_of(ring), label, path, true, &error), &error);
 }
 
+static bool make_version_1(const char *label)
+{
+    char cert[256], key[256];
+    snprintf(cert, sizeof cert, "%s/version1/%s.crt", root, label);
+    snprintf(key, sizeof key, "%s/ca/ca.key", root);
+    return make_cert("version1", label, "ca", PEL_KEY_P256, true, 0, 0) && testpeer_make_old(cert, key);
+}
+
 static bool make_all(void)
 {
     snprintf(root, sizeof root, "/tmp/pel-tls-test.XXXXXX");
@@ -98,8 +107,8 @@ static bool make_all(void)
            make_cert("server", "future", "ca", PEL_KEY_P256, false, 86400, 2 * 86400) &&
            make_cert("client", "me", "ca", PEL_KEY_P256, true, 0, 0) &&
            make_cert("client", "mersa", "ca", PEL_KEY_RSA2048, true, 0, 0) &&
-           make_cert("client", "old", "ca", PEL_KEY_P256, true, -7200, -3600) &&
-           make_cert("stranger", "they", "otherca", PEL_KEY_P256, true, 0, 0) &&
+           make_cert("client", "old", "ca", PEL_KEY_P256, true, -7200, -3600) && make_version_1("server") &&
+           make_version_1("client") && make_cert("stranger", "they", "otherca", PEL_KEY_P256, true, 0, 0) &&
            trust("stranger", "ca", "ca") &&
            make_cert("strange_server", "p256", "otherca", PEL_KEY_P256, false, 0, 0) &&
            trust("trusting", "ca", "ca") && mkdir(path_of("empty"), 0700) == 0;

@@ -11,8 +11,9 @@
 
 /* Rings under kit_ring(): "ca" and "otherca" (authorities); "server" with labels p256 (default), rsa,
  * expired, future, all for server.test and 192.0.2.1; "brief_server" with label short (an hour left);
- * "client" with label me; "stranger" with a client certificate of the other authority; "trusting" with
- * authorities only; "empty". NULL when they cannot be made. */
+ * "client" with label me; "version1" with labels server and client, of X.509 version 1; "stranger" with a
+ * client certificate of the other authority; "trusting" with authorities only; "empty". NULL when they cannot
+ * be made. */
 const char *kit_ring(const char *name);
 
 /* A config for a role with everything allowed that BoringSSL does by default: TLS 1.2 and 1.3. */

@@ -89,8 +89,12 @@ struct pel_tls_config {
     size_t num_signatures;           /* 0: BoringSSL's own */
     const uint16_t *cert_signatures; /* that the certificates of the peer's chain may have */
     size_t num_cert_signatures;      /* 0: any that can be verified */
-    const char *keyring_path; /* a keyring directory as in tls/keyring.h, or "*AUTH*" for the machine's CAs */
-    const char *label;        /* the certificate's label; NULL: the ring's default; "": none (a client) */
+    const char
+        *keyring_path; /* a keyring directory as in tls/keyring.h, a PKCS#12 file as in tls/pkcs12.h, or
+                                 "*AUTH*" for the machine's CAs */
+    const char *keyring_password;   /* of a PKCS#12 file; NULL: */
+    const char *keyring_stash_file; /* it stands in this file; NULL: it is empty */
+    const char *label; /* the certificate's label; NULL: the ring's default; "": none (a client) */
     const char *const *more_labels; /* certificates of a server, chosen by what the client can; with them the
                                        ring's default is not one */
     size_t num_more_labels;

@@ -49,13 +49,37 @@ void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask
     argp_parse(&argp, argc, argv, 0, NULL, ret_options);
 }
 
-static json_t *read_reply(const char *text)
+json_t *ask_call(const char *socket_path, json_t *request, struct pel_error *reterr)
 {
+    char *reply_text = NULL, *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     json_error_t error;
-    json_t *reply = json_loads(text, 0, &error);
-    if (!json_is_object(reply)) {
-        fprintf(stderr, "pel: the stack's answer is no JSON object: %s\n", error.text);
-        json_decref(reply);
+    json_decref(request);
+    if (text == NULL) {
+        snprintf(reterr->text, sizeof reterr->text, "out of memory");
+        return NULL;
+    }
+    enum pel_err err = pel_control_call(socket_path, text, &reply_text, reterr);
+    free(text);
+    if (err != PEL_OK) {
+        if (reterr->text[0] == '\0')
+            snprintf(reterr->text, sizeof reterr->text, "%s", pel_err_text(err));
+        return NULL;
+    }
+    json_t *reply = json_loads(reply_text, 0, &error);
+    free(reply_text);
+    if (json_is_object(reply))
+        return reply;
+    snprintf(reterr->text, sizeof reterr->text, "the stack's answer is no JSON object: %.150s", error.text);
+    json_decref(reply);
+    return NULL;
+}
+
+json_t *ask_stack(const struct ask_options *options, json_t *request)
+{
+    struct pel_error error = {0};
+    json_t *reply = ask_call(options->socket_path, request, &error);
+    if (reply == NULL) {
+        fprintf(stderr, "pel: %s\n", error.text);
         return NULL;
     }
     if (!json_is_true(json_object_get(reply, "ok"))) {
@@ -64,27 +88,6 @@ static json_t *read_reply(const char *text)
         json_decref(reply);
         return NULL;
     }
-    return reply;
-}
-
-json_t *ask_stack(const struct ask_options *options, json_t *request)
-{
-    char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
-    json_decref(request);
-    if (text == NULL) {
-        fprintf(stderr, "pel: out of memory\n");
-        return NULL;
-    }
-    struct pel_error error;
-    char *reply_text;
-    enum pel_err err = pel_control_call(options->socket_path, text, &reply_text, &error);
-    free(text);
-    if (err != PEL_OK) {
-        fprintf(stderr, "pel: %s\n", error.text);
-        return NULL;
-    }
-    json_t *reply = read_reply(reply_text);
-    free(reply_text);
     return reply;
 }
 

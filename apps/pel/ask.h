@@ -7,6 +7,7 @@
 #define PEL_APPS_PEL_ASK_H
 
 #include <jansson.h>
+#include <pellucid/error.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,6 +23,11 @@ struct ask_options {
 /* ask_parse reads --socket, --json, and of connections (`of_conns`) --recent, --actions, --rule and --stale,
  * else --all. Wrong usage exits with 2. */
 void ask_parse(int argc, char **argv, const char *doc, bool of_conns, struct ask_options *ret_options);
+
+/* ask_call sends `request` (stolen) to the stack at `socket_path` (NULL: the only one that answers) and
+ * returns the reply's object, which the caller owns, also one that says no. NULL: there is none, and
+ * `reterr` has the text. */
+json_t *ask_call(const char *socket_path, json_t *request, struct pel_error *reterr);
 
 /* ask_stack sends `request` (stolen) and returns the reply's object, which the caller owns. NULL, and the
  * reason on stderr, when nobody answers, or the answer is an error. */

@@ -10,6 +10,7 @@
 
 #include <pellucid/keyring.h>
 
+#include "apps/pel/tell.h"
 #include "apps/pel/verb.h"
 
 #define MAX_NAMES 64
@@ -27,7 +28,9 @@ enum {
     OPT_CLIENT,
     OPT_DEFAULT,
     OPT_FORCE,
-    OPT_FILE
+    OPT_FILE,
+    OPT_SOCKET,
+    OPT_NO_RELOAD
 };
 
 struct options {
@@ -37,9 +40,18 @@ struct options {
     char subject[300];
     const char *file;
     long days;
+    const char *socket_path; /* of the stack to tell; NULL: of all */
     bool has_days;
     bool json;
+    bool no_reload;
 };
+
+/* Of the verbs that change a ring. */
+#define TELLING_OPTIONS                                                                                      \
+    {"socket", OPT_SOCKET, "PATH", 0, "Control socket of the stack to tell; default: all that run", 4},      \
+    {                                                                                                        \
+        "no-reload", OPT_NO_RELOAD, NULL, 0, "Tell no running stack of it", 4                                \
+    }
 
 static const struct argp_option ca_options[] = {
     {"dir", 'd', "RING", 0, "The authority's keyring directory; made when missing", 1},
@@ -48,6 +60,7 @@ static const struct argp_option ca_options[] = {
     {"key", OPT_KEY, "TYPE", 0, "p256 (default), rsa2048 or rsa3072", 1},
     {"days", OPT_DAYS, "N", 0, "How long it is valid; default 3650", 1},
     {"force", OPT_FORCE, NULL, 0, "Replace what exists", 1},
+    TELLING_OPTIONS,
     {0},
 };
 
@@ -64,6 +77,7 @@ static const struct argp_option cert_options[] = {
     {"ca-label", OPT_CA_LABEL, "LABEL", 0, "Which of the authority's certificates; default its default", 3},
     {"default", OPT_DEFAULT, NULL, 0, "Make it the ring's default", 3},
     {"force", OPT_FORCE, NULL, 0, "Replace what exists", 3},
+    TELLING_OPTIONS,
     {0},
 };
 
@@ -72,12 +86,14 @@ static const struct argp_option trust_options[] = {
     {"label", 'l', "LABEL", 0, "Name of the file in RING/trust/", 1},
     {"file", OPT_FILE, "FILE.crt", 0, "PEM file with the authority's certificate", 1},
     {"force", OPT_FORCE, NULL, 0, "Replace what exists", 1},
+    TELLING_OPTIONS,
     {0},
 };
 
 static const struct argp_option default_options[] = {
     {"dir", 'd', "RING", 0, "The keyring directory", 1},
     {"label", 'l', "LABEL", 0, "The label to use when a policy names none", 1},
+    TELLING_OPTIONS,
     {0},
 };
 
@@ -119,6 +135,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_FORCE: request->force = true; return 0;
     case OPT_FILE: options->file = arg; return 0;
     case OPT_JSON: options->json = true; return 0;
+    case OPT_SOCKET: options->socket_path = arg; return 0;
+    case OPT_NO_RELOAD: options->no_reload = true; return 0;
     case OPT_DAYS: return parse_days(arg, options, state);
     case OPT_DNS: add_name(options->dns_names, &request->num_dns_names, arg, state); return 0;
     case OPT_IP: add_name(options->ip_addresses, &request->num_ip_addresses, arg, state); return 0;
@@ -319,16 +337,17 @@ static const struct {
     const char *doc;
     const struct argp_option *options;
     int (*run)(struct options *options);
+    bool changes; /* a ring, of which running stacks are told */
 } verbs[] = {
-    {"ca", "Makes a certificate authority of your own.", ca_options, run_ca},
+    {"ca", "Makes a certificate authority of your own.", ca_options, run_ca, true},
     {"cert",
      "Makes a key and a certificate that the authority CARING signs, and puts the authority into RING/trust.",
-     cert_options, run_cert},
-    {"trust", "Puts an authority's certificate into RING/trust.", trust_options, run_trust},
-    {"default", "Makes LABEL the ring's default.", default_options, run_default},
+     cert_options, run_cert, true},
+    {"trust", "Puts an authority's certificate into RING/trust.", trust_options, run_trust, true},
+    {"default", "Makes LABEL the ring's default.", default_options, run_default, true},
     {"list",
      "Lists certificates with their names, expiry and problems; exit status 1 when there are problems.",
-     list_options, run_list},
+     list_options, run_list, false},
 };
 
 static int usage(FILE *stream, int status)
@@ -343,6 +362,7 @@ static int usage(FILE *stream, int status)
         "  pel keyring cert --dir rings/web --label web --ca rings/ca --dns www.example.test --ip 192.0.2.1\n"
         "  pel keyring cert --dir rings/me  --label me  --ca rings/ca --client\n"
         "  pel keyring list --dir rings\n\n"
+        "A running stack with a rule that takes from the ring is told of a change, and loads again.\n"
         "`pel keyring VERB --help` shows a verb's options.\n");
     return status;
 }
@@ -364,7 +384,10 @@ int verb_keyring(int argc, char **argv)
         argp_err_exit_status = 2;
         if (argp_parse(&argp, argc - 1, argv + 1, 0, NULL, &options) != 0)
             return 2;
-        return verbs[i].run(&options);
+        int status = verbs[i].run(&options);
+        if (status == 0 && verbs[i].changes && !options.no_reload)
+            tell_keyring_changed(options.socket_path, options.request.dir);
+        return status;
     }
     fprintf(stderr, "pel keyring: no verb \"%s\"; there are ca, cert, trust, default and list\n", argv[1]);
     return 2;

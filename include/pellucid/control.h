@@ -2,7 +2,8 @@
 /*
  * Asking a running stack. Every process that hosts an engine answers on a Unix stream socket: one JSON object
  * on a line in, one JSON object on a line back. Requests have a "verb": "conns", "stats", "policy-load",
- * "policy-status", "ping". Replies have "ok": true, or "ok": false with "error".
+ * "policy-status", "policy-match", "keyring-changed", "ping". Replies have "ok": true, or "ok": false with
+ * "error".
  */
 #ifndef PELLUCID_CONTROL_H
 #define PELLUCID_CONTROL_H

@@ -12,8 +12,8 @@
  * directories with 0700; nothing that exists is replaced unless `force` says so.
  *
  * Failure: every function returns an error and fills `reterr` (may be NULL) with one line that names the file
- * and says what to do. What it does not do: revocation, PKCS#12, renewing by itself. All functions may be
- * called from any thread; two that write to one ring at a time see each other's files whole.
+ * and says what to do. What it does not do: revocation, making PKCS#12 files, renewing by itself. All
+ * functions may be called from any thread; two that write to one ring at a time see each other's files whole.
  */
 #ifndef PELLUCID_KEYRING_H
 #define PELLUCID_KEYRING_H

@@ -198,8 +198,9 @@ PEL_MUST_USE enum pel_err pel_policy_write(const struct pel_policy *policy, pel_
                                            void *arg);
 
 /* pel_policy_write_image writes the policy as an image, which every function here that reads files takes as
- * well, alone: it loads to the same policy, without its warnings. The image holds passwords
- * (pel_policy_has_secrets tells whether there are any). Errors: `fn`'s; NO_MEMORY. Any thread. */
+ * well, alone: it loads to the same policy. Instead of the warnings and notes of its text there is one
+ * message with their numbers. The image holds passwords (pel_policy_has_secrets tells whether there are any).
+ * Errors: `fn`'s; NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_write_image(const struct pel_policy *policy, pel_policy_write_fn *fn,
                                                  void *arg);
 int pel_policy_has_secrets(const struct pel_policy *policy);

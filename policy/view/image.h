@@ -4,8 +4,9 @@
  * the same on every machine. Little-endian:
  *
  *     magic (8), version (4), CRC-32C of all but itself (4), length of the whole (8), mark of the schema (4),
- *     then numbers of 7 bits a byte, the lowest first: files (each its name), and facts (enum pel_fact), each
- *     with what struct pel_fact_read says; a text is its length and its bytes.
+ *     then numbers of 7 bits a byte, the lowest first: warnings and notes that were said of the text, files
+ *     (each its name), and facts (enum pel_fact), each with what struct pel_fact_read says; a text is its
+ *     length and its bytes.
  *
  * The checksum finds damage, not forgery. Values stand in their canonical form and are read by the very
  * functions that read a text's, so that an image can say nothing that a text could not.
@@ -15,15 +16,16 @@
 
 #include "policy/model.h"
 
-enum { PEL_IMAGE_VERSION = 1, PEL_IMAGE_HEADER = 28 };
+enum { PEL_IMAGE_VERSION = 2, PEL_IMAGE_HEADER = 28 };
 
 /* pel_image_recognise tells whether the bytes begin as an image does, or nearly so: one that is damaged there
  * is not taken for a text. Any thread. */
 bool pel_image_recognise(const void *bytes, size_t len);
 
 /* pel_image_read makes the policy of an image, as pel_policy_parse would of the text that it was made of, but
- * without warnings: those were said when it was made. `name` is for `reterr` (may be NULL), which says what
- * is wrong. `options` may be NULL. Errors: POLICY_IMAGE; NO_MEMORY. Any thread. */
+ * without warnings: those were said when it was made, and the policy has their number. `name` is for `reterr`
+ * (may be NULL), which says what is wrong. `options` may be NULL. Errors: POLICY_IMAGE; NO_MEMORY. Any
+ * thread. */
 PEL_MUST_USE enum pel_err pel_image_read(const char *name, const void *bytes, size_t len,
                                          const struct pel_policy_options *options,
                                          struct pel_policy **ret_policy, struct pel_error *reterr);

@@ -12,6 +12,7 @@
 
 struct reader {
     const unsigned char *at, *end;
+    uint32_t num_warnings, num_notes;
     uint32_t file; /* of the statement being read */
     size_t num_files;
 };
@@ -117,14 +118,16 @@ static enum pel_err check_header(const char *name, const unsigned char *bytes, s
     return PEL_OK;
 }
 
-/* The files whose names places in the policy bear. */
-static enum pel_err read_files(struct reader *reader, const struct pel_policy_source *more, size_t num_more,
-                               struct pel_policy_source **ret_sources, char **ret_names)
+/* How much was said of the text, and the files whose names places in the policy bear. */
+static enum pel_err read_head(struct reader *reader, const struct pel_policy_source *more, size_t num_more,
+                              struct pel_policy_source **ret_sources, char **ret_names)
 {
     uint32_t num;
-    const unsigned char *first = reader->at;
     *ret_sources = NULL;
     *ret_names = NULL;
+    if (!read_number(reader, &reader->num_warnings) || !read_number(reader, &reader->num_notes))
+        return PEL_E_POLICY_IMAGE;
+    const unsigned char *first = reader->at;
     /* Each takes at least a byte. */
     if (!read_number(reader, &num) || num > (size_t)(reader->end - reader->at))
         return PEL_E_POLICY_IMAGE;
@@ -181,7 +184,7 @@ enum pel_err pel_image_read_beside(const char *name, const void *bytes, size_t l
     struct first_error first = {""};
     PEL_TRY(check_header(name, first_byte, len, reterr));
     struct reader reader = {.at = first_byte + PEL_IMAGE_HEADER, .end = first_byte + len};
-    enum pel_err err = read_files(&reader, more, num_more, &sources, &names);
+    enum pel_err err = read_head(&reader, more, num_more, &sources, &names);
     if (err == PEL_OK) {
         struct pel_compile_job job = {.sources = sources,
                                       .num_sources = reader.num_files + num_more,
@@ -190,6 +193,10 @@ enum pel_err pel_image_read_beside(const char *name, const void *bytes, size_t l
                                       .read_arg = &reader,
                                       .quiet = true};
         err = pel_compile_policy(&job, keep_first, &first, ret_policy, NULL);
+    }
+    if (err == PEL_OK) {
+        (*ret_policy)->model->num_warnings = reader.num_warnings;
+        (*ret_policy)->model->num_notes = reader.num_notes;
     }
     free(sources);
     free(names);

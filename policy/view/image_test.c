@@ -2,6 +2,7 @@
 /* Images: what is damaged, cut, foreign or made by hand is refused, and says why. */
 #include "policy/view/image.h"
 
+#include <fcntl.h>
 #include <pellucid/policy.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,9 +97,9 @@ PEL_TEST(image, of_other_releases)
 {
     struct pel_out image = {0};
     make_image(&image, small);
-    forge(&image, PEL_IMAGE_AT_VERSION, 2);
+    forge(&image, PEL_IMAGE_AT_VERSION, 1);
     PEL_EXPECT_ERR(read_image(image.text, image.len), PEL_E_POLICY_IMAGE);
-    PEL_EXPECT_STR(error.text, "p.image: the image is of version 2, and here version 1 is read; compile the "
+    PEL_EXPECT_STR(error.text, "p.image: the image is of version 1, and here version 2 is read; compile the "
                                "policy again");
     make_image(&image, small);
     forge(&image, PEL_IMAGE_AT_SCHEMA, (unsigned char)(image.text[PEL_IMAGE_AT_SCHEMA] + 1));
@@ -137,7 +138,7 @@ static void expect_refused(const void *facts, size_t facts_len, const char *reas
     char expected[300];
     make_image(&image, "");
     image.len = PEL_IMAGE_HEADER;
-    pel_out_add(&image, "\1\1f", 3); /* one file, "f" */
+    pel_out_add(&image, "\0\0\1\1f", 5); /* no messages; one file, "f" */
     pel_out_add(&image, facts, facts_len);
     image.text[PEL_IMAGE_AT_LENGTH] = (char)image.len;
     forge(&image, PEL_IMAGE_AT_LENGTH + 1, (unsigned char)(image.len >> 8));
@@ -181,6 +182,63 @@ PEL_TEST(image, facts_that_cannot_be)
                    "f:2: more than a value");
     expect_refused(FACTS(TOP(PEL_S_PORT_RANGE), 1, 'P', CLOSE, PEL_FACT_END),
                    "f:1: PortRange \"P\": Port is required");
+}
+
+struct heard {
+    size_t num;
+    char text[300];
+};
+
+static void hear(void *arg, const struct pel_policy_message *message)
+{
+    struct heard *heard = arg;
+    heard->num++;
+    snprintf(heard->text, sizeof heard->text, "%u:%u: %s: %s", message->line, message->column,
+             pel_policy_severity_name(message->severity), message->text);
+}
+
+static void expect_message(const char *text, const char *expected)
+{
+    char path[] = "/tmp/pel-image-test-XXXXXX";
+    const char *paths[] = {path};
+    struct heard heard = {0};
+    struct pel_out image = {0};
+    struct pel_policy *loaded = NULL;
+    make_image(&image, text);
+    for (int round = 0; round < 2; round++) { /* of the text, and of the image again */
+        int fd = round == 0 ? mkstemp(path) : open(path, O_WRONLY | O_TRUNC);
+        PEL_REQUIRE(fd >= 0);
+        PEL_EXPECT_EQ(write(fd, image.text, image.len), image.len);
+        close(fd);
+        heard = (struct heard){0};
+        PEL_REQUIRE_OK(pel_policy_open(paths, 1, NULL, hear, &heard, &loaded, NULL, &error));
+        PEL_EXPECT_EQ(heard.num, expected[0] != '\0');
+        PEL_EXPECT_STR(heard.text, expected);
+        pel_out_clear(&image);
+        PEL_REQUIRE_OK(pel_policy_write_image(loaded, add_text, &image));
+        pel_policy_close(loaded);
+    }
+    const struct pel_policy_options strict = {.flags = PEL_POLICY_CHECK_STRICT};
+    PEL_EXPECT_ERR(pel_policy_check(paths, 1, &strict, NULL, NULL, NULL, &error),
+                   strstr(expected, "warning: ") != NULL ? PEL_E_POLICY_SYNTAX : PEL_OK);
+    unlink(path);
+    pel_out_free(&image);
+}
+
+#define WITH(lines)                                                                                          \
+    "TTLSRule R\n{\nLocalPortRange 443\nDirection Inbound\nTTLSGroupAction\n{\nTTLSEnabled On\n" lines       \
+    "}\nTTLSEnvironmentActionRef E\n}\n" PEL_TEST_ACTIONS
+
+/* Messages are the text's; the image has their number. */
+PEL_TEST(image, what_was_said_of_the_text_is_counted)
+{
+    expect_message(WITH(""), "");
+    expect_message(WITH("TTLSEnabled On\nTTLSEnabled On\n"),
+                   "1:1: warning: the text of this image had 2 warnings and 0 notes when it was compiled; "
+                   "`pel policy check` of the text says them");
+    expect_message(WITH("FIPS140 On\n"),
+                   "1:1: note: the text of this image had 0 warnings and 1 note when it was compiled; "
+                   "`pel policy check` of the text says them");
 }
 
 PEL_TEST(image, loads_where_files_do)

@@ -82,6 +82,8 @@ static enum pel_err put_statement(struct pel_out *out, const struct pel_stmt *st
 
 static enum pel_err put_model(struct pel_out *out, const struct pel_model *model)
 {
+    put_number(out, model->num_warnings);
+    put_number(out, model->num_notes);
     put_number(out, model->num_files);
     for (size_t i = 0; i < model->num_files; i++)
         put_text(out, model->files[i], strlen(model->files[i]));

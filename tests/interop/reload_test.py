@@ -363,6 +363,14 @@ def kept_case(lab):
         expect(gone["kept"] and gone["hits"] == 1 and gone["since_generation"] == 1, str(gone))
         has(gone["file"], "kept from generation 1")
         has(web.get(444).text, "hello from")
+        ask = ("--direction", "inbound", "--local", "10.77.0.2:444", "--remote", "10.77.0.1:9", "--why")
+        has(lab.pel("policy", "match", lab.path("httpd.policy"), *ask).text, "no rule\n")
+        has(web.pel("policy", "match", "--live", *ask).text, "rule GONE (in no file any more)\ntls\n",
+            "  GONE (in no file any more): matches\n", "  WEB: not reached (local port 444 is not 443)\n")
+        web.get(8080)
+        command = shlex.split(web.status("--ports")["no_rule"][0]["command"])
+        expect(command[3:6] == ["--live", "--socket", lab.path("httpd.sock")], str(command))
+        has(lab.pel(*command[1:]).text, "no rule\nclear (no rule)\n", "  GONE (in no file any more): local port 8080 is not 444\n")
         has(web.load().text, "nothing changed in effect", "1 rule is in no file any more")
         lab.write("httpd.policy", "")
         has(web.load().text, "loaded, 2 rules, generation 4", "2 rules are in no file any more, and stay")
@@ -380,6 +388,129 @@ def kept_case(lab):
         lab.write("agent.conf", "TTLSConfig rules.policy FLUSH\n")
         has(web.load(agent).text, "loaded, 1 rule,", "rule WEB removed", "rule SHORT removed")
         expect(web.get().returncode != 0, "TLS without a rule")
+
+
+# ---- keyrings that are PKCS#12 files ----
+
+def make_pkcs12(lab, path, password, *more):
+    """As an authority sends it: a new certificate, by an intermediate, with both and the root."""
+    def openssl(*words):
+        lab.run("openssl", *words, cwd=lab.dir)
+
+    def issue(name, extensions, *by):
+        lab.write("extensions", extensions)
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-extfile", "extensions", "-days", "20", "-out", f"{name}.crt", *by)
+    root = lab.ring("ca") + "/ca"
+    issue("between", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n", "-CA", root + ".crt", "-CAkey", root + ".key")
+    issue("www.test", "subjectAltName=DNS:www.test\nextendedKeyUsage=serverAuth\n", "-CA", "between.crt", "-CAkey", "between.key")
+    with open(lab.path("others.crt"), "w") as out:
+        for name in (root + ".crt", lab.path("between.crt")):
+            with open(name) as text:
+                out.write(text.read())
+    openssl("pkcs12", "-export", "-inkey", "www.test.key", "-in", "www.test.crt", "-certfile", "others.crt", "-name", "site",
+            "-passout", f"pass:{password}", "-out", path + ".new", *more)
+    os.rename(path + ".new", path)
+
+
+def pkcs12_case(lab):
+    path, stash = lab.path("site.p12"), lab.path("stash")
+    make_pkcs12(lab, path, "secret")
+    with open(stash, "w") as out:
+        os.chmod(stash, 0o600)
+        out.write("secret\n")
+    def rules(password, port=443):
+        return GROUP + inbound("WEB", port, f"{path}\n      {password}")
+    with Web(lab, rules("KeyringPw secret")) as web:
+        has(web.get().text, "hello from")
+        certs = [cert for cert in web.status("--certs")["certificates"] if cert["keyring"] == path]
+        shown = sorted((cert["place"], cert["label"], cert["subject"], cert["state"]) for cert in certs)
+        expect(shown == [("chain", "site", "CN=between", "expires soon"), ("own", "site", "CN=www.test", "expires soon"),
+                         ("trust", "site.p12", "CN=ca", "valid")], str(shown))
+        expect(all(cert["used"] and cert["days"] >= 19 for cert in certs), str(certs))
+        has(web.log(), f"warning: keyring {path}: certificate site (CN=www.test) expires in ")
+        # A new one, in an old form.
+        before = web.serial()
+        make_pkcs12(lab, path, "secret", "-legacy")
+        has(web.load().text, "2 certificates are new")
+        expect(web.serial() != before, "the old certificate is served")
+        # The password is neither shown nor right.
+        web.write(rules("KeyringPw hush"))
+        text = web.load().text
+        has(text, "rule WEB cannot be served", "the password of this PKCS#12 file is another one")
+        status = web.pel("policy", "status").text
+        has(status, path, "cannot be used")
+        expect("hush" not in text + status + web.log() + json.dumps(web.status()), "the password is shown")
+        expect(web.get().returncode != 0, "served")
+        web.write(rules(f"KeyringStashFile {stash}"))
+        web.load()
+        has(web.get().text, "hello from")
+    # The file and the one with its password are watched: what is served stays until they fit each other.
+    with watched(lab, rules(f"KeyringStashFile {stash}")) as web:
+        before = web.serial()
+        make_pkcs12(lab, path, "another")
+        lab.wait_for("the refusal", lambda: "rule WEB could not be served any more: " in web.log())
+        expect(web.serial() == before, "the half was taken")
+        with open(stash, "w") as out:
+            out.write("another\n")
+        expect_new_serial(lab, web, before)
+
+
+# ---- keyrings that pel keyring changes ----
+
+# Sees one control socket in /run/pellucid, whatever else runs on this machine.
+ALONE = ("unshare", "-m", "sh", "-c", "mkdir -p /run/pellucid && mount -t tmpfs none /run/pellucid && { [ -z \"$0\" ] || "
+         "ln -s \"$0\" /run/pellucid/it-1.sock; } && exec \"$@\"")
+
+
+def keyring_case(lab):
+    with Web(lab) as web:
+        def keyring(verb, *words, ring="web", socket=True, check=True):
+            more = ("--socket", lab.path("httpd.sock")) if socket else ()
+            return lab.run(lab.app("pel"), "keyring", verb, "--dir", lab.ring(ring), *words, *more, check=check)
+
+        def cert(*words, **more):
+            return keyring("cert", "--label", "mine", "--subject", "CN=web", "--ca", lab.ring("ca"), "--dns", "www.test", "--default",
+                           "--force", *words, **more)
+        # Served without another word.
+        before = web.serial()
+        has(cert().text, f"the running stack (httpd, process {web.process.pid}) loaded generation 2; 1 certificate is new\n")
+        expect(web.serial() != before, "the old certificate is served")
+        status = web.status()
+        expect(status["how"] == "keyring" and status["generation"] == 2, str(status))
+        # What is in force, not what is configured.
+        web.load(lab.write("other.policy", WEB))
+        has(keyring("default", "--label", "mine").text, "loaded generation 4\n")
+        expect(web.status()["files"] == [lab.path("other.policy")], str(web.status()["files"]))
+        lab.make_ca("spare-ca", "--no-reload")
+        has(keyring("trust", "--label", "spare-ca", "--file", lab.ring("spare-ca") + "/ca.crt").text, "loaded generation 5; 1 certificate")
+        # Under its directory, but no rule's; elsewhere; by an option.
+        has(keyring("ca", "--force", ring="spare-ca").text, f"no rule of the running stack (httpd, process {web.process.pid}) takes from ")
+        elsewhere = lab.run(lab.app("pel"), "keyring", "ca", "--dir", lab.path("elsewhere"), "--socket", lab.path("httpd.sock"))
+        expect("running stack" not in elsewhere.text, elsewhere.text)
+        expect("running stack" not in cert("--no-reload").text, "told nevertheless")
+        expect("running stack" not in keyring("list", socket=False).text, "told of a look")
+        expect(web.generation() == 5, "a load without need")
+        # Through a link, and found by itself.
+        os.symlink(lab.ring("web"), lab.path("link"))
+        result = lab.run(*ALONE, lab.path("httpd.sock"), lab.app("pel"), "keyring", "default", "--dir", lab.path("link"), "--label", "mine")
+        has(result.text, "loaded generation 6")
+        # Nobody there is no error, and nothing to speak of, unless it was named.
+        result = lab.run(*ALONE, "", lab.app("pel"), "keyring", "default", "--dir", lab.ring("web"), "--label", "mine")
+        expect(result.text == "", result.text)
+        result = lab.run(lab.app("pel"), "keyring", "default", "--dir", lab.ring("web"), "--label", "mine", "--socket", lab.path("no.sock"))
+        has(result.text, "pel keyring: the stack at ", "no.sock was not told: ")
+        # What the stack cannot take it does not, and what is served stays.
+        lab.write("other.policy", "TTLSRule x\n{\n  Colour 1\n}\n")
+        has(cert().text, "has not loaded it: the policy has 3 errors; generation 6 stays in force\n")
+        has(web.get().text, "hello from")
+        lab.write("other.policy", WEB)
+        os.chmod(lab.ring("web") + "/mine.key", 0o644)
+        has(keyring("default", "--label", "mine").text, "rule WEB could not be served any more", "generation 6 stays in force")
+    with watched(lab) as web:
+        renew(lab)
+        has(keyring("default", "--label", "mine").text, "watches this keyring, and loads by itself\n")
 
 
 # ---- watching ----
@@ -534,12 +665,35 @@ def watch_agent_case(lab):
                str(web.status("--stale")["files_read"]))
 
 
+def match_live_case(lab):
+    def ask(web, *words, direction="inbound", local="10.77.0.2:443", remote="10.77.0.1:9", check=True):
+        return web.pel("policy", "match", "--live", "--direction", direction, "--local", local, "--remote", remote, *words, check=check)
+    policy = GROUP + inbound("WEB", 443, "web") + inbound("JOE", 444, "nosuchring").replace("  Priority", "  Userid joe\n  Priority")
+    with Web(lab, policy, more="  no_match: refuse\n") as web:
+        has(ask(web).text, "rule WEB\ntls\n")
+        has(ask(web, local="[fd77::2]:443", remote="[fd77::1]:9").text, "rule WEB\n")
+        has(ask(web, local="10.77.0.2:444").text, "no rule\nrefused (no rule)\n")
+        has(ask(web, "--user", "JOE", local="10.77.0.2:444").text, "rule JOE\ntls\ncannot be served, its connections are refused: ")
+        has(ask(web, direction="outbound").text, "no rule\n")
+        answer = json.loads(ask(web, "--json").text)
+        expect(answer["generation"] == 1 and answer["rule"] == "WEB" and len(answer["rules"]) == 2 and "ok" not in answer, str(answer))
+        # The same as of its file.
+        files = json.loads(lab.pel("policy", "match", lab.path("httpd.policy"), "--direction", "inbound", "--local", "10.77.0.2:443",
+                                   "--remote", "10.77.0.1:9", "--json").text)
+        expect(files == {key: answer[key] for key in files}, f"{files} and {answer}")
+        for words in (("--live", "x.policy"), ("--socket", "/s"), ()):
+            result = lab.pel("policy", "match", "--direction", "inbound", "--local", "1.1.1.1:1", "--remote", "1.1.1.1:1", *words, check=False)
+            expect(result.returncode == 2, result.text)
+
+
 def start_without_case(lab):
     """A policy that is no good at the start, mended later."""
     with watched(lab, "TTLSRule x\n{\n", ready="no policy is in force: the start gate stays closed") as web:
         lab.wait_for("the control socket", lambda: os.path.exists(lab.path("httpd.sock")))
         expect(web.generation() == 0, "a generation")
         has(web.pel("policy", "status").text, "no policy is in force; the start gate is closed", "the last attempt FAILED")
+        result = web.pel("policy", "match", "--live", "--direction", "inbound", "--local", "10.77.0.2:443", "--remote", "10.77.0.1:9", check=False)
+        expect(result.returncode == 1 and "no policy is in force" in result.text, result.text)
         has(lab.pel("doctor", "--socket", lab.path("httpd.sock"), check=False).text, "the last load (start) failed")
         web.write(WEB)
         web.wait_for_generation(1, 5)
@@ -624,7 +778,10 @@ def cases(lab, reporter):
     case("a load that is refused leaves what is in force, and is shown", lambda: refused_case(lab))
     case("100 loads under load: no request fails", lambda: load_under_load_case(lab))
     case("stale rules are shown as long as connections have them", lambda: stale_case(lab))
+    case("the running stack says which rule a connection would get", lambda: match_live_case(lab))
     case("NOFLUSH: rules that are in no file any more stay as they were", lambda: kept_case(lab))
+    case("keyrings that are PKCS#12 files, and their certificates in the status", lambda: pkcs12_case(lab))
+    case("pel keyring tells the stack that uses the ring", lambda: keyring_case(lab))
     case("watching: a new certificate is served within a second, a half of one is not", lambda: watch_certificates_case(lab))
     case("watching: files renamed, rewritten, removed, broken, and in bursts", lambda: watch_files_case(lab))
     case("watching: a file that is written slowly is taken when it is whole", lambda: half_written_case(lab))

@@ -18,10 +18,12 @@ POLICY = GROUP + "".join((
     inbound("ONLY13", 447, "web", more=advanced("TLSv1.2 Off")),
     inbound("EXPIRED", 448, "expired"),
     inbound("NORING", 449, "nosuchring"),
+    inbound("CURRENT", 451, "web", role="ServerWithClientAuth", more=advanced("ClientAuthType Required", "PeerMinCertVersion 3")),
     inbound("HASTY", 450, "web", more=advanced("HandshakeTimeout 1")),
 ))
 SANITIZED = "asan" in os.path.basename(os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else ""))
-LISTEN = ["[::]:443", "[::]:444", "[::]:445", "[::]:446", "[::]:447", "[::]:448", "[::]:449", "[::]:450", "[::]:8080"]
+LISTEN = ["[::]:443", "[::]:444", "[::]:445", "[::]:446", "[::]:447", "[::]:448", "[::]:449", "[::]:450", "[::]:451",
+          "[::]:8080"]
 
 # Echo requests by the kernel's raw sockets, both families; an answer for each, or a timeout.
 PING = """
@@ -61,6 +63,17 @@ def prepare(lab):
     lab.make_cert("expired", "ca", "--days", "-1", *names)
     lab.make_cert("client", "ca", "--client")
     lab.make_cert("stranger", "otherca", "--client")
+    make_version_1(lab, "version1")
+
+
+def make_version_1(lab, ring):
+    """A client's certificate as they were made before 1996: without extensions."""
+    lab.make_cert(ring, "ca", "--client")
+    files, ca = lab.ring(ring) + "/mine", lab.ring("ca") + "/ca"
+    lab.run("openssl", "req", "-new", "-key", files + ".key", "-subj", "/CN=" + ring, "-out", lab.path("request"))
+    lab.run("openssl", "x509", "-req", "-in", lab.path("request"), "-CA", ca + ".crt", "-CAkey", ca + ".key", "-set_serial", "1",
+            "-days", "9", "-out", files + ".crt")
+    expect("Version: 1 " in lab.run("openssl", "x509", "-noout", "-text", "-in", files + ".crt").text, "it is of another version")
 
 
 def ca_file(lab):
@@ -140,7 +153,18 @@ def client_certificate_cases(lab, case):
         expect("plaintext server" not in result.text, "it was served")
         expect(lab.stat("TLS_CERT_UNTRUSTED") == before + 1, "TLS_CERT_UNTRUSTED was not counted")
 
+    def version_1(flag):
+        expect_hello(s_client(lab, 445, flag, *with_certificate("version1")))
+        expect_hello(s_client(lab, 451, flag, *with_certificate("client")))
+        before = lab.stat("TLS_CERT_BAD")
+        result = s_client(lab, 451, flag, *with_certificate("version1"))
+        expect("plaintext server" not in result.text, "it was served")
+        expect(lab.stat("TLS_CERT_BAD") == before + 1, "TLS_CERT_BAD was not counted")
+        expect("is of X.509 version 1; 3 is wanted (PeerMinCertVersion)" in lab.pel("conns", "--json", "--recent", "--socket",
+                                                                                    lab.path("httpd.sock")).text, "the reason")
+
     for flag in ("-tls1_3", "-tls1_2"):
+        case(f"client certificate of X.509 version 1 where 3 is wanted, {flag[1:]}", lambda flag=flag: version_1(flag))
         case(f"client certificate that is demanded, {flag[1:]}", lambda flag=flag: accepted(flag))
         case(f"no client certificate where one is demanded, {flag[1:]}", lambda flag=flag: missing(flag))
         case(f"client certificate of a stranger, {flag[1:]}", lambda flag=flag: untrusted(flag))

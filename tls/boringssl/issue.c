@@ -208,7 +208,7 @@ static enum pel_err fill_cert(X509 *cert, EVP_PKEY *key, X509 *issuer, EVP_PKEY 
     return PEL_OK;
 }
 
-static enum pel_err to_file(BIO *bio, bool written, struct pel_file *ret_file, struct pel_error *reterr)
+enum pel_err pel_bio_to_file(BIO *bio, bool written, struct pel_file *ret_file, struct pel_error *reterr)
 {
     const uint8_t *bytes = NULL;
     size_t len = 0;
@@ -230,9 +230,9 @@ static enum pel_err write_pem(X509 *cert, EVP_PKEY *key, struct pel_file *ret_ce
     BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
     bool cert_fine = cert_bio != NULL && PEM_write_bio_X509(cert_bio, cert);
     bool key_fine = key_bio != NULL && PEM_write_bio_PKCS8PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL);
-    enum pel_err err = to_file(cert_bio, cert_fine, &cert_file, reterr);
+    enum pel_err err = pel_bio_to_file(cert_bio, cert_fine, &cert_file, reterr);
     if (err == PEL_OK)
-        err = to_file(key_bio, key_fine, ret_key, reterr);
+        err = pel_bio_to_file(key_bio, key_fine, ret_key, reterr);
     BIO_free(cert_bio);
     BIO_free(key_bio); /* wiped by BoringSSL's allocator */
     if (err == PEL_OK)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/boringssl/testpeer.h"
 
+#include <fcntl.h>
 #include <openssl/base64.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs8.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tls/boringssl/vendor.h"
@@ -35,6 +39,85 @@ bool testpeer_alert(struct pel_tls *tls, unsigned char description)
 bool testpeer_set_tls13_suites(struct pel_tls *tls, const uint16_t *codes, size_t num)
 {
     return SSL_CTX_set_pel_tls13_ciphers(SSL_get_SSL_CTX(tls->hs->ssl), codes, num) == 1;
+}
+
+/* A new one that never had extensions: an empty list of them is an error in version 1. */
+static X509 *make_old(X509 *from, EVP_PKEY *ca_key)
+{
+    X509 *cert = X509_new();
+    EVP_PKEY *key = X509_get_pubkey(from);
+    if (cert != NULL && key != NULL && X509_set_version(cert, X509_VERSION_1) == 1 &&
+        X509_set_serialNumber(cert, X509_get0_serialNumber(from)) == 1 &&
+        X509_set_subject_name(cert, X509_get_subject_name(from)) == 1 &&
+        X509_set_issuer_name(cert, X509_get_issuer_name(from)) == 1 &&
+        X509_set1_notBefore(cert, X509_get0_notBefore(from)) == 1 &&
+        X509_set1_notAfter(cert, X509_get0_notAfter(from)) == 1 && X509_set_pubkey(cert, key) == 1 &&
+        X509_sign(cert, ca_key, EVP_sha256()) > 0) {
+        EVP_PKEY_free(key);
+        return cert;
+    }
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    return NULL;
+}
+
+bool testpeer_make_old(const char *cert_path, const char *ca_key_path)
+{
+    FILE *cert_file = fopen(cert_path, "r+"), *key_file = fopen(ca_key_path, "r");
+    X509 *cert = cert_file != NULL ? PEM_read_X509(cert_file, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_file != NULL ? PEM_read_PrivateKey(key_file, NULL, NULL, NULL) : NULL;
+    X509 *old = cert != NULL && key != NULL ? make_old(cert, key) : NULL;
+    bool fine = old != NULL && freopen(NULL, "w", cert_file) != NULL && PEM_write_X509(cert_file, old) == 1;
+    X509_free(cert);
+    X509_free(old);
+    EVP_PKEY_free(key);
+    if (key_file != NULL)
+        fclose(key_file);
+    if (cert_file != NULL && fclose(cert_file) != 0)
+        return false;
+    return fine;
+}
+
+static X509 *read_cert(const char *path)
+{
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    X509 *cert = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    if (file != NULL)
+        fclose(file);
+    return cert;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    EVP_PKEY *key = file != NULL ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+    if (file != NULL)
+        fclose(file);
+    return key;
+}
+
+static bool write_pkcs12(const char *path, const PKCS12 *pkcs12)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool fine = file != NULL && i2d_PKCS12_fp(file, pkcs12) == 1;
+    return file != NULL && fclose(file) == 0 && fine;
+}
+
+bool testpeer_make_pkcs12(const struct testpeer_pkcs12 *wanted)
+{
+    STACK_OF(X509) *authorities = sk_X509_new_null();
+    X509 *cert = read_cert(wanted->cert_path), *ca = read_cert(wanted->ca_path);
+    EVP_PKEY *key = read_key(wanted->key_path);
+    if (ca != NULL && sk_X509_push(authorities, ca) == 0)
+        X509_free(ca);
+    PKCS12 *pkcs12 = PKCS12_create(wanted->password, wanted->name, key, cert, authorities, 0, 0, 0, 0, 0);
+    bool fine = pkcs12 != NULL && write_pkcs12(wanted->path, pkcs12);
+    PKCS12_free(pkcs12);
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    sk_X509_pop_free(authorities, X509_free);
+    return fine;
 }
 
 static int64_t fixed_s;

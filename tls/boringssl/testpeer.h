@@ -52,6 +52,21 @@ void testpeer_export_begin(struct testpeer_export *export);
 /* testpeer_export makes the material when the library's object is still there. True when it is made. */
 bool testpeer_export(struct pel_tls *tls, struct testpeer_export *export);
 
+/* testpeer_make_old makes the certificate in a file one of X.509 version 1, without extensions, signed again
+ * by the key in another. */
+bool testpeer_make_old(const char *cert_path, const char *ca_key_path);
+
+/* A PKCS#12 file to make of PEM files. */
+struct testpeer_pkcs12 {
+    const char *path, *password;
+    const char *cert_path, *key_path; /* NULL both: none */
+    const char *name;                 /* its friendlyName; NULL: none */
+    const char *ca_path;              /* NULL: no authority */
+};
+
+/* testpeer_make_pkcs12 makes it, of mode 0600. */
+bool testpeer_make_pkcs12(const struct testpeer_pkcs12 *wanted);
+
 /* testpeer_thread_fini frees what the library keeps for the calling thread's errors. */
 void testpeer_thread_fini(void);
 

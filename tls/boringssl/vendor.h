@@ -14,6 +14,7 @@
 
 #include "tls/context.h"
 #include "tls/env.h"
+#include "tls/files.h"
 #include "tls/handshake.h"
 #include "tls/sessions.h"
 
@@ -89,6 +90,11 @@ PEL_MUST_USE enum pel_err pel_pem_key(const struct pel_pem *pem, EVP_PKEY **ret_
 /* pel_cert_times reads the validity of a certificate in seconds since 1970. Errors:
  * KEYRING_CERT_MALFORMED. */
 PEL_MUST_USE enum pel_err pel_cert_times(X509 *cert, int64_t *ret_not_before_s, int64_t *ret_not_after_s);
+
+/* pel_bio_to_file copies what was written into a memory BIO (`written`: without an error). The caller frees
+ * the file. Errors: TLS_INTERNAL, NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_bio_to_file(BIO *bio, bool written, struct pel_file *ret_file,
+                                          struct pel_error *reterr);
 
 /* pel_x509_name_text writes "CN=…,O=…" of `name` into `text`, cut at `cap`. */
 void pel_x509_name_text(X509_NAME *name, char *text, size_t cap);

@@ -56,7 +56,25 @@ static enum pel_err take_bytes(void *arg, const char *bytes, size_t len)
     return PEL_OK;
 }
 
-static int compile(const struct options *options, const struct pel_policy *policy)
+/* As policy_open, but warnings and notes are said too: nobody will hear them of the image. */
+static bool open_saying_all(const struct options *options, json_t *diagnostics,
+                            struct pel_policy **ret_policy)
+{
+    struct pel_error error = {0};
+    enum pel_err err = pel_policy_open(
+        (const char *const *)options->files, options->num_files, &options->reading,
+        options->json ? policy_json_message : policy_print_message, diagnostics, ret_policy, NULL, &error);
+    if (err == PEL_OK)
+        return true;
+    if (options->json)
+        policy_print_json(
+            json_pack("{s:o, s:O}", "error", policy_json_text(error.text), "diagnostics", diagnostics));
+    else if (err != PEL_E_POLICY_SYNTAX)
+        fprintf(stderr, "pel: %s\n", error.text);
+    return false;
+}
+
+static int compile(const struct options *options, const struct pel_policy *policy, json_t *diagnostics)
 {
     struct image image = {0};
     bool secret = pel_policy_has_secrets(policy) != 0;
@@ -70,9 +88,9 @@ static int compile(const struct options *options, const struct pel_policy *polic
         return POLICY_FAILED;
     size_t num_rules = pel_policy_count(policy);
     if (options->json)
-        policy_print_json(json_pack("{s:o, s:I, s:I, s:b}", "image", policy_json_text(options->output),
+        policy_print_json(json_pack("{s:o, s:I, s:I, s:b, s:O}", "image", policy_json_text(options->output),
                                     "rules", (json_int_t)num_rules, "bytes", (json_int_t)image.len, "secret",
-                                    secret));
+                                    secret, "diagnostics", diagnostics));
     else
         printf("%s: %zu rule%s, %zu bytes%s\n", options->output, num_rules, policy_plural(num_rules),
                image.len, secret ? ", with passwords: for its owner's eyes only" : "");
@@ -91,19 +109,21 @@ int policy_compile(int argc, char **argv)
         .options = options_of_compile,
         .parser = parse_option,
         .args_doc = "FILE...",
-        .doc =
-            "Writes a policy as one image, which pel stack, check, match, show, diff and load take in the "
-            "place of its files: it loads to the same policy. Its checksum finds damage, not forgery. An "
-            "image that holds passwords is readable by its owner alone.\vAn image is read by the release "
-            "that wrote it; keep the text. Warnings are said when a text is checked, not when an image is.",
+        .doc = "Writes a policy as one image, which pel stack, check, match, show, diff and load take in the "
+               "place of its files: it loads to the same policy. Its checksum finds damage, not forgery. An "
+               "image that holds passwords is readable by its owner alone.\vAn image is read by the release "
+               "that wrote it; keep the text. Warnings and notes are said now; of an image it is only said "
+               "how many there were.",
         .children = policy_reading};
     struct options options = {0};
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    if (!policy_open(options.files, options.num_files, &options.reading, options.json, &policy))
-        return POLICY_FAILED;
-    int status = compile(&options, policy);
+    json_t *diagnostics = options.json ? json_array() : NULL;
+    int status = POLICY_FAILED;
+    if (open_saying_all(&options, diagnostics, &policy))
+        status = compile(&options, policy, diagnostics);
     pel_policy_close(policy);
+    json_decref(diagnostics);
     return status;
 }

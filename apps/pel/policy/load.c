@@ -3,10 +3,9 @@
  * `pel policy load [FILE...]`: the running stack reads them, or the files of its configuration, and takes
  * them over or keeps what it has; and says what that changes.
  */
-#include <pellucid/control.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "apps/pel/ask.h"
 #include "apps/pel/policy/common.h"
 
 enum { KEY_JSON = 256, KEY_SOCKET };
@@ -127,24 +126,11 @@ static int show_load_reply(const struct options *options, const json_t *reply)
 static int load(const struct options *options)
 {
     struct pel_error error = {0};
-    char *reply_text = NULL;
     json_t *request = json_pack("{s:s, s:o}", "verb", "policy-load", "files",
                                 policy_json_names(options->files, options->num_files, true));
-    char *request_text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
-    json_decref(request);
-    int err = request_text == NULL
-                  ? PEL_E_NO_MEMORY
-                  : (int)pel_control_call(options->socket_path, request_text, &reply_text, &error);
-    free(request_text);
-    if (err != PEL_OK) {
-        fprintf(stderr, "pel: %s\n", error.text[0] != '\0' ? error.text : pel_err_text((enum pel_err)err));
-        return POLICY_FAILED;
-    }
-    json_t *reply = json_loads(reply_text, 0, NULL);
-    free(reply_text);
-    if (!json_is_object(reply)) {
-        fprintf(stderr, "pel: the stack's reply is not JSON\n");
-        json_decref(reply);
+    json_t *reply = ask_call(options->socket_path, request, &error);
+    if (reply == NULL) {
+        fprintf(stderr, "pel: %s\n", error.text);
         return POLICY_FAILED;
     }
     if (!options->json) {

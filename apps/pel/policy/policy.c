@@ -23,7 +23,7 @@ static const struct {
     {"match",
      "--direction inbound|outbound --local ADDR:PORT --remote ADDR:PORT [--user U] [--job J] [--time "
      "RFC3339] "
-     "[--why] [--json] FILE...",
+     "[--why] [--json] FILE... | --live [--socket PATH]",
      policy_match},
     {"new", "--app NAME | --list [WORD] [--side SIDE] [-o FILE] [--json]", policy_new},
     {"show", "[--all] [--format pasearch] [--json] FILE [RULE...]", policy_show},

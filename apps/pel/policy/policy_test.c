@@ -179,6 +179,39 @@ PEL_TEST(pel_policy, wrong_use_is_2_and_no_file_is_1)
     PEL_EXPECT_STR(err, "pel: " PEL_TEST_DATA ": a directory, not a policy file\n");
 }
 
+#define CONNECTION "--direction", "inbound", "--local", "10.0.0.1:443", "--remote", "[::1]:2"
+
+PEL_TEST(pel_policy, match_asks_the_stack)
+{
+    stack_says =
+        "{\"ok\":true,\"generation\":4,\"rule\":\"B\",\"kept\":true,\"verdict\":\"tls\",\"problem\":\"no "
+        "ring\",\"rules\":[{\"rule\":\"A\",\"reached\":true,\"matches\":false,\"reason\":\"r\"},"
+        "{\"rule\":\"B\",\"reached\":true,\"matches\":true,\"reason\":null,\"kept\":true}]}";
+    PEL_EXPECT_EQ(RUN("match", "--live", "--socket", "/s", CONNECTION, "--user", "joe", "--why", "--time",
+                      "1970-01-01T00:00:09Z"),
+                  0);
+    PEL_EXPECT_STR(asked,
+                   "/s {\"verb\":\"policy-match\",\"direction\":\"inbound\",\"local\":\"10.0.0.1:443\","
+                   "\"remote\":\"[::1]:2\",\"why\":true,\"user\":\"joe\",\"time\":9}");
+    PEL_EXPECT_STR(out, "rule B (in no file any more)\n"
+                        "tls\n"
+                        "cannot be served, its connections are refused: no ring\n"
+                        "\n"
+                        "The rules, in the order in which they are tried:\n"
+                        "  A: r\n"
+                        "  B (in no file any more): matches\n");
+    stack_says = "{\"ok\":true,\"generation\":4,\"rule\":null,\"verdict\":\"refused (no rule)\"}";
+    PEL_EXPECT_EQ(RUN("match", "--live", CONNECTION), 0);
+    PEL_EXPECT_STR(out, "no rule\nrefused (no rule)\n");
+    PEL_EXPECT_HAS(asked, "- {");
+    PEL_EXPECT_EQ(RUN("match", "--live", "--json", CONNECTION), 0);
+    PEL_EXPECT_HAS(asked, "\"why\":true");
+    PEL_EXPECT_HAS(out, "\"generation\": 4");
+    stack_says = "{\"ok\":false,\"error\":\"no policy is in force\"}";
+    PEL_EXPECT_EQ(RUN("match", "--live", CONNECTION), 1);
+    PEL_EXPECT_STR(err, "pel: the stack says: no policy is in force\n");
+}
+
 PEL_TEST(pel_policy, load_asks_with_whole_paths_and_shows_the_answer)
 {
     PEL_REQUIRE(chdir(PEL_TEST_DATA) == 0);
@@ -195,7 +228,7 @@ PEL_TEST(pel_policy, load_asks_with_whole_paths_and_shows_the_answer)
     PEL_EXPECT_STR(err, "pel: not loaded: no; no policy is in force\n");
     stack_says = "[";
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
-    PEL_EXPECT_STR(err, "pel: the stack's reply is not JSON\n");
+    PEL_EXPECT_STR(err, "pel: the stack's answer is no JSON object: ']' expected near end of file\n");
     stack_says = NULL;
     PEL_EXPECT_EQ(RUN("load", "rules.policy"), 1);
     PEL_EXPECT_STR(err, "pel: nothing answers\n");

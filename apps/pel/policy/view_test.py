@@ -98,6 +98,12 @@ class View(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""), words)
         return done.stdout
 
+    def compile(self, *words):
+        """What is said of the image; the text's warnings are the business of one test."""
+        done = pel("compile", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def match(self, direction, local, remote, *more):
         return self.fine("match", self.policy, "--direction", direction, "--local", local, "--remote", remote, *more)
 
@@ -255,15 +261,15 @@ class View(unittest.TestCase):
 
     def test_compile(self):
         image = os.path.join(self.dir.name, "image")
-        said = self.fine("compile", self.policy, "-o", image)
+        said = self.compile(self.policy, "-o", image)
         self.assertRegex(said, r"image: 3 rules, \d+ bytes\n$")
         self.assertEqual(stat.S_IMODE(os.stat(image).st_mode), 0o644)
-        self.assertEqual(self.fine("check", image), f"{image}: ok, 3 rules, 0 warnings\n")
+        self.assertEqual(pel("check", image).stdout, f"{image}: ok, 3 rules, 1 warning\n")
         self.assertEqual(self.fine("show", image, "--all"), self.fine("show", self.policy, "--all"))
         self.assertEqual(self.fine("diff", image, self.policy), "")
         self.policy, text = image, self.policy
         self.assertEqual(self.match("inbound", "10.9.9.9:443", "10.1.1.1:5000"), "rule Web\ntls\n")
-        self.assertEqual(json.loads(self.fine("compile", image, "--json", "-o", image))["rules"], 3)
+        self.assertEqual(json.loads(self.compile(image, "--json", "-o", image))["rules"], 3)
         self.assertEqual(self.fine("diff", image, text), "")
         self.assertEqual(pel("compile", text).returncode, 2)
         self.assertEqual(pel("compile", "-o", image).returncode, 2)
@@ -272,16 +278,26 @@ class View(unittest.TestCase):
         self.assertIn("No such file or directory", nowhere.stderr)
         self.assertIn("not a regular file", pel("compile", text, "-o", self.dir.name).stderr)
 
+    def test_compile_says_the_warnings(self):
+        image = self.dir.name + "/image"
+        warnings = [line for line in pel("check", self.policy).stderr.splitlines() if ": warning: " in line]
+        self.assertEqual(len(warnings), 2)
+        self.assertEqual(pel("compile", self.policy, "-o", image).stderr.splitlines(), warnings)
+        self.assertEqual(len(json.loads(self.compile(self.policy, "--json", "-o", image))["diagnostics"]), 2)
+        self.assertEqual(pel("check", image).stderr, f"{image}:1:1: warning: the text of this image had 2 warnings and 0 notes when "
+                         "it was compiled; `pel policy check` of the text says them\n")
+        self.assertEqual(pel("check", "--strict", image).returncode, 1)
+
     def test_an_image_with_a_password_is_for_its_owner(self):
         secret, image = self.write("secret", SECRET), os.path.join(self.dir.name, "image")
         self.write("image", "an older one that all may read")
-        self.assertIn("with passwords", self.fine("compile", secret, "-o", image))
+        self.assertIn("with passwords", self.compile(secret, "-o", image))
         self.assertEqual(stat.S_IMODE(os.stat(image).st_mode), 0o600)
-        self.assertTrue(json.loads(self.fine("compile", secret, "-o", image, "--json"))["secret"])
+        self.assertTrue(json.loads(self.compile(secret, "-o", image, "--json"))["secret"])
 
     def test_a_damaged_image(self):
         image = os.path.join(self.dir.name, "image")
-        self.fine("compile", self.policy, "-o", image)
+        self.compile(self.policy, "-o", image)
         with open(image, "rb") as file:
             whole = file.read()
         for damage, said in ((whole[:100] + bytes([whole[100] ^ 4]) + whole[101:], "the image is damaged"),
