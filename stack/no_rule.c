@@ -101,8 +101,9 @@ static void put_policy(struct line *line, struct pel_stack *stack)
     pthread_mutex_unlock(&stack->live.lock);
     if (must_ask)
         put(line, " --live");
-    if (must_ask && stack->control != NULL)
-        put_option(line, " --socket", pel_control_server_path(stack->control));
+    const struct pel_control_server *control = __atomic_load_n(&stack->control, __ATOMIC_ACQUIRE);
+    if (must_ask && control != NULL)
+        put_option(line, " --socket", pel_control_server_path(control));
 }
 
 const char *pel_no_rule_command(struct pel_stack *stack, const struct pel_no_rule_port *row, char *text,

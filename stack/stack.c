@@ -332,8 +332,11 @@ static enum pel_err start_parts(struct pel_stack *stack, struct pel_error *reter
     PEL_TRY(start_sockets(stack, reterr));
     PEL_TRY(start_serve(stack, reterr));
     PEL_TRY(pel_watch_start(stack->watch, reterr));
-    return pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
-                                    &stack->control, reterr);
+    struct pel_control_server *control = NULL;
+    PEL_TRY(pel_control_server_start(stack->config.control.socket, stack->job, pel_stack_control, stack,
+                                     &control, reterr));
+    __atomic_store_n(&stack->control, control, __ATOMIC_RELEASE);
+    return PEL_OK;
 }
 
 /* Another value of the configuration, if there is one. */
@@ -462,8 +465,8 @@ void pel_stack_stop(struct pel_stack *stack)
 {
     if (stack == NULL)
         return;
+    pel_watch_stop(stack->watch); /* it looks at where the control socket is */
     pel_control_server_stop(stack->control);
-    pel_watch_stop(stack->watch);
     pel_serve_stop(stack->serve);
     if (stack->sockets_started)
         pel_sockets_stop();

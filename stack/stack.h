@@ -37,8 +37,8 @@ struct pel_stack {
     struct pel_watch *watch; /* NULL until it has started */
     pthread_mutex_t log_lock;
     struct pel_port *port;
-    struct pel_control_server *control;
-    struct pel_serve *serve; /* NULL: no program can attach */
+    struct pel_control_server *control; /* atomic; NULL until it has started */
+    struct pel_serve *serve;            /* NULL: no program can attach */
     char user[64], job[32];
     size_t num_engines;
     struct pel_stack_engine engines[PEL_STACK_ENGINES_MAX];
