@@ -106,8 +106,11 @@ static void fill_fields(struct TTLS_IOCTL *ioctl, const struct pel_ttls_facts *f
     ioctl->TTLSi_SSL_ProtVer = (uint8_t)(facts->version >> 8);
     ioctl->TTLSi_SSL_ProtMod = (uint8_t)facts->version;
     ioctl->TTLSi_FIPS140 = facts->is_fips;
-    ioctl->TTLSi_UserID_Len = 0;
+    size_t user_len = strnlen(facts->user, sizeof facts->user);
+    bool fits = user_len <= sizeof ioctl->TTLSi_UserID;
     memset(ioctl->TTLSi_UserID, 0, sizeof ioctl->TTLSi_UserID);
+    ioctl->TTLSi_UserID_Len = fits ? (uint8_t)user_len : 0;
+    memcpy(ioctl->TTLSi_UserID, facts->user, ioctl->TTLSi_UserID_Len);
     memset(ioctl->TTLSi_Neg_Cipher, ' ', sizeof ioctl->TTLSi_Neg_Cipher);
     memset(ioctl->TTLSi_Neg_Cipher4, ' ', sizeof ioctl->TTLSi_Neg_Cipher4);
     memset(ioctl->TTLSi_Neg_KeyShare, ' ', sizeof ioctl->TTLSi_Neg_KeyShare);

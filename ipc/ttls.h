@@ -19,6 +19,7 @@ struct pel_ttls_facts {
     uint8_t is_fips, is_name_checked;
     uint16_t version, cipher, group; /* 0x0304; IANA numbers */
     uint32_t cert_len;
+    char user[33]; /* whom the client's certificate stands for */
     char rule[TTLS_NAME_LEN], group_action[TTLS_NAME_LEN], environment_action[TTLS_NAME_LEN],
         connection_action[TTLS_NAME_LEN];
 };

@@ -132,7 +132,8 @@ static const struct pel_row env_adv_rows[] = {
     BOTH_LEVELS(AS_CODED),
     ENUM("ClientAuthType", client_auth, "Required", SLOT(CLIENT_AUTH),
          .help = "with ServerWithClientAuth: PassThru asks and checks nothing; Full checks what is sent; "
-                 "Required wants a certificate; SAFCheck wants one of a known user"),
+                 "Required wants a certificate; SAFCheck wants one that stands for a user (the ring's file "
+                 "users)"),
     ENUM("Renegotiation", renegotiation, "Default", REMARKS(no_renegotiation),
          .help = "new handshakes on one connection: refused, whatever is coded"),
     ENUM("RenegotiationIndicator", indicator, "Optional", SLOT(RENEGOTIATION_INDICATOR),

@@ -78,6 +78,7 @@ const uint8_t *pel_conn_facts(const struct pel_conn *conn, struct pel_ttls_facts
     ret_facts->cipher = info.cipher;
     ret_facts->group = info.group;
     ret_facts->is_name_checked = info.name_checked;
+    COPY(ret_facts->user, info.user);
     const uint8_t *cert = pel_tls_peer_cert(conn->tls, &cert_len);
     ret_facts->cert_len = (uint32_t)cert_len;
     return cert;

@@ -43,6 +43,7 @@ static void fill_tls(const struct pel_conn *conn, struct pel_conn_report *report
     COPY(report->version, info.version);
     COPY(report->cipher, info.cipher_name);
     COPY(report->peer_subject, info.peer_subject);
+    COPY(report->client_user, info.user);
     COPY(report->server_name, info.server_name);
     COPY(report->failure, info.failure);
     report->group = info.group;

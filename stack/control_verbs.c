@@ -106,6 +106,7 @@ static json_t *report_to_json(const struct pel_conn_report *report, size_t engin
         {"cipher", report->cipher},
         {"group", group_name(report->group)},
         {"peer_subject", report->peer_subject},
+        {"client_user", report->client_user},
         {"server_name", report->server_name},
         {"failure", report->failure},
         {"note", report->note},

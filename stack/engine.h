@@ -65,7 +65,7 @@ struct pel_conn_report {
     uint64_t generation;
     char state[16], tls_state[24], version[12], cipher[64];
     uint16_t group;
-    char peer_subject[128], server_name[128];
+    char peer_subject[128], client_user[33], server_name[128];
     bool name_checked, resumed, own_tls;
     uint64_t bytes_in, bytes_out, age_ms;
     enum pel_err ended; /* PEL_OK while it lives */
@@ -102,10 +102,10 @@ struct pel_engine {
     uint64_t no_yield_before_us; /* others want the core: until then it sleeps rather than yields */
     struct pel_generation *generation;
     struct pel_policy_cache policy_cache; /* of its policy */
-    struct pel_listener *listeners; /* all, doubly linked */
-    struct pel_conn *conns;         /* all, doubly linked */
-    struct pel_conn *timed;         /* those with a deadline */
-    struct pel_conn *flush;         /* those with written bytes that have not left */
+    struct pel_listener *listeners;       /* all, doubly linked */
+    struct pel_conn *conns;               /* all, doubly linked */
+    struct pel_conn *timed;               /* those with a deadline */
+    struct pel_conn *flush;               /* those with written bytes that have not left */
     struct pel_conn *cursor; /* where the walk over those goes on; moved on when that one leaves meanwhile */
     uint32_t num_conns;
     uint32_t num_waiting; /* packets that connections keep, since nobody has taken their bytes */

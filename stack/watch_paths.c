@@ -208,7 +208,8 @@ static int is_ring_file(const struct dirent *entry)
     size_t len = strlen(entry->d_name);
     const char *end = len > 4 ? entry->d_name + len - 4 : "";
     return entry->d_name[0] != '.' &&
-           (strcmp(end, ".crt") == 0 || strcmp(end, ".key") == 0 || strcmp(entry->d_name, "default") == 0);
+           (strcmp(end, ".crt") == 0 || strcmp(end, ".key") == 0 || strcmp(entry->d_name, "default") == 0 ||
+            strcmp(entry->d_name, "users") == 0);
 }
 
 static void follow_dir(struct pel_watch_paths *paths, const char *dir)
@@ -237,7 +238,10 @@ void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
         return;
     }
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        char users[PATH_MAX];
         pel_watch_paths_file(paths, path);
+        if (snprintf(users, sizeof users, "%s.users", path) < (int)sizeof users)
+            pel_watch_paths_file(paths, users);
         return;
     }
     follow_dir(paths, path);

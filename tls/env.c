@@ -349,6 +349,30 @@ static enum pel_err take_plain(struct pel_tls_env *env, const struct pel_tls_con
     return PEL_OK;
 }
 
+/* Whom certificates stand for is the server's to know. Without the file SAFCheck would refuse everybody. */
+static enum pel_err load_users(struct pel_tls_env *env, const char *ring, struct pel_error *reterr)
+{
+    char path[PEL_PATH_CAP];
+    struct pel_file file = {0};
+    if (env->client_auth == PEL_TLS_AUTH_NONE || strcmp(ring, PEL_KEYRING_AUTH) == 0)
+        return PEL_OK;
+    PEL_TRY(pel_keyring_users_path(ring, path, sizeof path, reterr));
+    enum pel_err err = pel_file_read(path, false, &file, reterr);
+    if (err == PEL_E_NOT_FOUND)
+        return env->client_auth != PEL_TLS_AUTH_SAFCHECK
+                   ? PEL_OK
+                   : pel_error_set(
+                         reterr, PEL_E_KEYRING_USERS,
+                         "%s: does not exist; with ClientAuthType SAFCheck it says whom certificates "
+                         "stand for: `pel keyring user`",
+                         path);
+    PEL_TRY(err);
+    const struct pel_pem text = {file.bytes, file.len, path};
+    err = pel_users_parse(&text, &env->users, reterr);
+    pel_file_free(&file);
+    return err;
+}
+
 static enum pel_err load_ring(struct pel_tls_env *env, const struct pel_tls_config *config,
                               struct pel_error *reterr)
 {
@@ -362,6 +386,8 @@ static enum pel_err load_ring(struct pel_tls_env *env, const struct pel_tls_conf
     enum pel_err err = load_certs(env, &ring, reterr);
     if (err == PEL_OK)
         err = load_trust(env, &ring, reterr);
+    if (err == PEL_OK)
+        err = load_users(env, ring.path, reterr);
     pel_pkcs12_free(&file);
     return err;
 }
@@ -410,6 +436,7 @@ void pel_tls_env_unref(struct pel_tls_env *env)
         return;
     pel_sessions_free(env->sessions);
     pel_ctx_free(env->ctx);
+    pel_users_free(env->users);
     pel_ipsecmb_free(env->ipsecmb);
     free(env->sni_name);
     free(env->reference_dns);

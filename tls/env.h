@@ -12,6 +12,7 @@
 #include "tls/offer.h"
 #include "tls/sessions.h"
 #include "tls/tls.h"
+#include "tls/users.h"
 
 /* What a peer must bring beyond a chain that holds; 0 and false: nothing. */
 struct pel_peer_demands {
@@ -36,6 +37,7 @@ struct pel_tls_env {
     uint64_t handshake_timeout_us, reset_cipher_us;
     struct pel_tls_sessions session_config; /* with the defaults filled in */
     int64_t cert_expiry_s;
+    struct pel_users *users; /* a server's that asks for certificates; NULL: its ring has none */
     struct pel_ctx *ctx;
     struct pel_ipsecmb *ipsecmb;
     struct pel_sessions *sessions; /* a client's, to resume; a server has none */

@@ -73,6 +73,7 @@ struct pel_hs_facts {
     bool name_checked;
     char peer_subject[256];
     char server_name[256];
+    const char *user; /* whose the client's certificate is, as long as the environment; NULL: nobody's */
 };
 
 /* pel_hs_facts fills what is known so far. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "tls/pkcs12.h"
 
 /* A component of a path that stays where it is put. */
 static bool is_component(const char *name, size_t len)
@@ -121,6 +122,15 @@ static enum pel_err no_label(const char *ring, const char *label, struct pel_err
                       there);
     pel_names_free(&names);
     return PEL_E_KEYRING_NO_LABEL;
+}
+
+enum pel_err pel_keyring_users_path(const char *ring, char *ret_path, size_t cap, struct pel_error *reterr)
+{
+    bool is_file = pel_keyring_is_file(ring);
+    int len = snprintf(ret_path, cap, "%s%susers", ring, is_file ? "." : "/");
+    return len >= 0 && (size_t)len < cap
+               ? PEL_OK
+               : pel_error_set(reterr, PEL_E_TOO_BIG, "%s: the path is too long", ring);
 }
 
 enum pel_err pel_keyring_default_label(const char *ring, char *ret_label, size_t cap,

@@ -6,6 +6,7 @@
  *     LABEL.key     its private key, PEM, mode 0600
  *     default       one line: the default label
  *     trust/X.crt   trusted authorities, PEM, one file or several
+ *     users         whom clients' certificates stand for: tls/users.h; of a PKCS#12 file FILE.users
  *
  * Failure: every error names the path and what to do. Nothing is cached. Making and listing rings is in
  * <pellucid/keyring.h>.
@@ -40,6 +41,10 @@ PEL_MUST_USE enum pel_err pel_keyring_resolve(const char *keyring_dir, const cha
 
 /* pel_keyring_check_label refuses what cannot be a file's name within the ring. Errors: KEYRING_NO_LABEL. */
 PEL_MUST_USE enum pel_err pel_keyring_check_label(const char *label, struct pel_error *reterr);
+
+/* pel_keyring_users_path writes where the ring's file of users is. Errors: TOO_BIG. */
+PEL_MUST_USE enum pel_err pel_keyring_users_path(const char *ring, char *ret_path, size_t cap,
+                                                 struct pel_error *reterr);
 
 /* pel_keyring_default_label reads the ring's default label. Errors: KEYRING_MISSING, KEYRING_NO_LABEL (no
  * default, or not one that can be), KEYRING_UNREADABLE. */

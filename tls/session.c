@@ -99,6 +99,7 @@ static enum pel_err keep_facts(struct pel_tls *tls)
     PEL_TRY(dup_text(facts.peer_subject, &tls->peer_subject));
     PEL_TRY(dup_text(facts.server_name, &tls->server_name));
     tls->peer_cert = pel_hs_peer_cert(tls->hs);
+    tls->user = facts.user;
     tls->version = facts.version;
     tls->cipher = facts.cipher;
     tls->group = facts.group;
@@ -273,6 +274,7 @@ void pel_tls_info(const struct pel_tls *tls, struct pel_tls_info *ret_info)
         .cipher_name = tls->cipher != 0 && cipher != NULL ? cipher : "",
         .group = tls->group,
         .peer_subject = tls->peer_subject != NULL ? tls->peer_subject : "",
+        .user = tls->user != NULL ? tls->user : "",
         .server_name = tls->server_name != NULL ? tls->server_name : "",
         .name_checked = tls->name_checked,
         .resumed = tls->resumed,

@@ -63,6 +63,7 @@ struct pel_tls {
     char *peer_subject; /* NULL: none */
     struct pel_peer_cert *peer_cert;
     char *server_name;
+    const char *user; /* the environment's; NULL: nobody */
     char *failure;
 };
 

@@ -38,7 +38,7 @@ enum pel_tls_client_auth {
     PEL_TLS_AUTH_PASSTHRU, /* asked for, not validated */
     PEL_TLS_AUTH_FULL,     /* validated if sent */
     PEL_TLS_AUTH_REQUIRED, /* must be sent, validated */
-    PEL_TLS_AUTH_SAFCHECK, /* as REQUIRED; the caller also maps it to a user */
+    PEL_TLS_AUTH_SAFCHECK, /* as REQUIRED, and it must stand for a user (tls/users.h) */
 };
 
 enum pel_tls_versions {
@@ -265,6 +265,7 @@ struct pel_tls_info {
     const char *cipher_name;  /* IANA name */
     uint16_t group;           /* IANA named group; 0 when unknown */
     const char *peer_subject; /* "CN=…,O=…" of the peer's certificate; "" when none */
+    const char *user;         /* server: whom the client's certificate stands for (tls/users.h); "" nobody */
     const char *server_name;  /* SNI sent or received, else the name checked; "" when none */
     bool name_checked;        /* client: the certificate's name was compared with one */
     bool resumed;

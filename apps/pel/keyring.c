@@ -29,6 +29,7 @@ enum {
     OPT_DEFAULT,
     OPT_FORCE,
     OPT_FILE,
+    OPT_USER,
     OPT_SOCKET,
     OPT_NO_RELOAD
 };
@@ -38,7 +39,7 @@ struct options {
     const char *dns_names[MAX_NAMES];
     const char *ip_addresses[MAX_NAMES];
     char subject[300];
-    const char *file;
+    const char *file, *user;
     long days;
     const char *socket_path; /* of the stack to tell; NULL: of all */
     bool has_days;
@@ -97,6 +98,15 @@ static const struct argp_option default_options[] = {
     {0},
 };
 
+static const struct argp_option user_options[] = {
+    {"dir", 'd', "RING", 0, "The server's keyring: a directory, or a PKCS#12 file", 1},
+    {"user", OPT_USER, "NAME", 0, "Whom the certificate stands for", 1},
+    {"file", OPT_FILE, "CLIENT.crt", 0, "The client's certificate, PEM", 1},
+    {"subject", OPT_SUBJECT, "CN=…[,O=…]", 0, "Instead of --file: every certificate of this subject", 1},
+    TELLING_OPTIONS,
+    {0},
+};
+
 static const struct argp_option list_options[] = {
     {"dir", 'd', "RING|ROOT", 0, "A keyring, or a directory of them (ROOT/USER/RING)", 1},
     {"json", OPT_JSON, NULL, 0, "One JSON object", 1},
@@ -134,6 +144,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_DEFAULT: request->make_default = true; return 0;
     case OPT_FORCE: request->force = true; return 0;
     case OPT_FILE: options->file = arg; return 0;
+    case OPT_USER: options->user = arg; return 0;
     case OPT_JSON: options->json = true; return 0;
     case OPT_SOCKET: options->socket_path = arg; return 0;
     case OPT_NO_RELOAD: options->no_reload = true; return 0;
@@ -249,6 +260,21 @@ static int run_default(struct options *options)
     return 0;
 }
 
+static int run_user(struct options *options)
+{
+    struct pel_error error = {0};
+    const char *subject = options->request.subject;
+    if (options->request.dir == NULL)
+        return need("user", "--dir RING");
+    if (options->user == NULL)
+        return need("user", "--user NAME");
+    if ((options->file == NULL) == (subject == NULL))
+        return need("user", "one of --file CLIENT.crt and --subject CN=…");
+    if (pel_keyring_add_user(options->request.dir, options->user, options->file, subject, &error) != PEL_OK)
+        return fail(&error);
+    return 0;
+}
+
 struct listing {
     bool json;
     size_t num_entries;
@@ -345,6 +371,10 @@ static const struct {
      cert_options, run_cert, true},
     {"trust", "Puts an authority's certificate into RING/trust.", trust_options, run_trust, true},
     {"default", "Makes LABEL the ring's default.", default_options, run_default, true},
+    {"user",
+     "Says whom a client's certificate stands for (ClientAuthType SAFCheck): a line in the file of users of "
+     "a server's ring.",
+     user_options, run_user, true},
     {"list",
      "Lists certificates with their names, expiry and problems; exit status 1 when there are problems.",
      list_options, run_list, false},

@@ -89,6 +89,7 @@ enum pel_err_category {
     X(KEYRING_CERT_MALFORMED, CONFIG, "a certificate or key file cannot be parsed")                          \
     X(KEYRING_CERT_EXPIRED, CONFIG, "the certificate is expired or not yet valid")                           \
     X(KEYRING_NO_TRUST, CONFIG, "the keyring trusts no certificate authority")                               \
+    X(KEYRING_USERS, CONFIG, "the keyring's file of users is missing or cannot be used")                     \
     /* TLS */                                                                                                \
     X(TLS_CONFIG, CONFIG, "the TLS parameters cannot be used together")                                      \
     X(TLS_CLEARTEXT_RECEIVED, PEER, "clear text came where a TLS record was expected (RC 5003)")             \
@@ -106,6 +107,7 @@ enum pel_err_category {
     X(TLS_SERVER_NAME, PEER, "the server name (SNI) is missing or not known, and the policy requires it")    \
     X(TLS_WEAK, PEER, "the peer lacks a protection that the policy requires")                                \
     X(TLS_CERT_BAD, PEER, "the peer's certificate cannot be used")                                           \
+    X(TLS_NO_USER, PEER, "the client's certificate stands for no user (RC 5002)")                            \
     X(TLS_ALERT_RECEIVED, PEER, "the peer ended TLS with an alert (RC 438)")                                 \
     X(TLS_HANDSHAKE_FAILED, PEER, "the TLS handshake failed")                                                \
     X(TLS_HANDSHAKE_START_TIMEOUT, PEER, "the TLS handshake did not start in time (RC 5004)")                \

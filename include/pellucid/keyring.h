@@ -6,6 +6,8 @@
  *     LABEL.key     its private key, PEM, mode 0600
  *     default       one line: the label that is used when a policy names none
  *     trust/X.crt   trusted certificate authorities, PEM
+ *     users         whom clients' certificates stand for, a line each: USER sha256:FINGERPRINT, or
+ *                   USER subject:CN=…,O=…; of a PKCS#12 file it is FILE.users
  *
  * A newcomer's path: pel_keyring_make_ca in one ring, pel_keyring_make_cert in each user's ring from it,
  * pel_keyring_list to look. Files are written beside their place and renamed, keys with mode 0600,
@@ -74,6 +76,14 @@ PEL_MUST_USE enum pel_err pel_keyring_trust(const char *dir, const char *label, 
  * IO. */
 PEL_MUST_USE enum pel_err pel_keyring_set_default(const char *dir, const char *label,
                                                   struct pel_error *reterr);
+
+/* pel_keyring_add_user adds to the file of users that a client's certificate stands for `user` (1 to 32
+ * characters): the first certificate of the PEM file `cert_path`, or any of the subject `subject` as listings
+ * write it; one of both is NULL. Adding the same again does nothing. Errors: ARG, NOT_FOUND,
+ * KEYRING_CERT_MALFORMED, KEYRING_USERS (the file has errors, or the certificate is another user's), IO,
+ * NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_keyring_add_user(const char *dir, const char *user, const char *cert_path,
+                                               const char *subject, struct pel_error *reterr);
 
 /* One certificate of a ring, as a listing shows it. Strings are valid during the visit. */
 struct pel_keyring_entry {

@@ -102,7 +102,7 @@ struct TTLS_IOCTL {
     char TTLSi_Neg_Cipher4[4];  /* "1301", "C02F": the IANA number */
     char TTLSi_Neg_KeyShare[4]; /* "0029": the named group in decimal digits, as policies write them */
     uint8_t TTLSi_FIPS140;      /* 1: FIPS140 On */
-    uint8_t TTLSi_UserID_Len;   /* 0: certificates are not mapped to users here */
+    uint8_t TTLSi_UserID_Len;   /* 0: the client's certificate stands for no user, or one of a longer name */
     uint8_t TTLSi_Reserved[2];
     char TTLSi_UserID[16];
     uint64_t TTLSi_BufferPtr; /* in: (uintptr_t) of the buffer; 0: none */

@@ -11,12 +11,13 @@ import ssl
 from programs_lab import GROUP, KERNEL_NAME, ON_KERNEL, STACK, STACK_NAME, Skip, advanced, expect, inbound, main, outbound, receive
 from puppet import Puppet
 
-PORT, NOT_ASKED, OUT = 587, 465, 2587
+PORT, NOT_ASKED, KNOWN, OUT = 587, 465, 466, 2587
 
 ASKED = advanced("ApplicationControlled On", "HandshakeTimeout 3")
 POLICY = GROUP + "".join((
     inbound("MAIL", PORT, "root/web", more=ASKED, priority=9),
     inbound("MAILS", NOT_ASKED, "root/web", priority=9),
+    inbound("KNOWN", KNOWN, "root/web", role="ServerWithClientAuth", more=advanced("ClientAuthType SAFCheck"), priority=9),
     outbound("TO_MAIL", OUT, "root/trusting", more=ASKED),
 ))
 
@@ -239,12 +240,45 @@ def puppet_cases(lab, case):
         with Talk(lab, NOT_ASKED) as talk:
             puppet.ask("sock = listener.accept()[0]; sock.setblocking(False); stat(sock)")
             talk.secure()
-            expect(puppet.ask("len(select.select([], [sock], [], 5)[1])") == "1", "it should be writable")
+            lab.wait_for("the handshake", lambda: puppet.ask("stat(sock)") == "3", 5)
             expect(puppet.ask("ask(sock, 0)[1:4]") == "bytearray(b'\\x04\\x03\\x02')", "enabled, secure, server")
             expect(puppet.ask(f"ask(sock, {STOP})") == "!EACCES", "it may only ask")
             expect(puppet.ask("ask(sock, 1)") == "!EINVAL", "no buffer")
         puppet.ask("sock.close(); listener.close()")
     case("without ApplicationControlled a program may ask, not control", only_ask)
+
+    def known():
+        """A client's certificate stands for a user, or is refused; the running stack is told of a new user."""
+        lab.make_cert("mallory", "ca", "--client")
+        puppet.ask(f"listener = socket.create_server(('', {KNOWN}))")
+
+        def connect(name):
+            """The user that the stack and the program see; None: refused."""
+            context = context_of(lab)
+            context.load_cert_chain(*lab.cert_of(name))
+            with lab.raw_connect(KNOWN) as raw:
+                puppet.ask("sock = listener.accept()[0]; sock.setblocking(False); stat(sock)")
+                try:
+                    with context.wrap_socket(raw, server_hostname=STACK_NAME) as sock:
+                        sock.sendall(b"x")
+                        expect(puppet.ask("len(select.select([sock], [], [], 5)[0])") == "1", "no word")
+                        if puppet.ask("sock.recv(1)") != "b'x'":
+                            return None
+                        conn = lab.expect_rule("KNOWN")
+                        told = puppet.ask("ask(sock, 0)[24:40].rstrip(b'\\0').decode()")
+                        expect(told == repr(conn["client_user"]), (told, conn["client_user"]))
+                        return conn["client_user"]
+                except OSError:
+                    return None
+                finally:
+                    puppet.ask("sock.close()")
+        expect(connect("alice") == "al" and connect("mallory") is None, "one is known")
+        expect(lab.count_stat("TLS_NO_USER") > 0, "not counted")
+        told = lab.pel("keyring", "user", "--dir", lab.ring("web"), "--user", "mal", "--subject", "CN=mallory", "--socket", lab.path("stack.sock"))
+        expect("generation" in told.text, told.text)
+        expect(connect("mallory") == "mal", "the stack was told")
+        puppet.ask("listener.close()")
+    case("SAFCheck: whom a certificate stands for, also from now on", known)
 
     def kinds():
         expect(puppet.ask("stat(socket.socket())") == "!ENOTCONN", "a new socket")
@@ -290,6 +324,8 @@ def cases(lab, case):
             raise Skip("the kernel has no SIOCTTLSCTL")
         case("programs that control TLS", skipped)
         return
+    lab.make_cert("alice", "ca", "--client")
+    lab.pel("keyring", "user", "--dir", lab.ring("web"), "--user", "al", "--file", lab.cert_of("alice")[0], "--no-reload")
     lab.start_stack(POLICY)
     mail_cases(lab, case)
     puppet_cases(lab, case)

@@ -49,6 +49,24 @@ static enum pel_err refuse(struct pel_hs *hs, uint8_t alert, enum pel_err err, c
     return pel_error_set(reterr, err, "%s: %s", pel_err_text(err), text);
 }
 
+/* A certificate that nobody has validated is its holder's all the same: the fingerprint tells whose. Its
+ * subject is anybody's word. */
+const char *pel_hs_user(const struct pel_hs *hs)
+{
+    char subject[PEL_USER_SUBJECT_CAP] = "";
+    uint8_t sha256[PEL_USERS_SHA256_LEN];
+    const char *user = NULL;
+    X509 *peer = hs->env->users != NULL ? SSL_get_peer_certificate(hs->ssl) : NULL;
+    if (peer == NULL)
+        return NULL;
+    if (hs->env->client_auth != PEL_TLS_AUTH_PASSTHRU)
+        pel_x509_name_text(X509_get_subject_name(peer), subject, sizeof subject);
+    if (X509_digest(peer, EVP_sha256(), sha256, NULL))
+        user = pel_users_find(hs->env->users, sha256, subject);
+    X509_free(peer);
+    return user;
+}
+
 enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr)
 {
     const struct pel_tls_env *env = hs->env;
@@ -72,6 +90,12 @@ enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr)
         !SSL_session_reused(hs->ssl))
         return refuse(hs, SSL_AD_UNRECOGNIZED_NAME, PEL_E_TLS_SERVER_NAME,
                       "the server did not acknowledge the name that was asked for", reterr);
+    if (env->client_auth == PEL_TLS_AUTH_SAFCHECK && pel_hs_user(hs) == NULL) {
+        pel_hs_alert(hs, SSL_AD_ACCESS_DENIED);
+        return pel_error_set(reterr, PEL_E_TLS_NO_USER,
+                             "%s, which ClientAuthType SAFCheck wants: `pel keyring user` adds one",
+                             pel_err_text(PEL_E_TLS_NO_USER));
+    }
     return PEL_OK;
 }
 

@@ -133,6 +133,10 @@ bool pel_des_keys_are_weak(const uint8_t *block, size_t mac_len);
  * TLS_SERVER_NAME, NO_MEMORY, with `reterr`; the alert is sent. */
 PEL_MUST_USE enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr);
 
+/* pel_hs_user returns whose certificate the client has shown, as long as the environment; NULL: nobody's.
+ */
+const char *pel_hs_user(const struct pel_hs *hs);
+
 /* pel_message_callback is BoringSSL's msg_callback of a client that needs to know whether the server
  * acknowledged its name. */
 void pel_message_callback(int is_write, int version, int content_type, const void *bytes, size_t len,
