@@ -188,6 +188,14 @@ PEL_TEST(errors, keyrings)
 {
     EXPECT("TTLSKeyringParms K\n{\nKeyring /k\nKeyringPw x\nKeyringStashFile /s\n}\n",
            "5:1: error: KeyringPw and KeyringStashFile exclude each other\n");
+    EXPECT("TTLSKeyringParms K\n{\nKeyring k\nKeyringPw x\n}\n",
+           "4:1: note: KeyringPw: accepted, no effect: the keyring \"k\" is a directory, which has no "
+           "password\n");
+    EXPECT(
+        "TTLSKeyringParms K\n{\nKeyringStashFile /s\nKeyring u/k\n}\n",
+        "3:1: note: KeyringStashFile: accepted, no effect: the keyring \"u/k\" is a directory, which has no "
+        "password\n");
+    EXPECT("TTLSKeyringParms K\n{\nKeyring /k.p12\nKeyringPw x\n}\n", "");
 }
 
 PEL_TEST(errors, suites)

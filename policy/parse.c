@@ -181,6 +181,21 @@ static bool has_slot(const struct pel_stmt *stmt, enum pel_slot slot)
     return pel_stmt_get(stmt, slot) != NULL || (stmt->items != NULL && stmt->items->row->slot == slot);
 }
 
+/* A password opens a PKCS#12 file, which an absolute path alone can name. */
+static void check_password(struct parser *parser, struct pel_stmt *stmt)
+{
+    const struct pel_param *ring = pel_stmt_get(stmt, PEL_SLOT_KEYRING),
+                           *password = pel_stmt_get(stmt, PEL_SLOT_KEYRING_PW),
+                           *stash = pel_stmt_get(stmt, PEL_SLOT_KEYRING_STASH);
+    if (stash != NULL && password != NULL)
+        pel_stmt_fail(parser->parse, stmt, stash->pos, "KeyringPw and KeyringStashFile exclude each other");
+    const struct pel_param *coded = password != NULL ? password : stash;
+    if (coded != NULL && ring != NULL && !ring->bad && ring->text[0] != '/')
+        pel_diag_note(&parser->parse->diags, coded->pos,
+                      "%s: accepted, no effect: the keyring \"%s\" is a directory, which has no password",
+                      coded->row->name, ring->text);
+}
+
 static void close_statement(struct parser *parser, struct pel_pos pos)
 {
     struct pel_stmt *stmt = parser->open[--parser->depth];
@@ -202,9 +217,7 @@ static void close_statement(struct parser *parser, struct pel_pos pos)
     const struct pel_param *offset = pel_stmt_get(stmt, PEL_SLOT_TIME_OFFSET);
     if (offset != NULL && pel_stmt_get(stmt, PEL_SLOT_TIME_ZONE) != NULL)
         pel_stmt_fail(parser->parse, stmt, offset->pos, "TimezoneOffset and TimeZone exclude each other");
-    const struct pel_param *stash = pel_stmt_get(stmt, PEL_SLOT_KEYRING_STASH);
-    if (stash != NULL && pel_stmt_get(stmt, PEL_SLOT_KEYRING_PW) != NULL)
-        pel_stmt_fail(parser->parse, stmt, stash->pos, "KeyringPw and KeyringStashFile exclude each other");
+    check_password(parser, stmt);
 }
 
 /* At the end of the text, or where a statement begins that can stand in none of the open ones. What the

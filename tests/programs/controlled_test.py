@@ -12,12 +12,14 @@ from programs_lab import GROUP, KERNEL_NAME, ON_KERNEL, STACK, STACK_NAME, Skip,
 from puppet import Puppet
 
 PORT, NOT_ASKED, KNOWN, OUT = 587, 465, 466, 2587
+FTP, DATA = 2121, 40021
 
 ASKED = advanced("ApplicationControlled On", "HandshakeTimeout 3")
 POLICY = GROUP + "".join((
     inbound("MAIL", PORT, "root/web", more=ASKED, priority=9),
     inbound("MAILS", NOT_ASKED, "root/web", priority=9),
     inbound("KNOWN", KNOWN, "root/web", role="ServerWithClientAuth", more=advanced("ClientAuthType SAFCheck"), priority=9),
+    inbound("FTP", FTP, "root/web", more=advanced("ApplicationControlled On", "SecondaryMap On"), priority=9),
     outbound("TO_MAIL", OUT, "root/trusting", more=ASKED),
 ))
 
@@ -279,6 +281,30 @@ def puppet_cases(lab, case):
         expect(connect("mallory") == "mal", "the stack was told")
         puppet.ask("listener.close()")
     case("SAFCheck: whom a certificate stands for, also from now on", known)
+
+    def ftp():
+        """The data connection has the control connection's policy, so the program protects it as it does that one."""
+        puppet.ask(f"control = socket.create_server(('', {FTP})); data = socket.create_server(('', {DATA}))")
+        with Talk(lab, FTP) as talk:
+            puppet.ask("sock = control.accept()[0]; sock.send(b'220 ftp\\r\\n')")
+            talk.ask("", "220 ftp")
+            puppet.tell(f"(sock.send(b'234 go\\r\\n'), ask(sock, {INIT}), stat(sock))[2]")
+            talk.ask("", "234 go")
+            talk.secure()
+            expect(puppet.hear() == "3", "the control connection should be secure")
+            puppet.ask("sock.send(b'150 data\\r\\n')")
+            talk.ask("", "150 data")
+            with Talk(lab, DATA) as transfer:
+                puppet.ask("sent = data.accept()[0]")
+                expect(puppet.ask("ask(sent, 0)[1:3]") == "bytearray(b'\\x05\\x01')", "controlled, in clear")
+                puppet.tell(f"(ask(sent, {INIT}), sent.send(b'the file\\r\\n'), stat(sent))[2]")
+                transfer.secure()
+                transfer.ask("", "the file")
+                expect(puppet.hear() == "3", "the data connection should be secure")
+            conn = next(conn for conn in lab.conns() if conn["local"].endswith(f":{DATA}"))
+            expect(conn["rule"] == "FTP" and conn["map"] == "secondary", conn)
+        puppet.ask("sock.close(); sent.close(); control.close(); data.close()")
+    case("FTP: a data connection follows by SecondaryMap, and is protected when asked", ftp)
 
     def kinds():
         expect(puppet.ask("stat(socket.socket())") == "!ENOTCONN", "a new socket")
