@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "stack/conn_control.h"
+#include "tests/harness/failmalloc.h"
 #include "tests/harness/harness.h"
 #include "tests/scenario/world.h"
 
@@ -621,5 +622,68 @@ PEL_TEST(controlled, starts_and_stops_on_a_bad_wire)
         if (pel_test_has_failed())
             pel_test_say("seed %llu", (unsigned long long)seed);
         close_scene(&scene);
+    }
+}
+
+/* ---- faults ---- */
+
+/* A start, a word, a stop and a word, whatever becomes of it; each end may have closed at any moment. */
+static void one_life(struct scene *scene)
+{
+    struct talker *a = &scene->talkers[HOST_A], *b = &scene->talkers[HOST_B];
+    static const uint32_t requests[] = {TTLS_INIT_CONNECTION, TTLS_STOP_CONNECTION};
+    a->lines = b->lines = true;
+    pel_conn_map(b->conn, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        for (int host = 0; host < NUM_HOSTS; host++) {
+            struct talker *talker = &scene->talkers[host];
+            if (talker->conn != NULL)
+                ask(talker, requests[i]);
+            world_pass(&scene->world, 50000);
+        }
+        if (a->conn != NULL && stat_of(a) == TTLS_CONN_SECURE)
+            say(a, i == 0 ? WORLD_MARKER "\n" : "clear\n");
+        world_pass(&scene->world, SECOND_US);
+    }
+}
+
+PEL_TEST(controlled, every_allocation_fails_once)
+{
+    uint64_t num_failed = 0;
+    for (uint64_t nth = 1; nth < 5000 && !pel_test_has_failed(); nth++) {
+        struct scene scene;
+        PEL_REQUIRE(open_scene(&scene, &both_asked));
+        failmalloc_arm(nth);
+        one_life(&scene);
+        bool has_failed = failmalloc_disarm();
+        num_failed += has_failed;
+        PEL_EXPECT_EQ(num_markers(&scene), 0);
+        if (!has_failed) /* the whole of it has been seen */
+            PEL_EXPECT_EQ(world_stat(&scene.world, HOST_A, PEL_STAT_ttls_stops), 1);
+        world_pass(&scene.world, 100 * SECOND_US);
+        close_scene(&scene);
+        if (pel_test_has_failed())
+            pel_test_say("allocation %llu", (unsigned long long)nth);
+        if (!has_failed)
+            break;
+    }
+    pel_test_say("%llu allocations", (unsigned long long)num_failed);
+    PEL_EXPECT(num_failed > 50);
+}
+
+PEL_TEST(controlled, either_end_vanishes_after_every_frame)
+{
+    for (int host = 0; host < NUM_HOSTS; host++) {
+        for (uint64_t n = 2; n <= 25 && !pel_test_has_failed(); n++) {
+            struct scene scene;
+            PEL_REQUIRE(open_scene(&scene, &both_asked));
+            scene.world.cut_after[host] = scene.world.num_frames[host] + n - 2;
+            one_life(&scene);
+            PEL_EXPECT_EQ(num_markers(&scene), 0);
+            world_pass(&scene.world, 700 * SECOND_US);
+            close_scene(&scene);
+            if (pel_test_has_failed())
+                pel_test_say("host %d cut after frame %llu", host, (unsigned long long)n);
+        }
     }
 }
