@@ -99,7 +99,7 @@ enum pel_err pel_conn_give_back(struct pel_conn *conn, const struct pel_piece *p
     conn->copy = copy;
     conn->copy_len = conn->copy_cap = (uint32_t)(len + have_len);
     conn->given_back_len += (uint32_t)len;
-    conn->bytes_in -= len;
+    conn->bytes_in -= len < conn->bytes_in ? len : conn->bytes_in; /* who gives back may lie */
     return PEL_OK;
 }
 
