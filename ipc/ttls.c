@@ -19,6 +19,11 @@ static uint8_t *buffer_of(const struct TTLS_IOCTL *ioctl)
     return (uint8_t *)(uintptr_t)ioctl->TTLSi_BufferPtr;
 }
 
+static bool has_buffer(const struct TTLS_IOCTL *ioctl)
+{
+    return ioctl->TTLSi_BufferPtr != 0 && ioctl->TTLSi_BufferLen > 0;
+}
+
 /* The buffer has no particular alignment. */
 static struct TTLSHeader header_of(const struct TTLS_IOCTL *ioctl)
 {
@@ -58,11 +63,10 @@ static bool is_header_fine(const struct TTLS_IOCTL *ioctl)
 
 static bool is_buffer_fine(const struct TTLS_IOCTL *ioctl)
 {
-    bool has_buffer = ioctl->TTLSi_BufferPtr != 0 && ioctl->TTLSi_BufferLen > 0;
     bool wants_cert = ioctl->TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE;
     if (ioctl->TTLSi_Ver == TTLS_VERSION1)
-        return has_buffer == wants_cert;
-    return !wants_cert && (!has_buffer || is_header_fine(ioctl));
+        return has_buffer(ioctl) == wants_cert;
+    return !wants_cert && (!has_buffer(ioctl) || is_header_fine(ioctl));
 }
 
 int pel_ttls_check(const struct TTLS_IOCTL *ioctl)
@@ -82,7 +86,7 @@ bool pel_ttls_wants_cert(const struct TTLS_IOCTL *ioctl)
 {
     if (ioctl->TTLSi_Ver == TTLS_VERSION1)
         return ioctl->TTLSi_Req_Type & TTLS_RETURN_CERTIFICATE;
-    uint32_t num = ioctl->TTLSi_BufferPtr != 0 ? header_of(ioctl).TTLSHdr_GetCount : 0;
+    uint32_t num = has_buffer(ioctl) ? header_of(ioctl).TTLSHdr_GetCount : 0;
     for (uint32_t i = 0; i < num; i++)
         if (entry_of(ioctl, i).TTLSQ_Key == TTLS_KEY_CERTIFICATE)
             return true;
@@ -168,7 +172,7 @@ static int fill_values(struct TTLS_IOCTL *ioctl, const struct pel_ttls_facts *fa
 int pel_ttls_fill(struct TTLS_IOCTL *ioctl, const struct pel_ttls_facts *facts, const uint8_t *cert)
 {
     fill_fields(ioctl, facts);
-    if (ioctl->TTLSi_BufferPtr == 0 || ioctl->TTLSi_BufferLen == 0)
+    if (!has_buffer(ioctl))
         return 0;
     if (ioctl->TTLSi_Ver == TTLS_VERSION2)
         return fill_values(ioctl, facts, cert);

@@ -156,6 +156,15 @@ PEL_TEST(ttls, no_certificate_and_no_name)
     PEL_EXPECT_EQ(entries[0].TTLSQ_Rcode, 2);
 }
 
+/* The structure may lead anywhere as long as it says that nothing is there. */
+PEL_TEST(ttls, a_buffer_of_no_length_is_not_looked_at)
+{
+    struct TTLS_IOCTL ioctl = with(2, TTLS_INIT_CONNECTION, (void *)(uintptr_t)16, 0);
+    PEL_EXPECT_EQ(pel_ttls_check(&ioctl), 0);
+    PEL_EXPECT(!pel_ttls_wants_cert(&ioctl));
+    PEL_EXPECT_EQ(pel_ttls_fill(&ioctl, &secure, NULL), 0);
+}
+
 PEL_TEST(ttls, headers_that_cannot_be)
 {
     uint32_t key = TTLS_KEY_RULE, wrong = 4006;

@@ -26,7 +26,7 @@ static int ask(struct pel_file *file, uint32_t asked, struct answer *answer)
     answer->cert_fd = -1;
     answer->reply = (struct pel_ipc_reply){.error = 0};
     if (!pel_lock_take(&shared->rx_lock))
-        return EAGAIN;
+        return EDEADLK;
     int error = pel_daemon_ask(file->app, &request, &answer->reply, &answer->cert_fd, 1, &num_fds);
     if (num_fds == 0)
         answer->cert_fd = -1;
@@ -54,10 +54,10 @@ static int wait_done(struct pel_file *file)
 }
 
 /* What came of a start or a stop that a blocking socket has waited for. */
-static int result_of(struct pel_file *file, bool was_init, struct answer *answer)
+static int result_of(struct pel_file *file, uint32_t asked, struct answer *answer)
 {
-    int error = ask(file, TTLS_QUERY_ONLY, answer);
-    if (error == 0 && was_init && answer->reply.ttls.stat_conn != TTLS_CONN_SECURE)
+    int error = ask(file, TTLS_QUERY_ONLY | (asked & TTLS_RETURN_CERTIFICATE), answer);
+    if (error == 0 && (asked & TTLS_INIT_CONNECTION) && answer->reply.ttls.stat_conn != TTLS_CONN_SECURE)
         error = ETIMEDOUT;
     return error;
 }
@@ -73,7 +73,7 @@ static int control(struct pel_file *file, uint32_t asked, struct answer *answer)
         if (wait_error != 0)
             return wait_error;
         if (error == EINPROGRESS)
-            return result_of(file, asked & TTLS_INIT_CONNECTION, answer);
+            return result_of(file, asked, answer);
     }
 }
 

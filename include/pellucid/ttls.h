@@ -27,10 +27,13 @@
  *     EALREADY    INIT: TLS is there; STOP: it was stopped
  *     EBADF, ENOTTY, EFAULT as usual
  *     ECONNRESET  a blocking call: the handshake failed
+ *     EDEADLK     from a signal handler that interrupted a call on the same socket
  *     EINPROGRESS a non-blocking INIT or STOP has begun
  *     EWOULDBLOCK a non-blocking socket: a handshake or a stop is under way
+ *     EINTR       a signal handler ended the wait; what was begun goes on
  *     EINVAL      version, request or buffer that cannot be
  *     ENOBUFS     the buffer is too small; TTLSi_Cert_Len or BytesNeeded says what it wants
+ *     ENOMEM      out of memory: nothing was begun, or no certificate copied
  *     ENOTCONN    not connected yet
  *     EOPNOTSUPP  the policy enables no TLS here; new keys before TLS 1.3; TTLS_SEND_SESSION_TICKET: the
  *                 handshake library sends tickets with the handshake alone (see

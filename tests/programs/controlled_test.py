@@ -30,10 +30,10 @@ def ask(sock, request, version=1):
     ttls = bytearray(struct.pack('<BBBBIBB2s4s4sBB2x16sQII', version, 0, 0, 0, request, 0, 0, b'', b'', b'', 0, 0, b'', 0, 0, 0))
     fcntl.ioctl(sock.fileno(), 0xC038D90B, ttls)
     return ttls
-def cert(sock, length=4096):
+def cert(sock, length=4096, request=0):
     import ctypes
     buffer = ctypes.create_string_buffer(length)
-    ttls = bytearray(struct.pack('<BBBBIBB2s4s4sBB2x16sQII', 1, 0, 0, 0, 1, 0, 0, b'', b'', b'', 0, 0, b'', ctypes.addressof(buffer), length, 0))
+    ttls = bytearray(struct.pack('<BBBBIBB2s4s4sBB2x16sQII', 1, 0, 0, 0, request | 1, 0, 0, b'', b'', b'', 0, 0, b'', ctypes.addressof(buffer), length, 0))
     fcntl.ioctl(sock.fileno(), 0xC038D90B, ttls)
     return buffer.raw[:struct.unpack('<I', ttls[52:])[0]]
 def stat(sock):
@@ -338,12 +338,13 @@ def puppet_cases(lab, case):
         expect(puppet.ask("sock.recv(100)") == "b'220 kernel\\r\\n'", "no greeting")
         puppet.ask("sock.send(b'STARTTLS\\r\\n')")
         expect(puppet.ask("sock.recv(100)") == "b'220 go\\r\\n'", "no answer")
-        puppet.ask(f"ask(sock, {INIT})")
+        begun = puppet.ask(f"cert(sock, request={INIT})")  # with the handshake its certificate
         puppet.ask("sock.send(b'hello')")
         expect(puppet.ask("sock.recv(100)") == "b'secret hello'", "no echo")
         lab.expect_rule("TO_MAIL", direction="outbound", server_name=KERNEL_NAME)
         with open(lab.cert_of("origin")[0]) as text:
             wanted = ssl.PEM_cert_to_DER_cert(text.read().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+        expect(begun == repr(wanted), "the peer's certificate, with the start")
         expect(puppet.ask("cert(sock)") == repr(wanted), "the peer's certificate")
         expect(puppet.ask("cert(sock, 10)") == "!ENOBUFS", "a short buffer")
         puppet.ask(f"ask(sock, {STOP})")

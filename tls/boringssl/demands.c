@@ -51,20 +51,31 @@ static enum pel_err refuse(struct pel_hs *hs, uint8_t alert, enum pel_err err, c
 
 /* A certificate that nobody has validated is its holder's all the same: the fingerprint tells whose. Its
  * subject is anybody's word. */
-const char *pel_hs_user(const struct pel_hs *hs)
+static const char *find_user(const struct pel_tls_env *env, X509 *peer, const char *subject)
+{
+    uint8_t sha256[PEL_USERS_SHA256_LEN];
+    if (!X509_digest(peer, EVP_sha256(), sha256, NULL))
+        return NULL;
+    return pel_users_find(env->users, sha256, env->client_auth == PEL_TLS_AUTH_PASSTHRU ? "" : subject);
+}
+
+static enum pel_err check_user(struct pel_hs *hs, struct pel_error *reterr)
 {
     char subject[PEL_USER_SUBJECT_CAP] = "";
-    uint8_t sha256[PEL_USERS_SHA256_LEN];
-    const char *user = NULL;
     X509 *peer = hs->env->users != NULL ? SSL_get_peer_certificate(hs->ssl) : NULL;
-    if (peer == NULL)
-        return NULL;
-    if (hs->env->client_auth != PEL_TLS_AUTH_PASSTHRU)
+    if (peer != NULL) {
         pel_x509_name_text(X509_get_subject_name(peer), subject, sizeof subject);
-    if (X509_digest(peer, EVP_sha256(), sha256, NULL))
-        user = pel_users_find(hs->env->users, sha256, subject);
-    X509_free(peer);
-    return user;
+        hs->user = find_user(hs->env, peer, subject);
+        X509_free(peer);
+    }
+    if (hs->env->client_auth != PEL_TLS_AUTH_SAFCHECK || hs->user != NULL)
+        return PEL_OK;
+    pel_hs_alert(hs, SSL_AD_ACCESS_DENIED);
+    return pel_error_set(
+        reterr, PEL_E_TLS_NO_USER,
+        "the client's certificate \"%.200s\" stands for no user (RC 5002), and ClientAuthType "
+        "SAFCheck wants one: `pel keyring user`",
+        subject);
 }
 
 enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr)
@@ -90,13 +101,7 @@ enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr)
         !SSL_session_reused(hs->ssl))
         return refuse(hs, SSL_AD_UNRECOGNIZED_NAME, PEL_E_TLS_SERVER_NAME,
                       "the server did not acknowledge the name that was asked for", reterr);
-    if (env->client_auth == PEL_TLS_AUTH_SAFCHECK && pel_hs_user(hs) == NULL) {
-        pel_hs_alert(hs, SSL_AD_ACCESS_DENIED);
-        return pel_error_set(reterr, PEL_E_TLS_NO_USER,
-                             "%s, which ClientAuthType SAFCheck wants: `pel keyring user` adds one",
-                             pel_err_text(PEL_E_TLS_NO_USER));
-    }
-    return PEL_OK;
+    return check_user(hs, reterr);
 }
 
 /* Whether the list of extensions, with its length, has an acknowledgement of the server's name. */

@@ -338,7 +338,7 @@ void pel_hs_facts(const struct pel_hs *hs, struct pel_hs_facts *ret_facts)
         .group = SSL_get_curve_id(hs->ssl),
         .resumed = SSL_session_reused(hs->ssl) != 0,
         .name_checked = hs->name_checked,
-        .user = pel_hs_user(hs),
+        .user = hs->user,
     };
     peer_facts(hs, ret_facts);
     const char *name = SSL_get_servername(hs->ssl, TLSEXT_NAMETYPE_host_name);

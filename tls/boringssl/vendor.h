@@ -54,6 +54,7 @@ struct pel_hs {
     enum pel_err rejected;       /* why a callback for the hello refused */
     struct pel_tls_offer *offer; /* server: the client's hello, until the handshake is done */
     uint64_t now_us;
+    const char *user; /* server: whom the client's certificate stands for; the environment's, NULL: nobody */
     bool name_checked;
     bool name_acknowledged; /* client: the server knows the name that was asked for */
     bool tls13;             /* server: what is agreed, known from the hello */
@@ -129,13 +130,9 @@ int pel_ticket_callback(SSL *ssl, uint8_t *key_name, uint8_t *iv, EVP_CIPHER_CTX
  * that are equal, parity apart (ANSI X9.52). `mac_len`: of each MAC key before them. */
 bool pel_des_keys_are_weak(const uint8_t *block, size_t mac_len);
 
-/* pel_demands_check looks at what was agreed, before any byte of the application passes. Errors: TLS_WEAK,
- * TLS_SERVER_NAME, NO_MEMORY, with `reterr`; the alert is sent. */
+/* pel_demands_check looks at what was agreed and who the client is, before any byte of the application passes.
+ * Errors: TLS_WEAK, TLS_SERVER_NAME, TLS_NO_USER, NO_MEMORY, with `reterr`; the alert is sent. */
 PEL_MUST_USE enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr);
-
-/* pel_hs_user returns whose certificate the client has shown, as long as the environment; NULL: nobody's.
- */
-const char *pel_hs_user(const struct pel_hs *hs);
 
 /* pel_message_callback is BoringSSL's msg_callback of a client that needs to know whether the server
  * acknowledged its name. */
