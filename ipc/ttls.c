@@ -8,9 +8,9 @@
 static_assert(sizeof(struct TTLS_IOCTL) == 56, "the size is part of the request's number");
 static_assert(sizeof(struct TTLSHeader) == 44, "part of the layout");
 
-#define RESETS (TTLS_RESET_SESSION | TTLS_RESET_CIPHER | TTLS_RESET_WRITE_CIPHER | TTLS_SEND_SESSION_TICKET)
 #define REQUESTS                                                                                             \
-    (RESETS | TTLS_RETURN_CERTIFICATE | TTLS_INIT_CONNECTION | TTLS_STOP_CONNECTION | TTLS_ALLOW_HSTIMEOUT)
+    (PEL_TTLS_RESETS | TTLS_RETURN_CERTIFICATE | TTLS_INIT_CONNECTION | TTLS_STOP_CONNECTION |               \
+     TTLS_ALLOW_HSTIMEOUT)
 
 /* ---- what is asked ---- */
 
@@ -76,7 +76,7 @@ int pel_ttls_check(const struct TTLS_IOCTL *ioctl)
     if ((ioctl->TTLSi_Ver != TTLS_VERSION1 && ioctl->TTLSi_Ver != TTLS_VERSION2) || (request & ~REQUESTS) ||
         !is_buffer_fine(ioctl))
         return EINVAL;
-    if ((is_init && (is_stop || (request & RESETS))) || (is_stop && (request & RESETS)) ||
+    if ((is_init && (is_stop || (request & PEL_TTLS_RESETS))) || (is_stop && (request & PEL_TTLS_RESETS)) ||
         ((request & TTLS_ALLOW_HSTIMEOUT) && !is_init))
         return EPERM;
     return 0;

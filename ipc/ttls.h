@@ -13,6 +13,16 @@
 
 #include <pellucid/ttls.h>
 
+/* The requests that renew something within a session. */
+#define PEL_TTLS_RESETS                                                                                      \
+    (TTLS_RESET_SESSION | TTLS_RESET_CIPHER | TTLS_RESET_WRITE_CIPHER | TTLS_SEND_SESSION_TICKET)
+
+/* pel_ttls_only_asks tells whether TTLSi_Req_Type `request` wants to know something, and nothing done. */
+static inline bool pel_ttls_only_asks(uint32_t request)
+{
+    return (request & ~TTLS_RETURN_CERTIFICATE) == 0;
+}
+
 /* All that can be known of a connection. Zeros: not known. */
 struct pel_ttls_facts {
     uint8_t stat_policy, stat_conn, sec_type; /* TTLS_POL_*, TTLS_CONN_*, TTLS_SEC_* */

@@ -308,7 +308,6 @@ void pel_conn_go_on(struct pel_conn *conn)
 /* The program wanted to know whether its client begins TLS; it does not. */
 static void give_up_start(struct pel_conn *conn)
 {
-    conn->start_timed_out = true;
     pel_count_stat(&conn->engine->counters, PEL_STAT_ttls_start_timeouts, 1);
     pel_conn_become_clear(conn);
     pel_conn_pump_in(conn);

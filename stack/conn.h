@@ -72,8 +72,8 @@ struct pel_conn {
     bool shut;      /* no more from the owner */
     bool own_tls;   /* the first bytes either way are a ClientHello: the program speaks TLS of its own */
     bool fin_sent, fin_received, fin_fed, eof_shown;
-    bool start_timeout_allowed;    /* a client that does not begin the handshake brings it back to CLEAR */
-    bool start_timed_out, stopped; /* what the last start, and the last stop, came to */
+    bool start_timeout_allowed; /* a client that does not begin the handshake brings it back to CLEAR */
+    bool stopped;               /* the last stop has come to its end */
 };
 
 /* pel_conn_set_deadline sets when pel_conn_check_deadline is due; UINT64_MAX: never. */

@@ -13,7 +13,6 @@
 #include "stack/conn.h"
 #include "stack/conn_control.h"
 
-#define RESETS   (TTLS_RESET_SESSION | TTLS_RESET_CIPHER | TTLS_RESET_WRITE_CIPHER | TTLS_SEND_SESSION_TICKET)
 #define NEW_KEYS (TTLS_RESET_CIPHER | TTLS_RESET_WRITE_CIPHER)
 
 /* ---- what is known ---- */
@@ -123,7 +122,7 @@ int pel_conn_may_control(const struct pel_conn *conn, uint32_t request)
         return ENOTCONN;
     if (conn->sm.state >= PEL_CONN_ENDING || conn->tcp == NULL)
         return EPIPE;
-    if ((request & ~TTLS_RETURN_CERTIFICATE) == 0)
+    if (pel_ttls_only_asks(request))
         return 0;
     if (!pel_conn_wants_tls(conn))
         return EOPNOTSUPP;
@@ -153,7 +152,7 @@ void pel_conn_start_tls(struct pel_conn *conn, bool allow_start_timeout)
     pel_conn_enter(conn);
     pel_count_stat(&conn->engine->counters, PEL_STAT_ttls_starts, 1);
     conn->start_timeout_allowed = allow_start_timeout;
-    conn->start_timed_out = conn->stopped = false;
+    conn->stopped = false;
     conn->fin_fed = conn->eof_shown = conn->held = false;
     pel_conn_begin_tls(conn);
     pel_conn_leave(conn);
@@ -219,7 +218,7 @@ int pel_conn_ttls(struct pel_conn *conn, const struct pel_identity *identity, st
     pel_conn_enter(conn);
     pel_conn_map(conn, identity);
     error = pel_conn_may_control(conn, request);
-    if (error == 0 && (request & RESETS))
+    if (error == 0 && (request & PEL_TTLS_RESETS))
         error = pel_conn_reset_tls(conn, request);
     if (error == 0 && (request & TTLS_INIT_CONNECTION))
         pel_conn_start_tls(conn, request & TTLS_ALLOW_HSTIMEOUT);

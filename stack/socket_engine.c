@@ -303,7 +303,7 @@ static int begin_wish(struct pel_stream *stream, uint32_t request)
 
 static int control(struct pel_stream *stream, uint32_t request)
 {
-    bool asks_only = (request & ~TTLS_RETURN_CERTIFICATE) == 0;
+    bool asks_only = pel_ttls_only_asks(request);
     if (stream->is_close_asked || (!asks_only && stream->is_shut_asked))
         return EPIPE;
     if (!asks_only && (stream->state & PEL_STREAM_BUSY))

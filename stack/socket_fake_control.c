@@ -8,7 +8,7 @@
 int pel_conn_may_control(const struct pel_conn *conn, uint32_t request)
 {
     MUST(pel_fake_here == conn->engine && conn->is_mapped);
-    return (request & ~TTLS_RETURN_CERTIFICATE) == 0 ? 0 : EOPNOTSUPP;
+    return pel_ttls_only_asks(request) ? 0 : EOPNOTSUPP;
 }
 
 const uint8_t *pel_conn_facts(const struct pel_conn *conn, struct pel_ttls_facts *ret_facts)

@@ -419,6 +419,7 @@ int verb_keyring(int argc, char **argv)
             tell_keyring_changed(options.socket_path, options.request.dir);
         return status;
     }
-    fprintf(stderr, "pel keyring: no verb \"%s\"; there are ca, cert, trust, default, user and list\n", argv[1]);
+    fprintf(stderr, "pel keyring: no verb \"%s\"; there are ca, cert, trust, default, user and list\n",
+            argv[1]);
     return 2;
 }

@@ -223,18 +223,13 @@ static void copy_out(const struct pel_file *file, uint32_t at, const struct iove
 }
 
 /* The tail is moved first and the mark looked at afterwards; the exchange keeps that order. */
-static void consume(struct pel_file *file, uint32_t tail)
+void pel_stream_consume(struct pel_file *file, uint32_t tail)
 {
     struct pel_slot *slot = file->slot;
     __atomic_exchange_n(&slot->rx_tail, tail, __ATOMIC_SEQ_CST);
     if (__builtin_expect(pel_file_state(file) & PEL_SLOT_HELD, 0) &&
         used_between(&file->rx, __atomic_load_n(&slot->rx_head, __ATOMIC_ACQUIRE), tail) <= file->rx.len / 2)
         pel_file_ask(file, PEL_SLOT_ASK_RESUME);
-}
-
-void pel_stream_discard(struct pel_file *file, uint32_t tail)
-{
-    consume(file, tail);
 }
 
 /* Takes up to `max_len`, when `is_peek` from `done_len` of the ring on and leaving it there. */
@@ -255,7 +250,7 @@ static ssize_t take(struct pel_file *file, const struct iovec *iov, size_t num_i
         if (!(flags & MSG_TRUNC))
             copy_out(file, tail, iov, num_iov, done_len, len);
         if (!is_peek)
-            consume(file, tail + len);
+            pel_stream_consume(file, tail + len);
     }
     pel_lock_give(&shared->rx_lock);
     return (ssize_t)len;
@@ -357,7 +352,7 @@ ssize_t pel_stream_recv_piece(struct pel_file *file, size_t max_len, int flags, 
             pel_ring_at(&file->rx, tail, used_len < max_len ? used_len : (uint32_t)max_len, &len);
         ssize_t taken_len = len > 0 ? fn(arg, bytes, len) : 0;
         if (taken_len > 0)
-            consume(file, tail + (uint32_t)taken_len);
+            pel_stream_consume(file, tail + (uint32_t)taken_len);
         pel_lock_give(&shared->rx_lock);
         if (len > 0)
             return taken_len;

@@ -50,9 +50,9 @@ static inline void pel_file_map(struct pel_file *file)
 /* pel_wake_watchers has the daemon wake all who wait on the socket, in this process and in others. */
 void pel_wake_watchers(struct pel_file *file);
 
-/* pel_stream_discard gives up what is in the receive ring up to byte number `tail`. The caller holds rx_lock.
+/* pel_stream_consume gives up what is in the receive ring up to byte number `tail`. The caller holds rx_lock.
  */
-void pel_stream_discard(struct pel_file *file, uint32_t tail);
+void pel_stream_consume(struct pel_file *file, uint32_t tail);
 
 /* pel_file_take_error returns why the connection is gone, as an errno, once in its life; 0 otherwise. */
 int pel_file_take_error(struct pel_file *file);

@@ -31,7 +31,7 @@ static int ask(struct pel_file *file, uint32_t asked, struct answer *answer)
     if (num_fds == 0)
         answer->cert_fd = -1;
     if (answer->reply.is_taken_back)
-        pel_stream_discard(file, answer->reply.rx_tail);
+        pel_stream_consume(file, answer->reply.rx_tail);
     pel_lock_give(&shared->rx_lock);
     return error;
 }

@@ -130,8 +130,8 @@ struct pel_served {
     uint32_t rx_head, tx_tail; /* our own: what stands in the slot is for the program */
     uint32_t gone_err;         /* atomic: enum pel_err + 1 with which it ended; 0: it has not */
     bool is_open, is_accepted, is_shut_asked, is_shut_done, is_close_asked;
-    uint32_t wish,
-        wish_at; /* TTLS_INIT_CONNECTION or TTLS_STOP_CONNECTION, when tx_tail gets there; 0: none */
+    uint32_t wish;    /* TTLS_INIT_CONNECTION or TTLS_STOP_CONNECTION; 0: none */
+    uint32_t wish_at; /* tx_tail at which it is granted */
     bool is_start_timeout_allowed;
 
     /* A listener. S. */

@@ -328,7 +328,7 @@ static int begin_wish(struct pel_served_control_args *args)
 static int control(struct pel_served_control_args *args)
 {
     struct pel_served *served = args->served;
-    bool asks_only = (args->request & ~TTLS_RETURN_CERTIFICATE) == 0;
+    bool asks_only = pel_ttls_only_asks(args->request);
     if (!asks_only && served->is_shut_asked)
         return EPIPE;
     if (!asks_only && served->wish != 0)

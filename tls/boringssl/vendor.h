@@ -130,8 +130,8 @@ int pel_ticket_callback(SSL *ssl, uint8_t *key_name, uint8_t *iv, EVP_CIPHER_CTX
  * that are equal, parity apart (ANSI X9.52). `mac_len`: of each MAC key before them. */
 bool pel_des_keys_are_weak(const uint8_t *block, size_t mac_len);
 
-/* pel_demands_check looks at what was agreed and who the client is, before any byte of the application passes.
- * Errors: TLS_WEAK, TLS_SERVER_NAME, TLS_NO_USER, NO_MEMORY, with `reterr`; the alert is sent. */
+/* pel_demands_check looks at what was agreed and who the client is, before any byte of the application
+ * passes. Errors: TLS_WEAK, TLS_SERVER_NAME, TLS_NO_USER, NO_MEMORY, with `reterr`; the alert is sent. */
 PEL_MUST_USE enum pel_err pel_demands_check(struct pel_hs *hs, struct pel_error *reterr);
 
 /* pel_message_callback is BoringSSL's msg_callback of a client that needs to know whether the server
