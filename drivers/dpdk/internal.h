@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of drivers/dpdk share: DPDK's environment (eal.c), its log (log.c), opening a device
- * (open.c), and the packets' way (port.c).
+ * (open.c), the packets' way (port.c), and memif peers that leave (memif.c).
  */
 #ifndef PEL_DRIVERS_DPDK_INTERNAL_H
 #define PEL_DRIVERS_DPDK_INTERNAL_H
@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
 
 #include "drivers/dpdk/dpdk.h"
 
@@ -30,6 +31,10 @@ struct dpdk_queue_counts {
     uint64_t rx_linearised, rx_unlinearised, tx_bad_offload;
 };
 
+/* One queue may be received from and sent to by two threads at once. */
+#define DPDK_RX_BURST(queue) (2u * (queue))
+#define DPDK_TX_BURST(queue) (2u * (queue) + 1)
+
 struct dpdk_port {
     struct pel_port port; /* first: a struct pel_port of this driver is a struct dpdk_port */
     uint16_t id;
@@ -42,6 +47,8 @@ struct dpdk_port {
     struct rte_mempool *tx_pool;      /* of large packets; rx_pool itself when those are no larger */
     int wait_fds[DPDK_MAX_QUEUES];    /* as of rx_wait_fd */
     void (*before_rx)(int signal_no); /* of a tap: lets the driver look; NULL: it looks by itself */
+    struct rte_rcu_qsbr *bursts;      /* of memif: which are going on, by DPDK_RX_BURST and so on */
+    struct dpdk_port *next_memif;
     struct dpdk_queue_counts queues[DPDK_MAX_QUEUES];
     struct dpdk_thread_counts threads[RTE_MAX_LCORE + 1];
 };
@@ -53,6 +60,15 @@ uint32_t dpdk_port_pkts_out(const struct dpdk_port *dpdk);
 
 /* dpdk_port_destroy stops the device as far as it was started, removes it and frees everything. */
 void dpdk_port_destroy(struct dpdk_port *dpdk);
+
+/* dpdk_memif_add prepares a memif port for peers that leave (false: no memory), before it is started;
+ * dpdk_memif_remove undoes it after the port is closed, and does nothing to other ports. */
+bool dpdk_memif_add(struct dpdk_port *dpdk);
+void dpdk_memif_remove(struct dpdk_port *dpdk);
+
+/* dpdk_device_call calls rte_eth_dev_start, _stop or _close for a port, in the thread where that is safe, and
+ * waits for the result. */
+int dpdk_device_call(const struct dpdk_port *dpdk, int (*fn)(uint16_t id));
 
 /* dpdk_rss_ask puts RSS over addresses and ports, with a random key, into what a device is configured
  * with, if it can be told key and table; dpdk_rss_take gives the started device its table, reads back

@@ -245,13 +245,18 @@ static void choose_scatter(const struct opening *o, struct rte_eth_conf *conf, u
     *granted |= PEL_OFFLOAD_SCATTER;
 }
 
+static bool is_memif(const struct opening *o)
+{
+    return strcmp(o->info.driver_name, "net_memif") == 0;
+}
+
 /* What the device has, where that is enough. A memif peer may have fewer rings than we, and says so only when
  * it is there: one is always right. */
 static void settle_queues(struct opening *o)
 {
     struct pel_dpdk_port_config *c = &o->config;
     uint32_t most = RTE_MIN(o->info.max_rx_queues, o->info.max_tx_queues);
-    if (strcmp(o->info.driver_name, "net_memif") == 0)
+    if (is_memif(o))
         most = 1;
     if (c->fewer_queues && most > 0 && c->num_queues > most)
         c->num_queues = (uint16_t)most;
@@ -392,7 +397,7 @@ static bool link_comes_up(const struct opening *o, uint32_t wait_ms)
 
 static int start_device(struct opening *o)
 {
-    int error = rte_eth_dev_start(o->dpdk->id);
+    int error = dpdk_device_call(o->dpdk, rte_eth_dev_start);
     o->dpdk->started = error == 0;
     return error;
 }
@@ -406,7 +411,7 @@ static enum pel_err start_memif_client(struct opening *o)
         if (error == 0 && link_comes_up(o, MEMIF_WAIT_MS))
             return PEL_OK;
         if (error == 0)
-            (void)rte_eth_dev_stop(o->dpdk->id);
+            (void)dpdk_device_call(o->dpdk, rte_eth_dev_stop);
         else
             rte_delay_us_sleep(MEMIF_WAIT_MS * 1000);
         o->dpdk->started = false;
@@ -417,8 +422,7 @@ static enum pel_err start_memif_client(struct opening *o)
 static enum pel_err start(struct opening *o)
 {
     bool needs_promiscuous;
-    if (strcmp(o->info.driver_name, "net_memif") == 0 && strstr(o->device, "role=server") == NULL &&
-        strstr(o->device, "role=master") == NULL) {
+    if (is_memif(o) && strstr(o->device, "role=server") == NULL && strstr(o->device, "role=master") == NULL) {
         PEL_TRY(start_memif_client(o));
     } else {
         int error = start_device(o);
@@ -437,6 +441,8 @@ static enum pel_err start(struct opening *o)
 
 static enum pel_err open_device(struct opening *o)
 {
+    if (is_memif(o) && !dpdk_memif_add(o->dpdk))
+        return failed(o, ENOMEM, "allocate its bursts");
     PEL_TRY(configure(o));
     PEL_TRY(make_pools(o));
     PEL_TRY(make_queues(o));

@@ -131,21 +131,29 @@ static const char *serve(const char *device, char ret_text[TEST_TEXT_LEN])
     return NULL;
 }
 
+static void name_memif(char ret_server[128], char ret_client[128])
+{
+    int pid = getpid();
+    snprintf(ret_server, 128, "net_memif0,role=server,id=0,socket=/tmp/pel-memif-%d.sock", pid);
+    snprintf(ret_client, 128, "net_memif0,role=client,id=0,socket=/tmp/pel-memif-%d.sock", pid);
+}
+
+/* The other process's exit status. */
+static int told(const char *failure)
+{
+    if (failure != NULL)
+        fprintf(stderr, "the other process: %s\n", failure);
+    return failure != NULL;
+}
+
 static const char *memif(char ret_text[TEST_TEXT_LEN])
 {
     char server[128], client[128];
     int status = 0;
-    snprintf(server, sizeof server, "net_memif0,role=server,id=0,socket=/tmp/pel-memif-%d.sock",
-             (int)getpid());
-    snprintf(client, sizeof client, "net_memif0,role=client,id=0,socket=/tmp/pel-memif-%d.sock",
-             (int)getpid());
+    name_memif(server, client);
     pid_t other = fork();
-    if (other == 0) {
-        const char *failure = echo(client, ret_text);
-        if (failure != NULL)
-            fprintf(stderr, "the other process: %s\n", failure);
-        _exit(failure != NULL);
-    }
+    if (other == 0)
+        _exit(told(echo(client, ret_text)));
     const char *failure = serve(server, ret_text);
     CHECK(waitpid(other, &status, 0) == other);
     CHECK_NULL(failure);
@@ -156,6 +164,91 @@ static const char *memif(char ret_text[TEST_TEXT_LEN])
 PEL_TEST(dpdk_pair, memif_carries_frames_to_another_process_and_back)
 {
     IN_CHILD(memif);
+}
+
+/* The other process: comes NUM_VISITS times, and goes each time while its frames are still being read. Others
+ * keep both cores busy, so that bursts are interrupted. */
+#define NUM_VISITS 250
+#define VISIT_US   2000u
+#define NUM_BUSY   2
+static const char *visit(const char *device, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_clock clock = pel_clock_real();
+    struct pel_error error = {0};
+    CHECK_NULL(test_dpdk_start(ret_text));
+    for (int i = 0; i < NUM_VISITS; i++) {
+        struct pel_dpdk_port_config config = {.device = device};
+        struct pel_port *port = NULL;
+        CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+        uint64_t until_us = pel_clock_now_us(&clock) + VISIT_US;
+        while (pel_clock_now_us(&clock) < until_us) {
+            struct pel_pkt *pkt = pel_port_pkt_alloc(port, 0);
+            CHECK(pkt != NULL);
+            memset(pkt->data, i, 1514);
+            pkt->len = 1514;
+            if (pel_port_tx(port, 0, &pkt, 1) == 0)
+                pel_pkt_free(pkt);
+        }
+        pel_port_close(port);
+    }
+    pel_dpdk_stop();
+    return NULL;
+}
+
+static const char *serve_visits(const char *device, pid_t visitor, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    struct pel_pkt *pkts[64];
+    uint64_t num_read = 0;
+    int status = 0;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    while (waitpid(visitor, &status, WNOHANG) == 0) {
+        uint32_t num = pel_port_rx(port, 0, pkts, 64);
+        for (uint32_t i = 0; i < num; i++) {
+            CHECK(pkts[i]->len == 1514 && pkts[i]->data[0] < NUM_VISITS);
+            pel_pkt_free(pkts[i]);
+        }
+        num_read += num;
+    }
+    CHECK(status == 0);
+    CHECK(num_read > NUM_VISITS);
+    CHECK(pkts_in_use(port) == 0);
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+/* Ends with the process that made it. */
+static void keep_busy(void)
+{
+    pid_t parent = getpid();
+    if (fork() != 0)
+        return;
+    while (getppid() == parent)
+        continue;
+    _exit(0);
+}
+
+static const char *memif_visits(char ret_text[TEST_TEXT_LEN])
+{
+    char server[128], client[128];
+    name_memif(server, client);
+    pid_t other = fork();
+    if (other == 0) {
+        alarm(50);
+        _exit(told(visit(client, ret_text)));
+    }
+    for (int i = 0; i < NUM_BUSY; i++)
+        keep_busy();
+    return serve_visits(server, other, ret_text);
+}
+
+PEL_TEST(dpdk_pair, memif_outlives_peers_that_leave_while_their_frames_are_read)
+{
+    IN_CHILD(memif_visits);
 }
 
 /* A frame of 60,000 bytes comes over whole, its checksum unfinished but marked as good. */

@@ -198,6 +198,19 @@ static bool comes_as_it_is(const struct dpdk_port *dpdk, const struct rte_mbuf *
            ((dpdk->port.offloads & PEL_OFFLOAD_SCATTER) != 0 && m->data_len >= MAX_HEADERS_LEN);
 }
 
+/* What lies between may lose its memory otherwise: memif.c. */
+static void burst_begins(struct dpdk_port *dpdk, uint32_t burst)
+{
+    if (dpdk->bursts != NULL)
+        rte_rcu_qsbr_thread_online(dpdk->bursts, burst);
+}
+
+static void burst_ends(struct dpdk_port *dpdk, uint32_t burst)
+{
+    if (dpdk->bursts != NULL)
+        rte_rcu_qsbr_thread_offline(dpdk->bursts, burst);
+}
+
 static uint32_t dpdk_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **ret_pkts, uint32_t max)
 {
     struct dpdk_port *dpdk = of(port);
@@ -208,7 +221,9 @@ static uint32_t dpdk_rx(struct pel_port *port, uint16_t queue, struct pel_pkt **
     dpdk_enter_thread();
     if (dpdk->before_rx != NULL)
         dpdk->before_rx(0);
+    burst_begins(dpdk, DPDK_RX_BURST(queue));
     uint16_t num = rte_eth_rx_burst(dpdk->id, queue, burst, (uint16_t)(max < MAX_BURST ? max : MAX_BURST));
+    burst_ends(dpdk, DPDK_RX_BURST(queue));
     if (num == 0)
         return 0;
     for (uint16_t i = 0; i < num; i++) {
@@ -313,7 +328,9 @@ static uint32_t send_burst(struct dpdk_port *dpdk, uint16_t queue, struct rte_mb
             lens[i] = burst[done + i]->pkt_len;
             nums[i] = burst[done + i]->nb_segs;
         }
+        burst_begins(dpdk, DPDK_TX_BURST(queue));
         uint16_t sent = ready > 0 ? rte_eth_tx_burst(dpdk->id, queue, burst + done, ready) : 0;
+        burst_ends(dpdk, DPDK_TX_BURST(queue));
         for (uint16_t i = 0; i < sent; i++) {
             bytes_len += lens[i];
             num_pieces += nums[i];
@@ -418,8 +435,9 @@ void dpdk_port_destroy(struct dpdk_port *dpdk)
     struct rte_eth_dev_info info = {0};
     (void)rte_eth_dev_info_get(dpdk->id, &info);
     if (dpdk->started)
-        (void)rte_eth_dev_stop(dpdk->id);
-    (void)rte_eth_dev_close(dpdk->id);
+        (void)dpdk_device_call(dpdk, rte_eth_dev_stop);
+    (void)dpdk_device_call(dpdk, rte_eth_dev_close);
+    dpdk_memif_remove(dpdk);
     if (info.device != NULL)
         (void)rte_dev_remove(info.device);
     if (dpdk->tx_pool != dpdk->rx_pool)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A memif peer may leave at any time, and the memory that it shared goes with it. The driver learns of it in
+ * DPDK's interrupt thread: it marks the port as not connected, and at once closes the queues' eventfds and
+ * unmaps the memory, while an engine may be in the middle of a burst that began before (22.11). So a burst
+ * says when it begins and ends, and the call that the driver makes between the mark and the first close, of
+ * rte_intr_callback_unregister, comes here instead (objcopy, in meson.build): it waits for the bursts that
+ * may not have seen the mark.
+ *
+ * Starting, stopping and closing a port work on what the interrupt thread works on, without a lock. So they
+ * are done in that thread.
+ */
+#include <pthread.h>
+#include <rte_alarm.h>
+#include <rte_interrupts.h>
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+#include <semaphore.h>
+
+#include "drivers/dpdk/internal.h"
+
+#define MAX_BURSTS (2u * DPDK_MAX_QUEUES)
+
+static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dpdk_port *ports;
+
+bool dpdk_memif_add(struct dpdk_port *dpdk)
+{
+    size_t size = rte_rcu_qsbr_get_memsize(MAX_BURSTS);
+    struct rte_rcu_qsbr *bursts = rte_zmalloc("pel_bursts", size, RTE_CACHE_LINE_SIZE);
+    if (bursts == NULL)
+        return false;
+    rte_rcu_qsbr_init(bursts, MAX_BURSTS);
+    for (unsigned i = 0; i < MAX_BURSTS; i++)
+        rte_rcu_qsbr_thread_register(bursts, i);
+    dpdk->bursts = bursts;
+    pthread_mutex_lock(&ports_lock);
+    dpdk->next_memif = ports;
+    ports = dpdk;
+    pthread_mutex_unlock(&ports_lock);
+    return true;
+}
+
+void dpdk_memif_remove(struct dpdk_port *dpdk)
+{
+    if (dpdk->bursts == NULL)
+        return;
+    pthread_mutex_lock(&ports_lock);
+    struct dpdk_port **at = &ports;
+    while (*at != dpdk)
+        at = &(*at)->next_memif;
+    *at = dpdk->next_memif;
+    pthread_mutex_unlock(&ports_lock);
+    rte_free(dpdk->bursts);
+    dpdk->bursts = NULL;
+}
+
+/* Called by memif's driver alone, in the interrupt thread. It does not say for which port. */
+int pel_dpdk_memif_unregister(const struct rte_intr_handle *handle, rte_intr_callback_fn fn, void *arg);
+int pel_dpdk_memif_unregister(const struct rte_intr_handle *handle, rte_intr_callback_fn fn, void *arg)
+{
+    pthread_mutex_lock(&ports_lock);
+    for (struct dpdk_port *dpdk = ports; dpdk != NULL; dpdk = dpdk->next_memif)
+        rte_rcu_qsbr_synchronize(dpdk->bursts, RTE_QSBR_THRID_INVALID);
+    pthread_mutex_unlock(&ports_lock);
+    return rte_intr_callback_unregister(handle, fn, arg);
+}
+
+struct call {
+    int (*fn)(uint16_t id);
+    uint16_t id;
+    int error;
+    sem_t done;
+};
+
+static void call_now(void *arg)
+{
+    struct call *call = arg;
+    call->error = call->fn(call->id);
+    sem_post(&call->done);
+}
+
+int dpdk_device_call(const struct dpdk_port *dpdk, int (*fn)(uint16_t id))
+{
+    struct call call = {.fn = fn, .id = dpdk->id};
+    if (dpdk->bursts == NULL)
+        return fn(dpdk->id);
+    sem_init(&call.done, 0, 0);
+    int error = rte_eal_alarm_set(1, call_now, &call);
+    if (error == 0) {
+        while (sem_wait(&call.done) != 0)
+            continue; /* EINTR */
+        error = call.error;
+    }
+    sem_destroy(&call.done);
+    return error;
+}
