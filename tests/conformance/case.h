@@ -132,6 +132,10 @@ void await_bytes(int fd, size_t len);
 void await_end(int fd);
 void await_reset(int fd);
 
+/* await_secured waits until a connection that policy puts under TLS has it: until then it cannot end well,
+ * and a case that ends it would tell who was faster. Does nothing to other sockets. */
+void await_secured(int fd);
+
 /* drain reads to the end, says how much and how it ended. */
 void drain(const char *what, int fd);
 

@@ -191,6 +191,16 @@ static void all_from(int arg)
     peer_says(CONN, 1);
 }
 
+static void accepted_at_once(int arg)
+{
+    uint16_t port;
+    int door = listener(AF_INET, &port);
+    peer_connect(CONN, AF_INET, port);
+    int fd = say_fd("accept", accept(door, NULL, NULL));
+    say_rc("close", close(fd));
+    peer_says(CONN, 1);
+}
+
 static void accepted_and_closed(int flags)
 {
     /* A server that answers at once and closes, before or after it was asked. */
@@ -254,6 +264,7 @@ static void killed_child_ends(int arg)
 static const struct conf_case cases[] = {
     {"close.peer-sees", peer_sees_end, OUT4},
     {"close.peer-sees.accepted", peer_sees_end, IN4},
+    {"close.accepted.at-once", accepted_at_once, 0},
     {"close.unread", unread_resets, OUT4},
     {"close.unread.answered", answered_unread, OUT4},
     {"close.unread.answered.accepted", answered_unread, IN4},

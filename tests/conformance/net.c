@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "include/pellucid/ttls.h"
 #include "tests/conformance/case.h"
 #include "tests/conformance/peer.h"
 
@@ -92,6 +93,13 @@ int family_of(enum pair_kind kind)
     return kind == OUT4 || kind == IN4 ? AF_INET : AF_INET6;
 }
 
+static void secure(int fd, int slot)
+{
+    await(fd, POLLOUT); /* to look at it is to open it, where a policy says TLS */
+    await_secured(fd);
+    peer_secured(slot);
+}
+
 int pair_with(enum pair_kind kind, int slot)
 {
     int family = family_of(kind);
@@ -102,13 +110,14 @@ int pair_with(enum pair_kind kind, int slot)
         must("connect", connect(fd, SA(to)));
         peer_accept(slot, LISTENER);
         peer_close(LISTENER);
+        secure(fd, slot);
         return fd;
     }
     int door = listener(family, &port);
     peer_connect(slot, family, port);
     int fd = (int)must("accept", accept(door, NULL, NULL));
     close(door);
-    await(fd, POLLOUT); /* to look at it is to open it, where a policy says TLS */
+    secure(fd, slot);
     return fd;
 }
 
@@ -208,6 +217,20 @@ void await_reset(int fd)
         say("NO-RESET");
 }
 
+void await_secured(int fd)
+{
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    int error = errno; /* cases say what they find there */
+    while (now_ms() < end_ms) {
+        struct TTLS_IOCTL query = {.TTLSi_Ver = TTLS_VERSION1, .TTLSi_Req_Type = TTLS_QUERY_ONLY};
+        if (ioctl(fd, SIOCTTLSCTL, &query) != 0 || query.TTLSi_Stat_Policy != TTLS_POL_ENABLED ||
+            query.TTLSi_Stat_Conn == TTLS_CONN_SECURE)
+            break;
+        pause_ms(1);
+    }
+    errno = error;
+}
+
 void drain(const char *what, int fd)
 {
     static char bytes[65536];
@@ -229,7 +252,9 @@ size_t fill(int fd)
     static char bytes[65536];
     size_t done = 0;
     int64_t end_ms = now_ms() + 2 * PATIENCE_MS;
-    /* Full is what stays full for a moment: the stack may still be taking bytes over. */
+    /* Full is what stays full for a moment: the stack may still be taking bytes over. Room that is too little
+     * for POLLOUT is room all the same. */
+    bool was_full = false;
     while (now_ms() < end_ms) {
         for (size_t i = 0; i < sizeof(bytes); i++)
             bytes[i] = (char)peer_pattern((int64_t)(done + i));
@@ -238,8 +263,9 @@ size_t fill(int fd)
             done += (size_t)rc;
         else if (errno != EAGAIN)
             give_up("fill");
-        else if (await_for(fd, POLLOUT, 250) == 0)
+        else if (was_full)
             return done;
+        was_full = rc <= 0 && await_for(fd, POLLOUT, 250) == 0;
     }
     give_up("never full");
 }

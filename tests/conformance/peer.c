@@ -297,6 +297,7 @@ static int64_t do_order(struct peer *peer, const struct peer_request *request, s
     case PEER_CLOSE: return do_close(peer, request, false);
     case PEER_RESET: return do_close(peer, request, true);
     case PEER_AWAIT: return do_await(peer, request);
+    case PEER_SECURED: await_secured(fd); return 0;
     case PEER_BUFFER: return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &num, sizeof(num));
     }
     errno = ENOSYS;

@@ -25,6 +25,7 @@ enum peer_op {
     PEER_CLOSE,
     PEER_RESET,
     PEER_AWAIT,  /* num: poll's events; other: for so many ms, 0: a while */
+    PEER_SECURED,
     PEER_BUFFER, /* num: SO_RCVBUF */
     PEER_URGENT, /* bytes, as urgent data */
 };
@@ -70,6 +71,7 @@ void peer_connect(int slot, int family, uint16_t port);
 uint16_t peer_datagram(int slot, int family);
 void peer_send(int slot, const char *text);
 void peer_fill(int slot, int64_t num);
+void peer_secured(int slot); /* await_secured, at the peer */
 void peer_shutdown(int slot, int how);
 void peer_close(int slot);
 void peer_reset(int slot);

@@ -152,6 +152,12 @@ void peer_fill(int slot, int64_t num)
     order("peer.fill", PEER_FILL, slot, num);
 }
 
+void peer_secured(int slot)
+{
+    struct peer_request request = {.op = PEER_SECURED, .slot = slot};
+    ask(&request);
+}
+
 void peer_shutdown(int slot, int how)
 {
     order("peer.shutdown", PEER_SHUTDOWN, slot, how);
