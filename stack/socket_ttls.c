@@ -18,9 +18,9 @@ static int ask(struct pel_stream *stream, struct pel_stream_control_args *args)
     return is_asked ? args->error : EPIPE;
 }
 
-static int wait_done(struct pel_stream *stream)
+static int wait_done(struct pel_stream *stream, uint64_t deadline_us)
 {
-    int error = pel_sock_wait(&stream->sock, EPOLLOUT, PEL_FOREVER, NULL, NULL);
+    int error = pel_sock_wait(&stream->sock, EPOLLOUT, deadline_us, NULL, NULL);
     if (error == 0 && (pel_stream_state(stream) & PEL_STREAM_GONE)) {
         error = pel_stream_take_error(stream);
         error = error != 0 ? error : ECONNRESET;
@@ -42,15 +42,16 @@ static int result_of(struct pel_stream *stream, struct pel_stream_control_args *
 static int control(struct pel_stream *stream, struct pel_stream_control_args *args)
 {
     bool is_nonblock = __atomic_load_n(&stream->sock.is_nonblock, __ATOMIC_ACQUIRE);
+    uint64_t deadline_us = pel_sock_send_deadline(&stream->sock);
     for (;;) {
         int error = ask(stream, args);
         if (is_nonblock || (error != EINPROGRESS && error != EWOULDBLOCK))
             return error;
         free(args->cert);
         args->cert = NULL;
-        int wait_error = wait_done(stream);
+        int wait_error = wait_done(stream, deadline_us);
         if (wait_error != 0)
-            return wait_error;
+            return wait_error == EAGAIN ? error : wait_error;
         if (error == EINPROGRESS)
             return result_of(stream, args);
     }

@@ -182,6 +182,22 @@ PEL_TEST(socket_ttls, the_end_of_tls_is_an_end_of_file_until_the_answer)
     env_stop();
 }
 
+PEL_TEST(socket_ttls, a_blocking_start_waits_as_long_as_SO_SNDTIMEO_says)
+{
+    struct env_pair pair;
+    struct TTLS_IOCTL ttls;
+    env_start_policy(POLICY("ApplicationControlled On"));
+    PEL_REQUIRE(env_pair_open(&pair));
+    env_set_timeout(pair.server, SO_SNDTIMEO, 40);
+    PEL_EXPECT_EQ(ask(pair.server, TTLS_INIT_CONNECTION, &ttls), EINPROGRESS); /* begun */
+    PEL_EXPECT_EQ(ask(pair.server, TTLS_INIT_CONNECTION, &ttls), EWOULDBLOCK); /* under way already */
+    PEL_EXPECT_EQ(stat_of(pair.server), TTLS_CONN_HS_INPROGRESS);
+    PEL_EXPECT_EQ(ask(pair.client, TTLS_INIT_CONNECTION, &ttls), 0);
+    talk(pair.client, pair.server, "secret");
+    env_pair_close(&pair);
+    env_stop();
+}
+
 PEL_TEST(socket_ttls, a_failed_handshake_is_a_reset)
 {
     struct env_pair pair;

@@ -43,9 +43,10 @@ static void drop(struct answer *answer)
     answer->cert_fd = -1;
 }
 
-static int wait_done(struct pel_file *file)
+static int wait_done(struct pel_file *file, int64_t *deadline_us)
 {
-    int error = -pel_wait_for(file, PEL_OUT_EVENTS, -1, false);
+    int64_t timeout_us = pel_shared_of(file)->send_timeout_us;
+    int error = -pel_wait_until(file, PEL_OUT_EVENTS, timeout_us, false, deadline_us);
     if (error == 0 && ((pel_file_state(file) & PEL_SLOT_GONE) || pel_file_is_dead(file))) {
         error = pel_file_take_error(file);
         error = error != 0 ? error : ECONNRESET;
@@ -64,14 +65,15 @@ static int result_of(struct pel_file *file, uint32_t asked, struct answer *answe
 
 static int control(struct pel_file *file, uint32_t asked, struct answer *answer)
 {
+    int64_t deadline_us = 0;
     for (;;) {
         int error = ask(file, asked, answer);
         if ((pel_shared_flags(file) & PEL_SHARED_NONBLOCK) || (error != EINPROGRESS && error != EWOULDBLOCK))
             return error;
         drop(answer);
-        int wait_error = wait_done(file);
+        int wait_error = wait_done(file, &deadline_us);
         if (wait_error != 0)
-            return wait_error;
+            return wait_error == EAGAIN ? error : wait_error;
         if (error == EINPROGRESS)
             return result_of(file, asked, answer);
     }

@@ -14,8 +14,9 @@
  *
  * TTLS_INIT_CONNECTION: what was written before leaves in clear first. What the peer has sent and the program
  * has not read is taken as the peer's handshake: nothing that was sent in clear can be read as if it had come
- * under TLS. A blocking socket waits until the handshake is done (0) or has failed (ECONNRESET); another one
- * gets EINPROGRESS and is writable when it is done. A failed handshake resets the connection.
+ * under TLS. A blocking socket waits until the handshake is done (0) or has failed (ECONNRESET); another one,
+ * and one whose SO_SNDTIMEO is over, gets EINPROGRESS and is writable when it is done. A failed handshake
+ * resets the connection.
  *
  * TTLS_STOP_CONNECTION: what was written before leaves under TLS first; then close_notify, and the connection
  * is in clear once the peer's has come as well. Waits, or EINPROGRESS, as above. A peer that sends its
@@ -28,8 +29,8 @@
  *     EBADF, ENOTTY, EFAULT as usual
  *     ECONNRESET  a blocking call: the handshake failed
  *     EDEADLK     from a signal handler that interrupted a call on the same socket
- *     EINPROGRESS a non-blocking INIT or STOP has begun
- *     EWOULDBLOCK a non-blocking socket: a handshake or a stop is under way
+ *     EINPROGRESS an INIT or STOP has begun, and is not waited for or not done within SO_SNDTIMEO
+ *     EWOULDBLOCK a handshake or a stop is under way already, and is not waited for, as above
  *     EINTR       a signal handler ended the wait; what was begun goes on
  *     EINVAL      version, request or buffer that cannot be
  *     ENOBUFS     the buffer is too small; TTLSi_Cert_Len or BytesNeeded says what it wants
