@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames by hand: what is malformed is dropped by name, what is good is answered, and nothing is read past
  * its end. */
-#include "stack/lwip/frames.h"
-#include "stack/lwip/lab.h"
+#include "stack/lwip/hand.h"
 
 #include <stdlib.h>
 
 #define SECOND 1000000ull
-
-/* Host a behind a wire whose other end is the test; buffers of the frames' exact size. */
-static bool open_alone(struct lab *lab)
-{
-    struct pel_sim_wire_config wire = {.seed = 1, .latency_us = 50, .exact_buffers = true};
-    memset(lab, 0, sizeof(*lab));
-    lab->time.now_us = 1000000;
-    struct pel_clock clock = pel_clock_virtual(&lab->time);
-    return pel_sim_wire_open(&wire, &clock, &lab->a.port, &lab->b.port) == PEL_OK &&
-           lab_open_host(lab, &lab->a, 1, NULL);
-}
-
-static void give(struct lab *lab, const struct frame *f)
-{
-    if (pel_sim_inject(lab->a.port, f->bytes, f->len) != PEL_OK)
-        pel_test_fail(__FILE__, __LINE__, "a frame cannot be injected");
-    lab_run(lab, 1000);
-}
 
 /* ---- malformed ---- */
 
@@ -117,7 +98,7 @@ static void make_base(struct frame *f, const uint8_t *mac, enum base base)
 PEL_TEST(lwip_frames, malformed_ones_are_dropped_by_name)
 {
     struct lab lab;
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     lab_run(&lab, SECOND);
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         const struct malformed_row *row = &malformed[i];
@@ -131,7 +112,7 @@ PEL_TEST(lwip_frames, malformed_ones_are_dropped_by_name)
             frame_sums(&f);
         uint64_t before[PEL_ERR_NR];
         memcpy(before, lab.a.counters.err, sizeof(before));
-        give(&lab, &f);
+        hand_give(&lab, &f);
         for (int err = 0; err < PEL_ERR_NR; err++)
             if (lab.a.counters.err[err] != before[err] + (err == (int)row->expected))
                 pel_test_fail(__FILE__, __LINE__, "%s: %s counted %d times, expected %s", row->what,
@@ -143,45 +124,30 @@ PEL_TEST(lwip_frames, malformed_ones_are_dropped_by_name)
 
 /* ---- good ones ---- */
 
-struct seen {
-    struct frame frames[64];
-    size_t num;
-};
-
-static bool see(void *arg, const uint8_t *bytes, size_t len)
-{
-    struct seen *seen = (struct seen *)arg;
-    struct frame *f = &seen->frames[seen->num % 64];
-    f->len = len < FRAME_CAP ? len : FRAME_CAP;
-    memcpy(f->bytes, bytes, f->len);
-    seen->num++;
-    return true;
-}
-
 PEL_TEST(lwip_frames, answers_arp_ping_and_solicitations)
 {
     struct lab lab;
-    static struct seen seen;
+    static struct hand_seen seen;
     struct frame f;
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     const uint8_t *mac = lab.a.port->mac;
     static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
     lab_run(&lab, SECOND);
     seen.num = 0;
-    pel_sim_tap(lab.a.port, see, &seen);
+    pel_sim_tap(lab.a.port, hand_see, &seen);
     frame_arp(&f, broadcast, 1);
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_REQUIRE(seen.num == 1 && seen.frames[0].bytes[21] == 2);
     frame_ping4(&f, mac);
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_REQUIRE(seen.num == 2);
     PEL_EXPECT_EQ(seen.frames[1].bytes[FRAME_L4], 0);
     PEL_EXPECT_MEM(seen.frames[1].bytes + FRAME_L4 + 4, f.bytes + FRAME_L4 + 4, 44);
     frame_solicit6(&f, mac);
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_REQUIRE(seen.num == 3 && seen.frames[2].bytes[FRAME6_L4] == 136);
     frame_ping6(&f, mac);
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_REQUIRE(seen.num >= 4);
     PEL_EXPECT_EQ(seen.frames[3].bytes[FRAME6_L4], 129);
     PEL_EXPECT_MEM(seen.frames[3].bytes + FRAME6_L4 + 4, f.bytes + FRAME6_L4 + 4, 44);
@@ -189,35 +155,11 @@ PEL_TEST(lwip_frames, answers_arp_ping_and_solicitations)
     /* Ours are good by our own rules: what we sent comes back and is counted as no error but its address. */
     for (size_t i = 0; i < 4; i++) {
         memcpy(seen.frames[i].bytes, mac, 6);
-        give(&lab, &seen.frames[i]);
+        hand_give(&lab, &seen.frames[i]);
     }
     PEL_EXPECT_EQ(lab.a.counters.err[PEL_E_FRAME_CHECKSUM], 0);
     PEL_EXPECT_EQ(lab.a.counters.err[PEL_E_IP_MALFORMED], 0);
     lab_close(&lab);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-/* Opens a connection by hand to port 80 of host a; returns the sequence number after the SYN's answer. */
-static uint32_t open_by_hand(struct lab *lab, struct seen *seen)
-{
-    struct frame f;
-    frame_arp(&f, lab->a.port->mac, 1);
-    give(lab, &f);
-    seen->num = 0;
-    pel_sim_tap(lab->a.port, see, seen);
-    frame_tcp4(&f, lab->a.port->mac, &(struct segment){.seq = 1000, .flags = SEG_SYN, .window = 60000});
-    give(lab, &f);
-    uint32_t ack = get32(seen->frames[0].bytes + FRAME_L4 + 4) + 1;
-    if (seen->num != 1 || seen->frames[0].bytes[FRAME_L4 + 13] != (SEG_SYN | SEG_ACK))
-        pel_test_fail(__FILE__, __LINE__, "no answer to the SYN");
-    frame_tcp4(&f, lab->a.port->mac,
-               &(struct segment){.seq = 1001, .ack = ack, .flags = SEG_ACK, .window = 60000});
-    give(lab, &f);
-    return ack;
 }
 
 /* RFC 5961: a RST that is not exact, a SYN, and an acknowledgement from nowhere get a challenge, and change
@@ -225,14 +167,14 @@ static uint32_t open_by_hand(struct lab *lab, struct seen *seen)
 PEL_TEST(lwip_frames, blind_attacks_get_challenges)
 {
     struct lab lab;
-    static struct seen seen;
+    static struct hand_seen seen;
     struct lab_listener listener;
     struct lab_conn server;
     struct frame f;
     lab_conn_init(&server, 0, 0, 0);
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    uint32_t ack = open_by_hand(&lab, &seen);
+    uint32_t ack = hand_connect(&lab, &seen);
     PEL_REQUIRE(server.connected);
     const struct segment attacks[] = {
         {.seq = 1002, .ack = ack, .flags = SEG_RST | SEG_ACK, .window = 60000},
@@ -253,14 +195,14 @@ PEL_TEST(lwip_frames, blind_attacks_get_challenges)
     for (size_t i = 0; i < 4; i++) {
         seen.num = 0;
         frame_tcp4(&f, lab.a.port->mac, &attacks[i]);
-        give(&lab, &f);
+        hand_give(&lab, &f);
         PEL_EXPECT_EQ(lab.a.counters.stat[PEL_STAT_tcp_challenge_acks], i + 1);
         PEL_EXPECT_EQ(seen.num, 1);
         PEL_EXPECT_EQ(seen.frames[0].bytes[FRAME_L4 + 13], SEG_ACK);
     }
     /* A RST outside of the window is not even challenged. */
     frame_tcp4(&f, lab.a.port->mac, &(struct segment){.seq = 999, .ack = ack, .flags = SEG_RST | SEG_ACK});
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_EXPECT_EQ(lab.a.counters.stat[PEL_STAT_tcp_challenge_acks], 4);
     /* They are limited. */
     frame_tcp4(&f, lab.a.port->mac, &attacks[1]);
@@ -274,104 +216,8 @@ PEL_TEST(lwip_frames, blind_attacks_get_challenges)
     PEL_EXPECT_EQ(server.num_errors, 0);
     /* The exact one is obeyed. */
     frame_tcp4(&f, lab.a.port->mac, &(struct segment){.seq = 1001, .flags = SEG_RST});
-    give(&lab, &f);
+    hand_give(&lab, &f);
     PEL_EXPECT_ERR(server.error, PEL_E_CONN_RESET);
-    lab_close(&lab);
-}
-
-/* Puts what host a sent into `stream`, from sequence number `first` on; returns how far it reaches. */
-static uint32_t read_stream(const struct seen *seen, uint32_t first, uint8_t *stream, size_t stream_len)
-{
-    uint32_t end = 0;
-    for (size_t i = 0; i < seen->num; i++) {
-        const uint8_t *bytes = seen->frames[i].bytes;
-        uint32_t at = get32(bytes + FRAME_L4 + 4) - first;
-        uint32_t len = (uint32_t)(bytes[FRAME_IP + 2] << 8 | bytes[FRAME_IP + 3]) - 40;
-        if (at >= stream_len || len > stream_len - at)
-            continue; /* the SYN, before it */
-        memcpy(stream + at, bytes + FRAME_L4 + 20, len);
-        end = at + len > end ? at + len : end;
-    }
-    return end;
-}
-
-static void acknowledge(struct lab *lab, uint32_t ack, uint16_t window)
-{
-    struct frame f;
-    frame_tcp4(&f, lab->a.port->mac,
-               &(struct segment){.seq = 1001, .ack = ack, .flags = SEG_ACK, .window = window});
-    give(lab, &f);
-}
-
-/* A segment that is longer than the window is cut when nothing is on its way; what is written then, and the
- * FIN, come behind the rest of it. */
-PEL_TEST(lwip_frames, a_segment_is_cut_to_the_window)
-{
-    struct lab lab;
-    static struct seen seen;
-    struct lab_listener listener;
-    struct lab_conn server;
-    uint8_t stream[1000];
-    lab_conn_init(&server, 0, 7, 0);
-    PEL_REQUIRE(open_alone(&lab));
-    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    uint32_t first = open_by_hand(&lab, &seen);
-    server.to_send_len = 10;
-    lab_conn_pump(&server);
-    lab_run(&lab, 1000);
-    acknowledge(&lab, first + 10, 100);
-    server.to_send_len += 500;
-    lab_conn_pump(&server);
-    lab_run(&lab, 1000);
-    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 10);
-    lab_run(&lab, SECOND);
-    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 110);
-    server.to_send_len += 50;
-    server.shutdown_when_sent = true;
-    lab_conn_pump(&server);
-    acknowledge(&lab, first + 110, 1000);
-    lab_run(&lab, 1000);
-    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 560);
-    for (size_t i = 0; i < 560; i++)
-        PEL_REQUIRE(stream[i] == lab_byte(7, i));
-    PEL_REQUIRE(seen.num > 0);
-    PEL_EXPECT((seen.frames[seen.num - 1].bytes[FRAME_L4 + 13] & SEG_FIN) != 0);
-    lab_close(&lab);
-}
-
-/* The first segment is sent again after three acknowledgements, then all are by timeout; what is written then
- * comes behind them. */
-PEL_TEST(lwip_frames, what_is_written_after_a_timeout_comes_last)
-{
-    struct lab lab;
-    static struct seen seen;
-    struct lab_listener listener;
-    struct lab_conn server;
-    static uint8_t stream[4000];
-    lab_conn_init(&server, 2680, 7, 0);
-    PEL_REQUIRE(open_alone(&lab));
-    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    uint32_t first = open_by_hand(&lab, &seen);
-    lab_run(&lab, 1000);
-    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 2680);
-    size_t num_sent = seen.num;
-    for (int i = 0; i < 3; i++)
-        acknowledge(&lab, first, 60000);
-    PEL_EXPECT_EQ(seen.num, num_sent + 1);
-    lab_run(&lab, 2 * SECOND);
-    PEL_EXPECT(seen.num > num_sent + 1);
-    server.to_send_len += 900;
-    lab_conn_pump(&server);
-    for (int i = 0; i < 20; i++) {
-        uint32_t end = read_stream(&seen, first, stream, sizeof(stream));
-        acknowledge(&lab, first + end, 60000);
-        lab_run(&lab, 1000);
-    }
-    PEL_EXPECT_EQ(read_stream(&seen, first, stream, sizeof(stream)), 3580);
-    PEL_EXPECT_EQ(server.acked_len, 3580);
-    for (size_t i = 0; i < 3580; i++)
-        PEL_REQUIRE(stream[i] == lab_byte(7, i));
-    PEL_EXPECT(seen.num < 64); /* nothing was overwritten */
     lab_close(&lab);
 }
 
@@ -379,14 +225,14 @@ PEL_TEST(lwip_frames, what_is_written_after_a_timeout_comes_last)
 PEL_TEST(lwip_frames, out_of_order_bytes_are_bounded)
 {
     struct lab lab;
-    static struct seen seen;
+    static struct hand_seen seen;
     struct lab_listener listener;
     struct lab_conn server;
     struct frame f;
     lab_conn_init(&server, 0, 0, 0);
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    uint32_t ack = open_by_hand(&lab, &seen);
+    uint32_t ack = hand_connect(&lab, &seen);
     for (uint32_t i = 0; i < 2000; i++) {
         struct segment one = {.seq = 1003 + 2 * i,
                               .ack = ack,
@@ -417,7 +263,7 @@ PEL_TEST(lwip_frames, reassembly_is_bounded)
     struct lab lab;
     struct frame f;
     uint8_t data[64] = {0};
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     lab_run(&lab, SECOND);
     for (int i = 0; i < 1500; i++) {
         frame_udp4(&f, lab.a.port->mac, 7, data, 64);
@@ -442,25 +288,25 @@ PEL_TEST(lwip_frames, reassembly_is_bounded)
 PEL_TEST(lwip_frames, sequence_numbers_cannot_be_guessed)
 {
     struct lab lab;
-    static struct seen seen;
+    static struct hand_seen seen;
     struct lab_listener listener;
     struct frame f;
     static struct lab_conn servers[40];
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, servers, 40));
     frame_arp(&f, lab.a.port->mac, 1);
-    give(&lab, &f);
-    pel_sim_tap(lab.a.port, see, &seen);
+    hand_give(&lab, &f);
+    pel_sim_tap(lab.a.port, hand_see, &seen);
     seen.num = 0;
     for (uint16_t i = 0; i < 20; i++) {
         struct segment syn = {.seq = 1, .flags = SEG_SYN, .window = 1000, .from_port = (uint16_t)(2000 + i)};
         frame_tcp4(&f, lab.a.port->mac, &syn);
-        give(&lab, &f);
+        hand_give(&lab, &f);
     }
     PEL_REQUIRE(seen.num == 20);
     int near = 0;
     for (int i = 1; i < 20; i++)
-        near += get32(seen.frames[i].bytes + FRAME_L4 + 4) - get32(seen.frames[i - 1].bytes + FRAME_L4 + 4) <
+        near += hand_seq(&seen.frames[i]) - hand_seq(&seen.frames[i - 1]) <
                 1u << 24;
     PEL_EXPECT(near <= 2);
     lab_close(&lab);
@@ -471,15 +317,15 @@ PEL_TEST(lwip_frames, sequence_numbers_cannot_be_guessed)
 PEL_TEST(lwip_frames, random_changes)
 {
     struct lab lab;
-    static struct seen seen;
+    static struct hand_seen seen;
     struct lab_listener listener;
     struct lab_conn server;
     struct pel_prng prng;
     pel_prng_seed(&prng, 4711);
     lab_conn_init(&server, 5000, 1, 2);
-    PEL_REQUIRE(open_alone(&lab));
+    PEL_REQUIRE(hand_open(&lab));
     PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    open_by_hand(&lab, &seen);
+    hand_connect(&lab, &seen);
     for (int i = 0; i < 20000; i++) {
         struct frame f;
         make_base(&f, lab.a.port->mac, (enum base)pel_prng_below(&prng, 8));
