@@ -3,8 +3,12 @@
  * pel: the operator's command. It finds the verb; the verb does the rest.
  */
 #include <pellucid/version.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apps/pel/policy/nearest.h"
 #include "apps/pel/verb.h"
@@ -52,8 +56,19 @@ static int run_verb(const struct pel_verb *verb, int argc, char **argv)
     return verb->run(argc, argv);
 }
 
+/* What could not be written is a failure, also of a --help. Nothing written to a closed stdout is none. */
+static void check_stdout(void)
+{
+    bool had_failed = ferror(stdout) != 0;
+    if (fflush(stdout) == 0 && !had_failed)
+        return;
+    fprintf(stderr, "pel: stdout: %s\n", strerror(had_failed && errno == 0 ? EIO : errno));
+    _exit(1);
+}
+
 int main(int argc, char **argv)
 {
+    atexit(check_stdout);
     if (argc < 2) {
         print_help(stderr);
         return 2;

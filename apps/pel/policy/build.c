@@ -98,8 +98,8 @@ static void forward(void *arg, const struct pel_policy_message *message)
                  "%s", text);
 }
 
-/* What a check of the text says. */
-static void check_policy(const struct model_policy *policy, struct yaml_report *report)
+/* What a check of the text says; returns whether it holds a password. */
+static bool check_policy(const struct model_policy *policy, struct yaml_report *report)
 {
     struct forward target = {policy, report};
     struct pel_policy *opened = NULL;
@@ -107,7 +107,9 @@ static void check_policy(const struct model_policy *policy, struct yaml_report *
     enum pel_err err = policy_open_text(policy->text, policy->len, forward, &target, &opened, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "the policy cannot be checked: %s", error.text);
+    bool has_secrets = opened != NULL && pel_policy_has_secrets(opened) != 0;
     pel_policy_close(opened);
+    return has_secrets;
 }
 
 static void print_reply(const struct options *options, const struct yaml_report *report, const char *stack,
@@ -128,12 +130,12 @@ static void print_reply(const struct options *options, const struct yaml_report 
 }
 
 static int finish(const struct options *options, struct yaml_report *report, const char *stack,
-                  const struct model_policy *policy)
+                  const struct model_policy *policy, bool has_secrets)
 {
     bool to_file = options->file != NULL && strcmp(options->file, "-") != 0;
     bool ok = report->num_errors == 0 && (!options->strict || report->num_warnings == 0);
     if (ok && (to_file || !options->json))
-        ok = policy_save(options->file, policy->text, policy->len, false);
+        ok = (has_secrets ? policy_save_secret : policy_save)(options->file, policy->text, policy->len, false);
     if (options->json)
         print_reply(options, report, stack, policy, ok);
     else if (!ok)
@@ -153,14 +155,15 @@ static int build(const struct options *options)
     struct model_policy policy = {0};
     struct model_file file;
     const char *stack_name = NULL;
+    bool has_secrets = false;
     if (model_read(&file, &report)) {
         int stack = choose_stack(options, &file, &report);
         stack_name = stack >= 0 ? file.model->stacks[stack].name : NULL;
         if (stack >= 0 &&
             model_build(&file, (unsigned)stack, policy_base_name(options->model), &report, &policy))
-            check_policy(&policy, &report);
+            has_secrets = check_policy(&policy, &report);
     }
-    int status = finish(options, &report, stack_name, &policy);
+    int status = finish(options, &report, stack_name, &policy, has_secrets);
     model_policy_free(&policy);
     model_free(&file);
     json_decref(report.diagnostics);
@@ -184,5 +187,5 @@ int policy_build(int argc, char **argv)
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
-    return build(&options);
+    return policy_is_apart(options.file, &options.model, 1) ? build(&options) : POLICY_FAILED;
 }

@@ -8,6 +8,7 @@
 
 #include "apps/pel/policy/common.h"
 #include "apps/pel/policy/file.h"
+#include "apps/pel/policy/out.h"
 
 enum { KEY_JSON = 256 };
 
@@ -119,6 +120,8 @@ int policy_compile(int argc, char **argv)
     struct pel_policy *policy = NULL;
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
+    if (!policy_is_apart(options.output, (const char *const *)options.files, options.num_files))
+        return POLICY_FAILED;
     json_t *diagnostics = options.json ? json_array() : NULL;
     int status = POLICY_FAILED;
     if (open_saying_all(&options, diagnostics, &policy))

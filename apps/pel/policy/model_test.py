@@ -280,6 +280,32 @@ class Import(Case):
         reply = json.loads(pel("import", quoted, "--json").stdout)
         self.assertEqual((reply["ok"], len(reply["diagnostics"])), (False, 1))
 
+    def test_passwords_are_for_the_owner_alone(self):
+        model = self.write("m.yaml", SMALL.replace("    keyring: k\n", "    keyring: k\n    keyring_password: topsecret\n"))
+        self.fine("build", model, "-o", self.path("p"))
+        self.assertIn("KeyringPw topsecret", self.read("p"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("p")).st_mode), 0o600)
+        self.fine("build", self.write("n.yaml", SMALL), "-o", self.path("q"))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("q")).st_mode), 0o644)
+
+    def test_what_is_read_is_not_overwritten(self):
+        model, policy = self.write("m.yaml", SMALL), self.path("p")
+        self.fine("build", model, "-o", policy)
+        os.symlink(model, self.path("link"))
+        for words in (("build", model, "-o", model), ("build", model, "-o", self.path("link")), ("compile", policy, "-o", policy)):
+            self.fails("this file is read, and would be overwritten: name another one", *words)
+        self.assertEqual(self.read("m.yaml"), SMALL)
+        self.assertIn("TTLSRule", self.read("p"))
+
+    def test_what_cannot_be_written_is_a_failure(self):
+        policy = self.path("p")
+        self.fine("build", self.write("m.yaml", SMALL), "-o", policy)
+        for words in (("fmt", policy), ("show", policy), ("check", policy), ("check", "--json", policy), ("new", "--list"), ("--help",),
+                      ("match", policy, "--direction", "inbound", "--local", "1.1.1.1:443", "--remote", "10.0.0.1:1")):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([PEL, "policy", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, "stdout: No space left on device" in done.stderr), (1, True), f"{words}: {done.stderr}")
+
     def test_a_policy_with_errors(self):
         bad = self.write("p", "TTLSRule a\n{\n  Directoin Both\n}\n")
         done = self.fails('p:3:3: error: unknown parameter "Directoin"', "import", bad)

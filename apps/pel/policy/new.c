@@ -235,7 +235,7 @@ static void print_keyring_hint(FILE *to, const struct plan *plan)
         return;
     }
     fprintf(to,
-            "# Keyring %s, of the user that owns the socket: a directory below the stack's keyring_dir.\n",
+            "# Keyring %s, of the user that runs the stack: a directory below the stack's keyring_dir.\n",
             plan->keyring);
     if (needs_own)
         fprintf(to, "#   pel keyring cert --dir KEYRING_DIR/USER/%s --label %s --%s --ca CA\n", plan->keyring,

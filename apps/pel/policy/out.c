@@ -50,6 +50,20 @@ static mode_t mode_of(const char *path, mode_t wanted)
     return stat(path, &stat_of) == 0 ? stat_of.st_mode & 07777 & (wanted | 0111) : wanted & ~mask;
 }
 
+bool policy_is_apart(const char *output, const char *const *inputs, size_t num_inputs)
+{
+    struct stat out, in;
+    if (output == NULL || strcmp(output, "-") == 0 || stat(output, &out) != 0 || !S_ISREG(out.st_mode))
+        return true;
+    for (size_t i = 0; i < num_inputs; i++) {
+        if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
+            fprintf(stderr, "pel: %s: this file is read, and would be overwritten: name another one\n", output);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool write_to(int fd, const char *name, const char *text, size_t len)
 {
     bool fine = policy_write_all(fd, text, len);

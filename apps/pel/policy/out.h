@@ -25,6 +25,10 @@ bool policy_out_begin(struct policy_out *out);
 bool policy_out_end(struct policy_out *out);
 void policy_out_free(struct policy_out *out);
 
+/* policy_is_apart tells whether the file at `output` (NULL and "-": stdout) is none of those that are read;
+ * says so where it is one. */
+bool policy_is_apart(const char *output, const char *const *inputs, size_t num_inputs);
+
 /* policy_save writes to stdout when `path` is NULL or "-"; else it replaces the file at `path`, or with
  * `keep` makes it and refuses when something is there. False: reported on stderr. */
 bool policy_save(const char *path, const char *text, size_t len, bool keep);
