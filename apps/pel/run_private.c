@@ -88,9 +88,9 @@ static bool listen_for_ready(struct run_daemon *daemon)
 /* ---- the daemon ---- */
 
 /* In a session of its own, so that what the terminal sends is for the program alone. */
-static void be_daemon(const struct run_options *options, const struct run_daemon *daemon)
+static void be_daemon(const struct run_options *options, const struct run_daemon *daemon, pid_t parent)
 {
-    char own[PATH_MAX], log[96], control[96];
+    char own[PATH_MAX], log[96], control[96], with_parent[40];
     ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
     sigset_t none;
     sigemptyset(&none);
@@ -98,22 +98,24 @@ static void be_daemon(const struct run_options *options, const struct run_daemon
     setsid();
     snprintf(log, sizeof log, "%s/log", daemon->dir);
     snprintf(control, sizeof control, "%s/control.sock", daemon->dir);
+    snprintf(with_parent, sizeof with_parent, "--with-parent=%d", (int)parent);
     int out = options->verbose ? STDERR_FILENO : open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (len <= 0 || in < 0 || out < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
         dup2(out, STDERR_FILENO) < 0)
         _exit(RUN_FAILED);
     own[len] = '\0';
-    execl(own, "pel", "stack", "--with-parent", "--config", daemon->config, "--policy", options->policy,
+    execl(own, "pel", "stack", with_parent, "--config", daemon->config, "--policy", options->policy,
           "--attach", daemon->attach, "--control", control, NULL);
     _exit(RUN_FAILED);
 }
 
 static bool start_daemon(const struct run_options *options, struct run_daemon *daemon)
 {
+    pid_t parent = getpid();
     daemon->pid = fork();
     if (daemon->pid == 0)
-        be_daemon(options, daemon);
+        be_daemon(options, daemon, parent);
     if (daemon->pid < 0) {
         fprintf(stderr, "pel run: no process for the daemon: %s\n", strerror(errno));
         daemon->pid = 0;

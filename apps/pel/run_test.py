@@ -447,6 +447,14 @@ def private_case(lab):
     expect(not left_overs(lab), str(left_overs(lab)))
 
 
+def private_first_process_case(lab):
+    """Its own number is 1 then, which is also that of whoever takes orphans."""
+    policy = lab.write("own.policy", POLICY)
+    result = lab.run("unshare", "--pid", "--fork", "--mount-proc", lab.app("pel"), "run", "--policy", policy, "--", "sh", "-c",
+                     "echo it runs as $$", check=False, env=dict(os.environ, TMPDIR=lab.dir))
+    expect(result.returncode == 0 and "it runs as" in result.text, f"status {result.returncode}: {result.text}")
+
+
 def private_refused_case(lab):
     need_library(lab)
     bad = lab.write("own-bad.policy", "TTLSRule x\n{\n  Colour 1\n}\n")
@@ -511,6 +519,7 @@ def cases(lab, reporter):
     case("pel stack: SIGTERM lets a connection end", lambda: drain_case(lab, True))
     case("pel stack: a second SIGTERM does not", lambda: drain_case(lab, False))
     case("pel run --policy: a daemon for one program", lambda: private_case(lab))
+    case("pel run --policy: as the first process of a container", lambda: private_first_process_case(lab))
     case("pel run --policy: one that cannot start", lambda: private_refused_case(lab))
     case("pel run --policy: signals", lambda: private_signals_case(lab))
 

@@ -42,7 +42,8 @@ enum {
 
 struct daemon {
     const char *config_path, *policy, *attach, *control;
-    bool check, no_sandbox, with_parent;
+    bool check, no_sandbox;
+    pid_t with_parent; /* 0: none */
     sigset_t signals;
     struct pel_stack *stack;
 };
@@ -103,7 +104,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_CONTROL: daemon->control = arg; return 0;
     case KEY_CHECK: daemon->check = true; return 0;
     case KEY_NO_SANDBOX: daemon->no_sandbox = true; return 0;
-    case KEY_WITH_PARENT: daemon->with_parent = true; return 0;
+    case KEY_WITH_PARENT: daemon->with_parent = (pid_t)strtol(arg, NULL, 10); return 0;
     case KEY_FOREGROUND: return 0;
     case ARGP_KEY_ARG: argp_error(state, "what is '%s'?", arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -120,7 +121,7 @@ static void parse(int argc, char **argv, struct daemon *daemon)
         {"check", KEY_CHECK, NULL, 0, "Only say whether configuration and policy are right", 0},
         {"no-sandbox", KEY_NO_SANDBOX, NULL, 0, "Keep all rights, to debug", 0},
         {"foreground", KEY_FOREGROUND, NULL, 0, "It never does anything else", 0},
-        {"with-parent", KEY_WITH_PARENT, NULL, OPTION_HIDDEN, NULL, 0},
+        {"with-parent", KEY_WITH_PARENT, "PID", OPTION_HIDDEN, NULL, 0},
         {0},
     };
     static const struct argp argp = {
@@ -177,10 +178,12 @@ static void raise_descriptor_limit(void)
 }
 
 /* A private daemon ends with the pel run that started it, also when that is killed. */
-static bool follow_parent(void)
+static bool follow_parent(pid_t parent)
 {
-    pid_t parent = getppid();
-    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && parent != 1 && getppid() == parent;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent)
+        return true;
+    say("cannot start: the pel run that this daemon is for (process %d) is not its parent", (int)parent);
+    return false;
 }
 
 static void on_engine(void *arg, struct pel_engine *engine)
@@ -221,7 +224,7 @@ static bool start(struct daemon *daemon)
                                               .log = log_line};
     struct pel_error error;
     char why[256];
-    if (daemon->with_parent && !follow_parent())
+    if (daemon->with_parent != 0 && !follow_parent(daemon->with_parent))
         return false;
     if (!daemon->no_sandbox && !sandbox_begin(why, sizeof why)) {
         say("%s; pel stack --no-sandbox goes without", why);
