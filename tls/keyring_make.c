@@ -142,16 +142,36 @@ static enum pel_err read_authority(const struct pel_keyring_request *request, st
                                 reterr);
 }
 
+/* Refuses to take the place of another authority that is trusted already. */
+static enum pel_err check_trust(const struct pel_keyring_request *request, const struct authority *ca,
+                                struct pel_error *reterr)
+{
+    char trust[PEL_PATH_CAP], path[PEL_PATH_CAP];
+    struct pel_file there = {0};
+    PEL_TRY(pel_path_join(request->dir, "trust", "", trust, sizeof trust, reterr));
+    PEL_TRY(pel_path_join(trust, ca->label, ".crt", path, sizeof path, reterr));
+    if (request->force || access(path, F_OK) != 0)
+        return PEL_OK;
+    PEL_TRY(pel_file_read(path, false, &there, reterr));
+    bool same = there.len == ca->cert.len && memcmp(there.bytes, ca->cert.bytes, there.len) == 0;
+    pel_file_free(&there);
+    if (same)
+        return PEL_OK;
+    return pel_error_set(reterr, PEL_E_EXISTS,
+                         "%s: another authority is trusted by that name; give --force to replace it", path);
+}
+
 static enum pel_err make_from(const struct pel_keyring_request *request, const struct authority *ca,
                               struct pel_error *reterr)
 {
     struct pel_file cert = {0}, key = {0};
     struct pel_pem ca_cert = {ca->cert.bytes, ca->cert.len, ca->cert_path};
     struct pel_pem ca_key = {ca->key.bytes, ca->key.len, ca->key_path};
+    PEL_TRY(check_trust(request, ca, reterr));
     PEL_TRY(pel_cert_issue(request, &ca_cert, &ca_key, &cert, &key, reterr));
     enum pel_err err = put_pair(request, &cert, &key, reterr);
     if (err == PEL_OK)
-        err = put_trust(request->dir, ca->label, &ca->cert, true, reterr);
+        err = put_trust(request->dir, ca->label, &ca->cert, true, reterr); /* the same, or forced */
     if (err == PEL_OK)
         err = put_default(request->dir, request->label, request->make_default, reterr);
     pel_file_free(&cert);

@@ -321,6 +321,28 @@ PEL_TEST(keyring, modes_and_no_overwriting)
     PEL_EXPECT_ERR(pel_keyring_set_default(kit_ring("again"), "p256", &error), PEL_OK);
 }
 
+PEL_TEST(keyring, an_authority_does_not_take_another_ones_place)
+{
+    struct pel_error error = {0};
+    char path[300];
+    struct pel_keyring_request other = {
+        .dir = kit_ring("other-ca"), .label = "ca", .subject = "CN=other"};
+    struct pel_keyring_request request = {
+        .dir = kit_ring("between"), .label = "one", .subject = "CN=x", .ca_dir = kit_ring("ca"), .ca_label = "ca"};
+    PEL_REQUIRE_OK(pel_keyring_make_ca(&other, &error));
+    PEL_REQUIRE_OK(pel_keyring_make_cert(&request, &error));
+    request.label = "two"; /* of the same authority: its place is its own */
+    PEL_REQUIRE_OK(pel_keyring_make_cert(&request, &error));
+    request.label = "three";
+    request.ca_dir = other.dir;
+    PEL_EXPECT_ERR(pel_keyring_make_cert(&request, &error), PEL_E_EXISTS);
+    PEL_EXPECT_HAS(error.text, "trust/ca.crt: another authority");
+    snprintf(path, sizeof path, "%s/three.crt", request.dir);
+    PEL_EXPECT(access(path, F_OK) != 0); /* nothing was made */
+    request.force = true;
+    PEL_REQUIRE_OK(pel_keyring_make_cert(&request, &error));
+}
+
 PEL_TEST(keyring, requests_that_cannot_be)
 {
     static const char *const bad_dns[] = {"no spaces"}, *const bad_ip[] = {"1.2.3"};

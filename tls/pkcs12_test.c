@@ -191,6 +191,23 @@ PEL_TEST(pkcs12, what_is_none)
     close_place(&place);
 }
 
+/* Each of two keys alone would be derived. */
+PEL_TEST(pkcs12, keys_that_take_too_long)
+{
+    struct place place;
+    PEL_REQUIRE(open_place(&place));
+    PEL_REQUIRE(testpeer_make_pkcs12(&(struct testpeer_pkcs12){.path = place.file,
+                                                               .password = "secret",
+                                                               .cert_path = place.cert,
+                                                               .key_path = place.key,
+                                                               .iterations = 2100000}));
+    struct pel_tls_config config = config_of(&place, PEL_TLS_SERVER, NULL);
+    expect_env(&config, PEL_E_KEYRING_CERT_MALFORMED, "take more than 4000000 iterations to derive");
+    PEL_REQUIRE(make_site(&place, "secret", "site"));
+    expect_env(&config, PEL_OK, "");
+    close_place(&place);
+}
+
 struct seen {
     size_t num;
     char text[1000];

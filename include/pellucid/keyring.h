@@ -62,8 +62,8 @@ PEL_MUST_USE enum pel_err pel_keyring_make_ca(const struct pel_keyring_request *
                                               struct pel_error *reterr);
 
 /* pel_keyring_make_cert makes a key and a certificate that the authority signs, and puts the authority's
- * certificate into the ring's trust/. Errors: as pel_keyring_make_ca, and KEYRING_* of the authority's
- * ring. */
+ * certificate into the ring's trust/, under its label there. Errors: as pel_keyring_make_ca (EXISTS also
+ * when another authority has that label in trust/), and KEYRING_* of the authority's ring. */
 PEL_MUST_USE enum pel_err pel_keyring_make_cert(const struct pel_keyring_request *request,
                                                 struct pel_error *reterr);
 

@@ -7,7 +7,7 @@
 
 #include "tls/pkcs12.h"
 
-/* Iterations of the password's derivation above this only take time: the library stops at 100 million. */
+/* Iterations of the password's derivation above this only take time, up to where they are refused. */
 #define MAX_ITERATIONS 0xffffu
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);

@@ -17,6 +17,9 @@ struct parts {
     X509 *own;             /* the key's; NULL: none */
 };
 
+/* Half a second of one core; OpenSSL's files have some thousands, and nobody recommends a million. */
+#define MAX_ITERATIONS 4000000u
+
 static enum pel_err malformed(const struct pel_pem *der, struct pel_error *reterr)
 {
     const char *reason = NULL;
@@ -24,6 +27,11 @@ static enum pel_err malformed(const struct pel_pem *der, struct pel_error *reter
     bool is_password =
         ERR_GET_LIB(code) == ERR_LIB_PKCS8 && ERR_GET_REASON(code) == PKCS8_R_INCORRECT_PASSWORD;
     enum pel_err err = pel_library_error(PEL_E_KEYRING_CERT_MALFORMED, &reason);
+    if (PKCS12_pel_iterations_left() == 0)
+        return pel_error_set(reterr, err,
+                             "%s: the keys of this PKCS#12 file take more than %u iterations to derive: make "
+                             "it with fewer (openssl pkcs12 -iter)",
+                             der->path, MAX_ITERATIONS);
     if (is_password)
         return pel_error_set(reterr, err,
                              "%s: the password of this PKCS#12 file is another one (KeyringPw, "
@@ -131,6 +139,7 @@ enum pel_err pel_pkcs12_parse(const struct pel_pem *der, const char *password, s
     CBS bytes;
     ERR_clear_error();
     CBS_init(&bytes, der->bytes, der->len);
+    PKCS12_set_pel_iterations(MAX_ITERATIONS);
     enum pel_err err = PEL_OK;
     if (parts.rest == NULL || PKCS12_get_key_and_certs(&parts.key, parts.rest, &bytes, password) != 1)
         err = malformed(der, reterr);

@@ -111,7 +111,8 @@ bool testpeer_make_pkcs12(const struct testpeer_pkcs12 *wanted)
     EVP_PKEY *key = read_key(wanted->key_path);
     if (ca != NULL && sk_X509_push(authorities, ca) == 0)
         X509_free(ca);
-    PKCS12 *pkcs12 = PKCS12_create(wanted->password, wanted->name, key, cert, authorities, 0, 0, 0, 0, 0);
+    PKCS12 *pkcs12 = PKCS12_create(wanted->password, wanted->name, key, cert, authorities, 0, 0,
+                                   wanted->iterations, 0, 0);
     bool fine = pkcs12 != NULL && write_pkcs12(wanted->path, pkcs12);
     PKCS12_free(pkcs12);
     EVP_PKEY_free(key);

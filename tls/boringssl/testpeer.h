@@ -62,6 +62,7 @@ struct testpeer_pkcs12 {
     const char *cert_path, *key_path; /* NULL both: none */
     const char *name;                 /* its friendlyName; NULL: none */
     const char *ca_path;              /* NULL: no authority */
+    int iterations;                   /* for each key derived; 0: the usual number */
 };
 
 /* testpeer_make_pkcs12 makes it, of mode 0600. */
