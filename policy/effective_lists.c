@@ -17,12 +17,12 @@ struct adv_lists {
 static size_t count(const struct pel_stmt *stmt, enum pel_slot slot)
 {
     size_t num = 0;
-    for (const struct pel_param *item = stmt != NULL ? stmt->items : NULL; item != NULL; item = item->next)
+    for (const struct pel_param *item = stmt->items; item != NULL; item = item->next)
         num += item->row->slot == slot;
     return num;
 }
 
-static enum pel_err lists_of(struct pel_parse *parse, struct pel_stmt *stmt, struct adv_lists **ret_lists)
+static enum pel_err make_lists(struct pel_parse *parse, struct pel_stmt *stmt, struct adv_lists **ret_lists)
 {
     size_t num_labels = count(stmt, PEL_SLOT_SERVER_CERT_LABEL),
            num_sni = count(stmt, PEL_SLOT_SERVER_SNI_NAME);
@@ -45,32 +45,30 @@ static enum pel_err lists_of(struct pel_parse *parse, struct pel_stmt *stmt, str
     return PEL_OK;
 }
 
-/* The lists of the nearer statement that has items of the slot. */
-static enum pel_err nearest_lists(struct pel_eff *eff, enum pel_slot slot, struct adv_lists **ret_lists)
+/* NULL for no statement. Many rules may share one of many items: those are looked at once. */
+static enum pel_err lists_of(struct pel_parse *parse, struct pel_stmt *stmt, struct adv_lists **ret_lists)
 {
-    struct pel_stmt *from = count(eff->conn_adv, slot) > 0 ? eff->conn_adv : eff->env_adv;
-    *ret_lists = NULL;
-    if (count(from, slot) == 0)
-        return PEL_OK;
-    *ret_lists = from->compiled;
-    return *ret_lists != NULL ? PEL_OK : lists_of(eff->parse, from, ret_lists);
+    *ret_lists = stmt != NULL ? stmt->compiled : NULL;
+    return stmt == NULL || *ret_lists != NULL ? PEL_OK : make_lists(parse, stmt, ret_lists);
 }
 
 enum pel_err pel_eff_labels(struct pel_eff *eff)
 {
     struct pel_effective *e = &eff->values;
-    struct adv_lists *lists = NULL;
+    struct adv_lists *conn = NULL, *env = NULL;
     e->certificate_label = pel_eff_text(eff, PEL_SLOT_CERT_LABEL);
-    PEL_TRY(nearest_lists(eff, PEL_SLOT_SERVER_CERT_LABEL, &lists));
-    if (lists != NULL) {
-        e->server_certificate_labels = lists->labels;
-        e->num_server_certificate_labels = lists->num_labels;
+    PEL_TRY(lists_of(eff->parse, eff->conn_adv, &conn));
+    PEL_TRY(lists_of(eff->parse, eff->env_adv, &env));
+    const struct adv_lists *labels = conn != NULL && conn->num_labels > 0 ? conn : env;
+    const struct adv_lists *sni = conn != NULL && conn->num_sni > 0 ? conn : env;
+    if (labels != NULL) {
+        e->server_certificate_labels = labels->labels;
+        e->num_server_certificate_labels = labels->num_labels;
     }
-    PEL_TRY(nearest_lists(eff, PEL_SLOT_SERVER_SNI_NAME, &lists));
-    if (lists != NULL) {
-        e->server_sni_hosts = lists->sni_hosts;
-        e->server_sni_labels = lists->sni_labels;
-        e->num_server_sni = lists->num_sni;
+    if (sni != NULL) {
+        e->server_sni_hosts = sni->sni_hosts;
+        e->server_sni_labels = sni->sni_labels;
+        e->num_server_sni = sni->num_sni;
     }
     return PEL_OK;
 }

@@ -26,7 +26,8 @@
 #define MEMORY_FACTOR 1
 #endif
 
-#define MEGABYTE ((size_t)1 << 20)
+#define MEGABYTE   ((size_t)1 << 20)
+#define MOST_CPU_S (45u * MEMORY_FACTOR)
 
 static struct pel_parsed parsed;
 static char folder[] = "/tmp/pel-hostile-XXXXXX";
@@ -205,10 +206,12 @@ static bool write_large(const struct large *large)
     return fclose(file) == 0;
 }
 
-/* In a child: 0 when all is as expected. */
+/* In a child: 0 when all is as expected; killed when it takes far too long. */
 static int load_large(const struct large *large)
 {
+    const struct rlimit most_s = {MOST_CPU_S, MOST_CPU_S};
     const char *paths[] = {path};
+    setrlimit(RLIMIT_CPU, &most_s);
     memset(&parsed, 0, sizeof parsed);
     enum pel_err err =
         pel_policy_load_files(paths, 1, NULL, pel_test_note, &parsed, &parsed.policy, NULL, NULL, NULL);
@@ -283,6 +286,36 @@ PEL_TEST(hostile, a_million_lines)
     };
     for (size_t i = 0; i < sizeof larges / sizeof *larges; i++)
         expect_large(&larges[i]);
+}
+
+/* Each rule for itself looks at all of what it shares with the others: not item by item. */
+PEL_TEST(hostile, labels_that_many_rules_share)
+{
+    char *text = NULL;
+    size_t text_len = 0;
+    FILE *head = open_memstream(&text, &text_len);
+    PEL_REQUIRE(head != NULL);
+    fputs(GOOD "TTLSEnvironmentAction E\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring K\n}\n"
+               "TTLSEnvironmentAdvancedParms\n{\n",
+          head);
+    for (unsigned i = 0; i < 400000; i++)
+        fprintf(head, "ServerCertificateLabel L%u\n", i);
+    fputs("}\n}\nTTLSGroupAction On\n{\nTTLSEnabled On\n}\n", head);
+    fclose(head);
+    const struct large large = {
+        "labels that many rules share",
+        text,
+        "TTLSRule R%u\n{\nLocalPortRange %u\nDirection Inbound\nTTLSGroupActionRef "
+        "On\nTTLSEnvironmentActionRef E\n}\n",
+        "",
+        100 * 40000,
+        true,
+        PEL_OK,
+        "",
+        600,
+    };
+    expect_large(&large);
+    free(text);
 }
 
 PEL_TEST(hostile, only_zeros)
