@@ -325,10 +325,12 @@ PEL_TEST(keyring, an_authority_does_not_take_another_ones_place)
 {
     struct pel_error error = {0};
     char path[300];
-    struct pel_keyring_request other = {
-        .dir = kit_ring("other-ca"), .label = "ca", .subject = "CN=other"};
-    struct pel_keyring_request request = {
-        .dir = kit_ring("between"), .label = "one", .subject = "CN=x", .ca_dir = kit_ring("ca"), .ca_label = "ca"};
+    struct pel_keyring_request other = {.dir = kit_ring("other-ca"), .label = "ca", .subject = "CN=other"};
+    struct pel_keyring_request request = {.dir = kit_ring("between"),
+                                          .label = "one",
+                                          .subject = "CN=x",
+                                          .ca_dir = kit_ring("ca"),
+                                          .ca_label = "ca"};
     PEL_REQUIRE_OK(pel_keyring_make_ca(&other, &error));
     PEL_REQUIRE_OK(pel_keyring_make_cert(&request, &error));
     request.label = "two"; /* of the same authority: its place is its own */

@@ -135,7 +135,8 @@ static int finish(const struct options *options, struct yaml_report *report, con
     bool to_file = options->file != NULL && strcmp(options->file, "-") != 0;
     bool ok = report->num_errors == 0 && (!options->strict || report->num_warnings == 0);
     if (ok && (to_file || !options->json))
-        ok = (has_secrets ? policy_save_secret : policy_save)(options->file, policy->text, policy->len, false);
+        ok =
+            (has_secrets ? policy_save_secret : policy_save)(options->file, policy->text, policy->len, false);
     if (options->json)
         print_reply(options, report, stack, policy, ok);
     else if (!ok)

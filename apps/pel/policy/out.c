@@ -57,7 +57,8 @@ bool policy_is_apart(const char *output, const char *const *inputs, size_t num_i
         return true;
     for (size_t i = 0; i < num_inputs; i++) {
         if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
-            fprintf(stderr, "pel: %s: this file is read, and would be overwritten: name another one\n", output);
+            fprintf(stderr, "pel: %s: this file is read, and would be overwritten: name another one\n",
+                    output);
             return false;
         }
     }
