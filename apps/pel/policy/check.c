@@ -37,6 +37,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         options->num_files = (size_t)(state->argc - state->next);
         return 0;
     case ARGP_KEY_NO_ARGS: argp_error(state, "name a policy file"); return 0;
+    case ARGP_KEY_END:
+        if (options->owner != NULL && options->keyring_dir == NULL)
+            argp_error(state, "--owner says whose keyrings are meant: give --keyrings DIR, too");
+        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

@@ -59,7 +59,9 @@ static const struct {
     const char *model, *said;
 } wrong[] = {
     {"", "1:1: the file is empty"},
-    {"[]", "1:1: Expecting MAPPING, got event: SEQUENCE_START"},
+    {"[]", "1:1: keys with their values are expected here: KEY: VALUE"},
+    {"stacks: { a: b }\n", "1:9: a list is expected here: [ ONE, TWO ], or lines that begin with \"- \""},
+    {"stacks:\n  - name: [ a ]\n", "2:11: one word or text is expected here, no list and no keys"},
     {"stacks: []\n", "1:9: stacks: write at least one"},
     {"stacks: []\n---\na: b\n", "there is more behind the end of its document"},
     {"stacks: \x01", "1:9: control characters are not allowed"},
@@ -110,7 +112,7 @@ static const struct {
     {GROUPS
      "traffic_descriptors:\n  - { name: web, direction: inbound, handshake_timeout_s: -1 }\n" LEVELS MAPS
          USES,
-     "Invalid UINT value: '-1'"},
+     "a number is expected here, not '-1'"},
     {GROUPS TRAFFIC "security_levels:\n  - { name: gold }\n" MAPS USES,
      "security level \"gold\" is predefined; give yours another name"},
     {GROUPS TRAFFIC "security_levels:\n  - { name: own, versions: [ 1.4 ] }\n" MAPS USES,

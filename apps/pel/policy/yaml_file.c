@@ -143,11 +143,36 @@ static yaml_document_t *load_document(const char *text, size_t len, bool *ret_is
     return NULL;
 }
 
+/* libcyaml speaks of its own types; what to write instead. */
+static const char *plain_words(const char *what, char *buffer, size_t cap)
+{
+    static const struct {
+        const char *begin, *plain;
+    } rows[] = {
+        {"Expecting SEQUENCE", "a list is expected here: [ ONE, TWO ], or lines that begin with \"- \""},
+        {"Expecting MAPPING", "keys with their values are expected here: KEY: VALUE"},
+        {"Expecting STRING", "one word or text is expected here, no list and no keys"},
+        {"Expecting ENUM", "one word is expected here, no list and no keys"},
+        {"Expecting BOOL", "true or false is expected here"},
+        {"Expecting UINT", "a number is expected here"},
+        {"Expecting INT", "a number is expected here"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strncmp(what, rows[i].begin, strlen(rows[i].begin)) == 0)
+            return rows[i].plain;
+    const char *value = strchr(what, '\'');
+    if (strncmp(what, "Invalid ", 8) != 0 || value == NULL)
+        return what;
+    snprintf(buffer, cap, "a number is expected here, not %s", value);
+    return buffer;
+}
+
 static bool refuse(struct yaml_report *report, cyaml_err_t loaded, const struct messages *messages)
 {
     const char *what = messages->what + (strncmp(messages->what, "libyaml: ", 9) == 0 ? 9 : 0);
+    char buffer[400];
     if (what[0] != '\0')
-        yaml_say(report, YAML_ERROR, messages->place, "%s", what);
+        yaml_say(report, YAML_ERROR, messages->place, "%s", plain_words(what, buffer, sizeof buffer));
     else
         yaml_say(report, YAML_ERROR, messages->place, "%s",
                  loaded == CYAML_OK ? "the file is empty" : cyaml_strerror(loaded));
