@@ -269,8 +269,8 @@ class View(unittest.TestCase):
         self.assertEqual(self.fine("diff", image, self.policy), "")
         self.policy, text = image, self.policy
         self.assertEqual(self.match("inbound", "10.9.9.9:443", "10.1.1.1:5000"), "rule Web\ntls\n")
-        self.assertEqual(json.loads(self.compile(image, "--json", "-o", image))["rules"], 3)
-        self.assertEqual(self.fine("diff", image, text), "")
+        self.assertEqual(json.loads(self.compile(image, "--json", "-o", image + "2"))["rules"], 3)
+        self.assertEqual(self.fine("diff", image + "2", text), "")
         self.assertEqual(pel("compile", text).returncode, 2)
         self.assertEqual(pel("compile", "-o", image).returncode, 2)
         nowhere = pel("compile", text, "-o", self.dir.name + "/none/image")
