@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control verb "keyring-changed": somebody has changed the keyring in the directory "ring". Where a rule
- * in force takes from it, what is in force is loaded again.
+ * in force takes from it, or one of the policy that was refused last, what is in force is loaded again.
  *
  * The stack judges, and not who asks: only it knows where its own relative paths lead.
  */
@@ -22,6 +22,16 @@ static const char *relation_name(enum relation relation)
     return names[relation];
 }
 
+static bool is_among(const struct pel_policy_certs *certs, const char *ring)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < certs->num_keyrings; i++)
+        if (certs->paths[i] != NULL && realpath(certs->paths[i], path) != NULL && strcmp(path, ring) == 0)
+            return true;
+    return false;
+}
+
+/* A policy that was refused may have waited for just this ring. */
 static enum relation relation_of(struct pel_stack *stack, const char *ring)
 {
     char path[PATH_MAX];
@@ -30,10 +40,8 @@ static enum relation relation_of(struct pel_stack *stack, const char *ring)
     if (len > 0 && strncmp(ring, path, len) == 0 && ring[len] == '/')
         relation = NEAR;
     pthread_mutex_lock(&stack->live.lock);
-    const struct pel_policy_certs *certs = &stack->live.certs;
-    for (size_t i = 0; i < certs->num_keyrings && relation != USED; i++)
-        if (certs->paths[i] != NULL && realpath(certs->paths[i], path) != NULL && strcmp(path, ring) == 0)
-            relation = USED;
+    if (is_among(&stack->live.certs, ring) || is_among(&stack->live.failure.rings, ring))
+        relation = USED;
     pthread_mutex_unlock(&stack->live.lock);
     return relation;
 }

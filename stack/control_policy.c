@@ -30,11 +30,13 @@ static int files_of(struct pel_stack *stack, const json_t *request, const char *
 {
     const json_t *list = json_object_get(request, "files"), *file;
     size_t i, num = json_array_size(list);
-    if (list == NULL || num == 0) {
+    if (list != NULL && !json_is_array(list))
+        return -1;
+    if (num == 0) {
         memcpy(files, stack->config.policy.files, sizeof *files * stack->config.policy.num_files);
         return (int)stack->config.policy.num_files;
     }
-    if (!json_is_array(list) || num > PEL_CONFIG_POLICY_FILES_MAX)
+    if (num > PEL_CONFIG_POLICY_FILES_MAX)
         return -1;
     json_array_foreach(list, i, file)
     {

@@ -201,6 +201,35 @@ PEL_TEST(live, certificates_of_the_keyrings_that_rules_name)
     remove_rings(&rings);
 }
 
+/* As an environment takes them: only a server that looks at the name presents them. */
+PEL_TEST(live, certificates_for_names_that_clients_ask_for)
+{
+#define BY_NAME(sni) ADVANCED("ServerHandshakeSNI " sni "\nServerHandshakeSNIList a.test spare")
+    struct rings rings;
+    PEL_REQUIRE(make_rings(&rings));
+    const struct pel_generation_config config = {.keyring_dir = rings.dir, .owner = "me"};
+    static const struct {
+        const char *text;
+        bool used;
+    } rows[] = {
+        {RULE("A", "1", "web", BY_NAME("Optional")) GROUP, true},
+        {RULE("A", "1", "web", BY_NAME("Required")) GROUP, true},
+        {RULE("A", "1", "web", BY_NAME("Off")) GROUP, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pel_policy_certs certs = {0};
+        struct pel_policy *policy = parse(rows[i].text);
+        PEL_REQUIRE(policy != NULL);
+        PEL_REQUIRE_OK(pel_policy_certs_collect(policy, &config, &certs));
+        PEL_REQUIRE(find_cert(&certs, "web", "spare") != NULL);
+        PEL_EXPECT_EQ(find_cert(&certs, "web", "spare")->used, rows[i].used);
+        PEL_EXPECT(find_cert(&certs, "web", "used")->used);
+        pel_policy_certs_free(&certs);
+        pel_policy_unref(policy);
+    }
+    remove_rings(&rings);
+}
+
 /* A day goes by when the test says so. The clock counts how often the thread has looked at it: twice each
  * time that it is woken. */
 struct days {

@@ -75,6 +75,10 @@ static enum pel_err note_rule(struct collect *collect, const struct pel_effectiv
     PEL_TRY(note_use(collect, effective->keyring, label != NULL && label[0] != '\0' ? label : NULL));
     for (size_t i = 0; i < effective->num_server_certificate_labels; i++)
         PEL_TRY(note_use(collect, effective->keyring, effective->server_certificate_labels[i]));
+    if (effective->role == PEL_ROLE_CLIENT || effective->sni == PEL_DEMAND_OFF)
+        return PEL_OK;
+    for (size_t i = 0; i < effective->num_server_sni; i++)
+        PEL_TRY(note_use(collect, effective->keyring, effective->server_sni_labels[i]));
     return PEL_OK;
 }
 
@@ -141,6 +145,13 @@ static void on_keyring_problem(struct collect *collect, const struct pel_error *
     set_problem(collect, row, error->code, error->text);
 }
 
+static enum pel_err resolve(struct collect *collect, const char *keyring, char *path, size_t cap,
+                            struct pel_error *reterr)
+{
+    return pel_keyring_resolve(collect->config->keyring_dir, collect->config->owner, keyring, path, cap,
+                               reterr);
+}
+
 /* `i` is the keyring's row in the list of names. */
 static enum pel_err read_keyring(struct collect *collect, size_t i)
 {
@@ -149,14 +160,9 @@ static enum pel_err read_keyring(struct collect *collect, size_t i)
     const struct pel_keyring_secret secret = {collect->namers[i]->keyring_pw,
                                               collect->namers[i]->keyring_stash_file};
     collect->keyring = collect->certs->keyrings[i];
-    enum pel_err err = pel_keyring_resolve(collect->config->keyring_dir, collect->config->owner,
-                                           collect->keyring, path, sizeof path, &error);
-    if (err == PEL_OK) {
-        collect->certs->paths[i] = strdup(path);
-        if (collect->certs->paths[i] == NULL)
-            return PEL_E_NO_MEMORY;
+    enum pel_err err = resolve(collect, collect->keyring, path, sizeof path, &error);
+    if (err == PEL_OK)
         err = pel_keyring_certs(path, &secret, on_cert, collect, &error);
-    }
     if (err != PEL_OK && err != PEL_E_NO_MEMORY) {
         error.code = err;
         on_keyring_problem(collect, &error);
@@ -172,11 +178,16 @@ static void take_name(const void *node, VISIT which, void *arg)
         return;
     const struct pel_effective *namer = *(const struct pel_effective *const *)node;
     const char *stash = namer->keyring_stash_file;
+    char path[PEL_PATH_CAP];
+    struct pel_error error = {0};
     size_t i = certs->num_keyrings++;
     collect->namers[i] = namer;
     certs->keyrings[i] = strdup(namer->keyring);
     certs->stashes[i] = stash != NULL ? strdup(stash) : NULL;
-    if (certs->keyrings[i] == NULL || (stash != NULL && certs->stashes[i] == NULL))
+    bool has_path = resolve(collect, namer->keyring, path, sizeof path, &error) == PEL_OK;
+    certs->paths[i] = has_path ? strdup(path) : NULL;
+    if (certs->keyrings[i] == NULL || (stash != NULL && certs->stashes[i] == NULL) ||
+        (has_path && certs->paths[i] == NULL))
         collect->err = PEL_E_NO_MEMORY;
 }
 
@@ -207,12 +218,16 @@ static int compare_rows(const void *a, const void *b)
     return order != 0 ? order : memcmp(left->sha256, right->sha256, sizeof left->sha256);
 }
 
-static enum pel_err collect_all(struct collect *collect)
+static enum pel_err name_all(struct collect *collect)
 {
     size_t num_rules = pel_policy_num_rules(collect->policy);
     for (size_t i = 0; i < num_rules; i++)
         PEL_TRY(note_rule(collect, &pel_policy_rule(collect->policy, i)->effective));
-    PEL_TRY(take_names(collect));
+    return take_names(collect);
+}
+
+static enum pel_err read_all(struct collect *collect)
+{
     for (size_t i = 0; i < collect->certs->num_keyrings; i++)
         PEL_TRY(read_keyring(collect, i));
     if (collect->certs->num > 1)
@@ -225,13 +240,14 @@ static void forget(void *namer)
     (void)namer; /* the policy's */
 }
 
-enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
-                                      const struct pel_generation_config *config,
-                                      struct pel_policy_certs *ret_certs)
+static enum pel_err collect_all(const struct pel_policy *policy, const struct pel_generation_config *config,
+                                bool read, struct pel_policy_certs *ret_certs)
 {
     struct pel_policy_certs certs = {0};
     struct collect collect = {.policy = policy, .config = config, .certs = &certs};
-    enum pel_err err = collect_all(&collect);
+    enum pel_err err = name_all(&collect);
+    if (err == PEL_OK && read)
+        err = read_all(&collect);
     tdestroy(collect.uses, free);
     tdestroy(collect.keyrings, forget);
     free(collect.namers);
@@ -241,6 +257,20 @@ enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
     }
     *ret_certs = certs;
     return PEL_OK;
+}
+
+enum pel_err pel_policy_certs_name(const struct pel_policy *policy,
+                                   const struct pel_generation_config *config,
+                                   struct pel_policy_certs *ret_certs)
+{
+    return collect_all(policy, config, false, ret_certs);
+}
+
+enum pel_err pel_policy_certs_collect(const struct pel_policy *policy,
+                                      const struct pel_generation_config *config,
+                                      struct pel_policy_certs *ret_certs)
+{
+    return collect_all(policy, config, true, ret_certs);
 }
 
 void pel_policy_certs_free(struct pel_policy_certs *certs)

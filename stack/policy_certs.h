@@ -40,6 +40,12 @@ struct pel_policy_certs {
     size_t num_keyrings;
 };
 
+/* pel_policy_certs_name lists the keyrings that enabled rules name, and no certificates; otherwise as
+ * pel_policy_certs_collect. It reads no file. */
+PEL_MUST_USE enum pel_err pel_policy_certs_name(const struct pel_policy *policy,
+                                                const struct pel_generation_config *config,
+                                                struct pel_policy_certs *ret_certs);
+
 /* pel_policy_certs_collect reads every keyring that an enabled rule names, a PKCS#12 file with the password
  * of the first rule that names it. `config` says where they are. The caller frees with pel_policy_certs_free.
  * Errors: NO_MEMORY. Any thread but an engine's: it reads files. */

@@ -14,6 +14,9 @@
 #define CHANGES_LOGGED  20
 #define PROBLEMS_LOGGED 100
 
+/* Keyrings that change while they are read are read so often. */
+#define RING_READS 3
+
 struct load {
     struct pel_stack *stack;
     const struct pel_load_request *request;
@@ -21,7 +24,10 @@ struct load {
     void *diag_arg;
     struct pel_load_result result;
     struct pel_policy_certs certs;
-    struct pel_policy_files read; /* by the load, those that an agent file names too */
+    struct pel_policy_certs rings; /* that the policy names, without certificates */
+    struct pel_policy_files read;  /* by the load, those that an agent file names too */
+    struct pel_watch_seen seen;    /* how the files looked before they were read, with policy.watch */
+    bool is_of_current;            /* the files asked for are those in force */
     char *messages[PEL_LOAD_MESSAGES_KEPT];
     size_t num_messages, num_errors;
     int64_t now_s, began_ns;
@@ -76,6 +82,7 @@ static void forget_failure(struct pel_policy_live *live)
 {
     free_list(live->failure.files, live->failure.num_files);
     pel_policy_files_free(&live->failure.read);
+    pel_policy_certs_free(&live->failure.rings);
     for (size_t i = 0; i < live->failure.num_messages; i++)
         free(live->failure.messages[i]);
     memset(&live->failure, 0, sizeof live->failure);
@@ -88,6 +95,7 @@ void pel_policy_live_fini(struct pel_policy_live *live)
     pel_policy_files_free(&live->read);
     pel_load_result_free(&live->result);
     pel_policy_certs_free(&live->certs);
+    pel_watch_seen_free(&live->seen);
     pthread_mutex_destroy(&live->lock);
 }
 
@@ -131,10 +139,92 @@ static void keep_failure(struct pel_policy_live *live, struct load *load, const 
     live->failure.num_files = files != NULL ? request->num_files : 0;
     live->failure.read = load->read;
     load->read = (struct pel_policy_files){0};
+    live->failure.rings = load->rings;
+    load->rings = (struct pel_policy_certs){0};
     snprintf(live->failure.text, sizeof live->failure.text, "%s", error->text);
     memcpy(live->failure.messages, load->messages, sizeof load->messages);
     live->failure.num_messages = load->num_messages;
     load->num_messages = 0;
+}
+
+/* ---- how files looked before they were read ---- */
+
+static int64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Whether the load is of the files in force, or, before there are any, of the configured ones. Under the lock
+ * of `live`. */
+static bool is_of_current(const struct load *load)
+{
+    const struct pel_policy_live *live = &load->stack->live;
+    const struct pel_config *config = &load->stack->config;
+    bool has = live->generation > 0;
+    char *const *files = has ? live->files : config->policy.files;
+    size_t num = has ? live->num_files : config->policy.num_files;
+    bool same = num == load->request->num_files;
+    for (size_t i = 0; i < num && same; i++)
+        same = strcmp(files[i], load->request->files[i]) == 0;
+    return same;
+}
+
+static void see(struct load *load, struct pel_watch_paths *paths, int64_t since_ns)
+{
+    pel_watch_seen_doubt(&paths->seen, since_ns);
+    pel_watch_seen_take(&load->seen, &paths->seen);
+    pel_watch_paths_free(paths);
+}
+
+static void see_files(struct load *load)
+{
+    struct pel_stack *stack = load->stack;
+    struct pel_watch_paths paths = {0};
+    if (!stack->config.policy.watch)
+        return;
+    pthread_mutex_lock(&stack->live.lock);
+    load->is_of_current = is_of_current(load);
+    if (load->is_of_current)
+        pel_watch_follow_files(stack, &paths);
+    pthread_mutex_unlock(&stack->live.lock);
+    pel_watch_follow_list(&paths, load->request->files, load->request->num_files);
+    see(load, &paths, load->began_ns);
+}
+
+/* Files that an agent's file names for the first time are known only when they have been read, and are what
+ * they were then unless they have changed since, or, where `all_were_there`, are gone. */
+static void see_files_read(struct load *load, bool all_were_there)
+{
+    struct pel_watch_paths paths = {0};
+    if (!load->stack->config.policy.watch)
+        return;
+    pel_watch_follow_list(&paths, (const char *const *)load->read.paths, load->read.num_paths);
+    for (size_t i = 0; i < paths.seen.num; i++)
+        if (all_were_there && !paths.seen.looks[i].is_there)
+            paths.seen.looks[i].print = 0;
+    see(load, &paths, load->began_ns);
+}
+
+/* Under the lock of `live`, when it knows what the load came to. */
+static void keep_seen(struct load *load, enum pel_err err)
+{
+    struct pel_policy_live *live = &load->stack->live;
+    struct pel_watch_paths paths = {0};
+    if (!load->stack->config.policy.watch ||
+        (err != PEL_OK && !load->is_of_current && load->request->how == PEL_LOAD_ASKED))
+        return;
+    /* What a load has not got to counts as tried, lest it is tried for ever. */
+    if (err != PEL_OK && load->is_of_current)
+        pel_watch_follow(load->stack, &paths);
+    pel_watch_seen_take(&load->seen, &paths.seen);
+    if (err != PEL_OK && !load->is_of_current)
+        pel_watch_seen_take(&load->seen, &live->seen);
+    pel_watch_paths_free(&paths);
+    pel_watch_seen_free(&live->seen);
+    live->seen = load->seen;
+    load->seen = (struct pel_watch_seen){0};
 }
 
 /* ---- one load ---- */
@@ -218,17 +308,23 @@ static enum pel_err read_policy(struct load *load, const struct pel_generation *
     const struct pel_load_request *request = load->request;
     struct pel_policy *policy = NULL;
     const struct pel_policy_options options = pel_policy_options_of(&load->stack->config);
+    see_files(load);
     if (request->num_files == 0)
         return pel_error_set(reterr, PEL_E_ARG,
                              "no policy file was named, and the configuration names none (policy.files)");
     enum pel_err err = pel_policy_load_files(request->files, request->num_files, &options, on_diag, load,
                                              &policy, &load->result.num_warnings, &load->read, reterr);
+    see_files_read(load, err == PEL_OK);
     if (err == PEL_E_POLICY_SYNTAX && load->num_errors > 0)
         return pel_error_set(reterr, err, "the policy has %zu error%s", load->num_errors,
                              load->num_errors == 1 ? "" : "s");
     PEL_TRY(err);
     if (before != NULL && !flushes(load))
-        PEL_TRY(keep_others(load, before, &options, &policy, reterr));
+        err = keep_others(load, before, &options, &policy, reterr);
+    if (err != PEL_OK) {
+        pel_policy_unref(policy);
+        return err;
+    }
     if (pel_policy_num_rules(policy) == 0 && before != NULL && pel_policy_num_rules(before->policy) > 0 &&
         !load->stack->config.policy.no_match_refuse) {
         pel_policy_unref(policy);
@@ -261,6 +357,62 @@ static enum pel_err check_still_served(const struct load *load, const struct pel
     return PEL_OK;
 }
 
+static void see_rings(const struct load *load, struct pel_watch_seen *seen)
+{
+    struct pel_watch_paths paths = {0};
+    pel_watch_seen_free(seen);
+    pel_watch_follow_rings(&paths, &load->rings);
+    pel_watch_seen_take(seen, &paths.seen);
+    pel_watch_paths_free(&paths);
+}
+
+/* The environments, and the list of their certificates: two readings of the same files. */
+static enum pel_err read_rings_once(struct load *load, struct pel_policy *policy,
+                                    const struct pel_generation_config *config,
+                                    struct pel_generation **ret_generation)
+{
+    struct pel_generation *generation = NULL;
+    load->result.num_unusable = 0;
+    pel_policy_certs_free(&load->certs);
+    PEL_TRY(pel_generation_build(pel_policy_ref(policy), config, on_problem, load, &generation));
+    enum pel_err err = pel_policy_certs_collect(policy, config, &load->certs);
+    if (err != PEL_OK) {
+        pel_generation_unref(generation);
+        return err;
+    }
+    *ret_generation = generation;
+    return PEL_OK;
+}
+
+/* Where a file has changed meanwhile both are done anew: what is shown is what is served. With somebody who
+ * writes all the time it is what it is; then who watches loads again. */
+static enum pel_err read_rings(struct load *load, struct pel_policy *policy,
+                               const struct pel_generation_config *config,
+                               struct pel_generation **ret_generation)
+{
+    struct pel_watch_seen before = {0}, after = {0};
+    bool differs = true;
+    int64_t began_ns = 0;
+    PEL_TRY(pel_policy_certs_name(policy, config, &load->rings));
+    enum pel_err err = PEL_OK;
+    for (int i = 0; i < RING_READS && differs && err == PEL_OK; i++) {
+        pel_generation_unref(*ret_generation);
+        *ret_generation = NULL;
+        began_ns = wall_ns();
+        see_rings(load, &before);
+        err = before.failed ? PEL_E_NO_MEMORY : read_rings_once(load, policy, config, ret_generation);
+        see_rings(load, &after);
+        differs = pel_watch_seen_differs(&before, &after);
+    }
+    if (load->stack->config.policy.watch) {
+        pel_watch_seen_doubt(&before, began_ns);
+        pel_watch_seen_take(&load->seen, &before);
+    }
+    pel_watch_seen_free(&before);
+    pel_watch_seen_free(&after);
+    return err;
+}
+
 /* Everything that can fail, before anything is in force. Takes over the policy. */
 static enum pel_err prepare(struct load *load, struct pel_policy *policy, struct pel_generation *before,
                             struct pel_generation **ret_generation, struct pel_error *reterr)
@@ -269,9 +421,11 @@ static enum pel_err prepare(struct load *load, struct pel_policy *policy, struct
     const struct pel_generation_config config = generation_config_of(stack, load->now_s);
     struct pel_generation *generation = NULL;
     load->result.num_rules = pel_policy_num_rules(policy);
-    PEL_TRY(pel_generation_build(policy, &config, on_problem, load, &generation));
-    enum pel_err err = pel_load_changes_find(before != NULL ? before->policy : NULL, generation->policy,
-                                             &load->result.changes);
+    enum pel_err err = read_rings(load, policy, &config, &generation);
+    pel_policy_unref(policy); /* the generation has it */
+    if (err == PEL_OK)
+        err = pel_load_changes_find(before != NULL ? before->policy : NULL, generation->policy,
+                                    &load->result.changes);
     if (err == PEL_OK)
         err = pel_generation_take_over(generation, before, load->result.changes.before,
                                        load->result.changes.same, pel_generation_number(&stack->slot) + 1,
@@ -279,8 +433,6 @@ static enum pel_err prepare(struct load *load, struct pel_policy *policy, struct
     enum pel_load_how how = load->request->how;
     if (err == PEL_OK && (how == PEL_LOAD_WATCH || how == PEL_LOAD_KEYRING) && before != NULL)
         err = check_still_served(load, generation, before, reterr);
-    if (err == PEL_OK)
-        err = pel_policy_certs_collect(generation->policy, &config, &load->certs);
     if (err != PEL_OK) {
         pel_generation_unref(generation);
         return err;
@@ -392,7 +544,6 @@ static void finish(struct load *load, enum pel_err err, const struct pel_error *
     struct pel_stack *stack = load->stack;
     struct pel_policy_live *live = &stack->live;
     pthread_mutex_lock(&live->lock);
-    live->began_ns = load->began_ns;
     if (err == PEL_OK) {
         if (live->generation > 0)
             load->result.num_certs_replaced = pel_policy_certs_replaced(&live->certs, &load->certs);
@@ -400,6 +551,7 @@ static void finish(struct load *load, enum pel_err err, const struct pel_error *
     } else {
         keep_failure(live, load, error);
     }
+    keep_seen(load, err);
     pthread_mutex_unlock(&live->lock);
     if (err == PEL_OK) {
         log_success(stack, load);
@@ -408,7 +560,9 @@ static void finish(struct load *load, enum pel_err err, const struct pel_error *
         log_failure(stack, load, error);
     }
     pel_policy_certs_free(&load->certs);
+    pel_policy_certs_free(&load->rings);
     pel_policy_files_free(&load->read);
+    pel_watch_seen_free(&load->seen);
     for (size_t i = 0; i < load->num_messages; i++)
         free(load->messages[i]);
     pel_watch_again(stack->watch);
@@ -420,11 +574,9 @@ enum pel_err pel_stack_load_policy(struct pel_stack *stack, const struct pel_loa
 {
     struct load load = {.stack = stack, .request = request, .diag = diag, .diag_arg = diag_arg};
     struct pel_error error = {0};
-    struct timespec now;
     pthread_mutex_lock(&stack->load_lock);
-    clock_gettime(CLOCK_REALTIME, &now);
-    load.now_s = now.tv_sec;
-    load.began_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    load.began_ns = wall_ns();
+    load.now_s = load.began_ns / 1000000000;
     enum pel_err err = load_locked(&load, &error);
     finish(&load, err, &error);
     pthread_mutex_unlock(&stack->load_lock);

@@ -16,6 +16,7 @@
 #include "stack/generation.h"
 #include "stack/policy_certs.h"
 #include "stack/policy_changes.h"
+#include "stack/watch_paths.h"
 
 struct pel_stack;
 
@@ -46,13 +47,15 @@ struct pel_policy_live {
     pthread_mutex_t lock;
     uint64_t generation; /* 0: none yet */
     int64_t loaded_s;
-    int64_t began_ns; /* when the last attempt began, whatever it came to; wall clock */
     enum pel_load_how how;
     char **files; /* that were named */
     size_t num_files;
     struct pel_policy_files read;  /* and what was read for them */
     struct pel_load_result result; /* its changes are those of the last load */
     struct pel_policy_certs certs;
+    /* With policy.watch: how the files looked before the last attempt read them, whatever it came to. One
+     * that somebody asked for with other files than those in force, and that failed, does not count. */
+    struct pel_watch_seen seen;
     struct {
         bool is_last; /* the last attempt failed */
         int64_t at_s;
@@ -60,6 +63,7 @@ struct pel_policy_live {
         char **files;
         size_t num_files;
         struct pel_policy_files read;
+        struct pel_policy_certs rings; /* that the policy names, without certificates */
         char text[sizeof((struct pel_error *)NULL)->text];
         char *messages[PEL_LOAD_MESSAGES_KEPT]; /* "FILE:LINE:COLUMN: error: TEXT" */
         size_t num_messages;

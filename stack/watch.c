@@ -17,20 +17,19 @@
 #include "stack/no_rule.h"
 #include "stack/stack.h"
 #include "stack/watch_paths.h"
+#include "tls/keyring.h"
 
 /* Events are waited for until there has been none for so long; but no longer than so in all. */
 #define SETTLE_MS     100
 #define SETTLE_MAX_MS 2000
 
-/* A file that has been written to and not closed is waited for so long after the last writing. */
+/* A file that has been written to and not closed is waited for so long after the last writing, and after the
+ * first event. */
 #define WRITING_MAX_MS 10000
 #define WRITING_FILES  16
 
 /* How often files are looked at where the kernel tells nothing. */
 #define LOOK_MS 2000
-
-/* How old a file's time may be although it was changed only now: the kernel's clock for them ticks. */
-#define TICK_NS 10000000
 
 #define CERTS_MS (24u * 3600u * 1000u)
 
@@ -47,8 +46,7 @@ struct pel_watch {
     int wake_fd, inotify_fd; /* inotify_fd -1: not watching */
     uint32_t asked;          /* atomic: STOP, AGAIN, NOTE */
     struct pel_watch_paths paths;
-    uint64_t seen_print; /* of the files as they were loaded, or refused */
-    bool must_look;      /* some directory cannot be watched */
+    bool must_look; /* some directory cannot be watched */
     bool said_must_look;
     uint64_t first_event_ms, due_ms, next_look_ms, next_certs_ms; /* 0: none */
     struct {
@@ -100,32 +98,56 @@ static void follow_path(struct pel_watch_paths *paths, const char *path,
         add(paths, absolute);
 }
 
-static void follow_list(struct pel_watch_paths *paths, char *const *list, size_t num)
+void pel_watch_follow_list(struct pel_watch_paths *paths, const char *const *list, size_t num)
 {
     for (size_t i = 0; i < num; i++)
         follow_path(paths, list[i], pel_watch_paths_file);
 }
 
-/* Of what is in force; before there is anything, of the configuration. An agent's files can name others than
- * they did, which could not be taken yet. */
-static void follow_all(struct pel_stack *stack, struct pel_watch_paths *paths)
+static void follow_list(struct pel_watch_paths *paths, char *const *list, size_t num)
 {
-    struct pel_policy_live *live = &stack->live;
+    pel_watch_follow_list(paths, (const char *const *)list, num);
+}
+
+void pel_watch_follow_rings(struct pel_watch_paths *paths, const struct pel_policy_certs *certs)
+{
+    for (size_t i = 0; i < certs->num_keyrings; i++) {
+        const char *path = certs->paths[i];
+        if (path != NULL && strcmp(path, PEL_KEYRING_AUTH) == 0)
+            pel_watch_paths_ring(paths, path); /* a word, and no path */
+        else if (path != NULL)
+            follow_path(paths, path, pel_watch_paths_ring);
+        if (certs->stashes[i] != NULL)
+            follow_path(paths, certs->stashes[i], pel_watch_paths_file);
+    }
+}
+
+/* What a load that nobody asked for could not take, and may be able to when its files change. */
+static bool is_refused(const struct pel_policy_live *live)
+{
+    return live->failure.is_last && live->failure.how != PEL_LOAD_ASKED;
+}
+
+/* An agent's files can name others than they did, which could not be taken yet. */
+void pel_watch_follow_files(const struct pel_stack *stack, struct pel_watch_paths *paths)
+{
+    const struct pel_policy_live *live = &stack->live;
     const struct pel_config *config = &stack->config;
-    pthread_mutex_lock(&live->lock);
     if (live->generation == 0)
         follow_list(paths, config->policy.files, config->policy.num_files);
     follow_list(paths, live->files, live->num_files);
     follow_list(paths, live->read.paths, live->read.num_paths);
-    if (live->failure.is_last && live->failure.how != PEL_LOAD_ASKED)
+    if (is_refused(live))
         follow_list(paths, live->failure.read.paths, live->failure.read.num_paths);
-    for (size_t i = 0; i < live->certs.num_keyrings; i++) {
-        if (live->certs.paths[i] != NULL)
-            follow_path(paths, live->certs.paths[i], pel_watch_paths_ring);
-        if (live->certs.stashes[i] != NULL)
-            follow_path(paths, live->certs.stashes[i], pel_watch_paths_file);
-    }
-    pthread_mutex_unlock(&live->lock);
+}
+
+void pel_watch_follow(const struct pel_stack *stack, struct pel_watch_paths *paths)
+{
+    const struct pel_policy_live *live = &stack->live;
+    pel_watch_follow_files(stack, paths);
+    pel_watch_follow_rings(paths, &live->certs);
+    if (is_refused(live))
+        pel_watch_follow_rings(paths, &live->failure.rings);
 }
 
 static void say_what_must_be_looked_at(struct pel_watch *watch, size_t num_failed,
@@ -139,27 +161,42 @@ static void say_what_must_be_looked_at(struct pel_watch *watch, size_t num_faile
     watch->said_must_look = watch->must_look;
 }
 
-/* Follows the files as they are now. What changes after this is heard of. */
-static void follow(struct pel_watch *watch)
+/* Between the look at the ways and their watches something may have happened: this is a look behind them. */
+static bool look_again(struct pel_watch *watch, bool *ret_failed)
+{
+    struct pel_policy_live *live = &watch->stack->live;
+    struct pel_watch_paths now = {0};
+    pthread_mutex_lock(&live->lock);
+    pel_watch_follow(watch->stack, &now);
+    bool differs = pel_watch_seen_differs(&live->seen, &now.seen);
+    pthread_mutex_unlock(&live->lock);
+    *ret_failed = now.failed;
+    pel_watch_paths_free(&now);
+    return differs;
+}
+
+/* Follows the files as they are now. What changes after this is heard of. Returns whether they are others
+ * than the last load found. */
+static bool follow(struct pel_watch *watch)
 {
     struct pel_watch_paths before = watch->paths;
     struct pel_error why = {0};
     size_t num_failed = 0;
+    bool failed = false;
     watch->paths = (struct pel_watch_paths){0};
-    follow_all(watch->stack, &watch->paths);
+    pthread_mutex_lock(&watch->stack->live.lock);
+    pel_watch_follow(watch->stack, &watch->paths);
+    pthread_mutex_unlock(&watch->stack->live.lock);
     pel_watch_paths_watch(&watch->paths, &before, watch->inotify_fd, &num_failed, &why);
-    /* Between the look and the watch something may have happened: look again. */
-    struct pel_watch_paths now = {0};
-    follow_all(watch->stack, &now);
-    watch->paths.print = now.print;
-    watch->paths.newest_ns = now.newest_ns;
-    if (now.failed || watch->paths.failed) {
+    bool differs = look_again(watch, &failed);
+    if (failed || watch->paths.failed) {
         num_failed++;
         pel_error_set(&why, PEL_E_NO_MEMORY, "out of memory");
     }
-    pel_watch_paths_free(&now);
+    pel_watch_seen_free(&watch->paths.seen);
     pel_watch_paths_free(&before);
     say_what_must_be_looked_at(watch, num_failed, &why);
+    return differs;
 }
 
 /* ---- loading ---- */
@@ -173,25 +210,19 @@ static void set_due(struct pel_watch *watch, uint64_t now)
         watch->due_ms = watch->first_event_ms + SETTLE_MAX_MS;
 }
 
-/* After somebody's load: what it read is what is known, unless something has changed since it began. */
+/* After somebody's load: other files may be in force, or have changed since it began to read them. */
 static void begin_again(struct pel_watch *watch)
 {
-    struct pel_policy_live *live = &watch->stack->live;
-    if (watch->inotify_fd < 0)
-        return;
-    pthread_mutex_lock(&live->lock);
-    int64_t began_ns = live->began_ns;
-    pthread_mutex_unlock(&live->lock);
-    follow(watch);
-    if (watch->paths.newest_ns < began_ns - TICK_NS)
-        watch->seen_print = watch->paths.print;
-    else
+    if (watch->inotify_fd >= 0 && follow(watch))
         set_due(watch, now_ms(watch));
 }
 
+/* Whoever writes again and again holds a load up no longer than one who has stopped. */
 static bool is_being_written(struct pel_watch *watch, uint64_t now)
 {
     bool found = false;
+    if (now - watch->first_event_ms >= WRITING_MAX_MS)
+        return false;
     for (size_t i = 0; i < WRITING_FILES; i++) {
         if (watch->writing[i].at_ms != 0 && now - watch->writing[i].at_ms >= WRITING_MAX_MS)
             watch->writing[i].at_ms = 0;
@@ -204,10 +235,8 @@ static void look(struct pel_watch *watch, uint64_t now)
 {
     watch->first_event_ms = watch->due_ms = 0;
     watch->next_look_ms = now + LOOK_MS;
-    follow(watch);
-    if (watch->paths.print == watch->seen_print)
+    if (!follow(watch))
         return;
-    watch->seen_print = watch->paths.print;
     /* Its errors are in the log and in the status; the next change is another attempt. */
     if (pel_stack_reload_current(watch->stack, PEL_LOAD_WATCH, NULL, NULL) != PEL_OK)
         return;

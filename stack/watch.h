@@ -9,7 +9,8 @@
  *     pel_watch_close
  *
  * Watching: the kernel's events (inotify) of every directory on the way to a file are hints that something
- * may have changed; whether it has, a look at the files says. So it does not matter how a file is written: in
+ * may have changed; whether it has, a look at the files says, compared with the one that the last load took
+ * before it read them (pel_policy_live.seen). So it does not matter how a file is written: in
  * place, renamed over the old one, by a link that is switched on the way. Events that follow each other are
  * waited for, and a file that is being written is not taken before it is closed.
  *
@@ -24,8 +25,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+struct pel_policy_certs;
 struct pel_stack;
 struct pel_watch;
+struct pel_watch_paths;
 
 /* pel_watch_open makes what pel_watch_note needs. `clock` says when things are due, but not for how long the
  * kernel is waited for. Errors, with text: IO, NO_MEMORY. */
@@ -45,5 +48,16 @@ void pel_watch_again(struct pel_watch *watch);
 /* pel_watch_note tells it that an engine has noted a port whose connections have no rule; `watch` is what
  * pel_watch_open returned. Any thread, an engine's too: it writes to an eventfd. */
 void pel_watch_note(void *watch);
+
+/* pel_watch_follow adds all that a watch follows: the policy files and keyrings of what is in force, or,
+ * before there is anything, of the configuration; and those of a policy that was refused.
+ * pel_watch_follow_files adds the policy files alone. Under the lock of the stack's pel_policy_live. */
+void pel_watch_follow(const struct pel_stack *stack, struct pel_watch_paths *paths);
+void pel_watch_follow_files(const struct pel_stack *stack, struct pel_watch_paths *paths);
+
+/* pel_watch_follow_list adds files, pel_watch_follow_rings keyrings and the files of their passwords. Paths
+ * may be relative. Any thread. */
+void pel_watch_follow_list(struct pel_watch_paths *paths, const char *const *list, size_t num);
+void pel_watch_follow_rings(struct pel_watch_paths *paths, const struct pel_policy_certs *certs);
 
 #endif

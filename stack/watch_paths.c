@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tls/keyring.h"
@@ -82,38 +83,140 @@ static void sort_places(struct pel_watch_paths *paths)
 
 /* ---- what files look like ---- */
 
+#define FNV_OFFSET 0xcbf29ce484222325u
+#define FNV_PRIME  0x100000001b3u
+
+/* How old a file's time may be although it was changed only now: the kernel's clock for them ticks. */
+#define TICK_NS 10000000
+
 static int64_t ns_of(struct timespec time)
 {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+/* Begins the look that mix and note_time are about. */
+static void begin_look(struct pel_watch_paths *paths, const char *path, bool is_ring)
+{
+    struct pel_watch_seen *seen = &paths->seen;
+    if (seen->num == seen->cap) {
+        size_t cap = seen->cap == 0 ? 8 : seen->cap * 2;
+        struct pel_watch_look *looks = reallocarray(seen->looks, cap, sizeof *looks);
+        if (looks == NULL) {
+            paths->failed = seen->failed = true;
+            return;
+        }
+        seen->looks = looks;
+        seen->cap = cap;
+    }
+    struct pel_watch_look look = {.path = strdup(path), .is_ring = is_ring, .print = FNV_OFFSET};
+    if (look.path == NULL)
+        paths->failed = seen->failed = true;
+    else
+        seen->looks[seen->num++] = look;
+}
+
+/* After want of memory for a look the one before gets what is the next one's: nothing of it counts then. */
+static struct pel_watch_look *look_of(struct pel_watch_paths *paths)
+{
+    static _Thread_local struct pel_watch_look nowhere;
+    return paths->seen.num > 0 ? &paths->seen.looks[paths->seen.num - 1] : &nowhere;
+}
+
 /* FNV-1a: it tells apart what changes by itself, not what somebody forges. */
-static void mix(struct pel_watch_paths *paths, const void *bytes, size_t len)
+static void mix(struct pel_watch_look *look, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     for (size_t i = 0; i < len; i++)
-        paths->print = (paths->print ^ at[i]) * 0x100000001b3u;
+        look->print = (look->print ^ at[i]) * FNV_PRIME;
 }
 
-static void note_time(struct pel_watch_paths *paths, const struct stat *st)
+static void note_time(struct pel_watch_look *look, const struct stat *st)
 {
     int64_t changed_ns = ns_of(st->st_ctim);
-    if (changed_ns > paths->newest_ns)
-        paths->newest_ns = changed_ns;
+    if (changed_ns > look->newest_ns)
+        look->newest_ns = changed_ns;
 }
 
-static void print_file(struct pel_watch_paths *paths, const char *path)
+static void print_file(struct pel_watch_look *look, const char *path)
 {
     struct stat st;
-    mix(paths, path, strlen(path) + 1);
+    mix(look, path, strlen(path) + 1);
     if (stat(path, &st) != 0)
         return;
     const int64_t facts[] = {(int64_t)st.st_dev, (int64_t)st.st_ino, (int64_t)st.st_size,
                              ns_of(st.st_mtim),  ns_of(st.st_ctim),  (int64_t)st.st_mode};
+    look->is_there = true;
     /* A directory's times change with whatever is made in it. */
-    mix(paths, facts, S_ISDIR(st.st_mode) ? 2 * sizeof *facts : sizeof facts);
+    mix(look, facts, S_ISDIR(st.st_mode) ? 2 * sizeof *facts : sizeof facts);
     if (!S_ISDIR(st.st_mode))
-        note_time(paths, &st);
+        note_time(look, &st);
+}
+
+static int compare_looks(const void *a, const void *b)
+{
+    const struct pel_watch_look *left = a, *right = b;
+    int order = strcmp(left->path, right->path);
+    return order != 0 ? order : (int)left->is_ring - (int)right->is_ring;
+}
+
+static int compare_in_order(const void *a, const void *b)
+{
+    const struct pel_watch_look *left = a, *right = b;
+    int order = compare_looks(a, b);
+    return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
+}
+
+void pel_watch_seen_take(struct pel_watch_seen *seen, struct pel_watch_seen *more)
+{
+    struct pel_watch_look *looks = reallocarray(seen->looks, seen->num + more->num + 1, sizeof *looks);
+    seen->failed |= more->failed || looks == NULL;
+    if (looks != NULL) {
+        size_t all = seen->num + more->num, num = 0;
+        if (more->num > 0)
+            memcpy(looks + seen->num, more->looks, more->num * sizeof *looks);
+        more->num = 0;
+        for (size_t i = 0; i < all; i++)
+            looks[i].order = i;
+        qsort(looks, all, sizeof *looks, compare_in_order);
+        for (size_t i = 0; i < all; i++) {
+            if (num > 0 && compare_looks(&looks[num - 1], &looks[i]) == 0)
+                free(looks[i].path);
+            else
+                looks[num++] = looks[i];
+        }
+        *seen = (struct pel_watch_seen){looks, num, all + 1, seen->failed};
+    }
+    pel_watch_seen_free(more);
+}
+
+void pel_watch_seen_doubt(struct pel_watch_seen *seen, int64_t since_ns)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (size_t i = 0; i < seen->num; i++)
+        if (seen->looks[i].newest_ns >= since_ns - TICK_NS &&
+            seen->looks[i].newest_ns <= ns_of(now) + TICK_NS)
+            seen->looks[i].print = 0;
+}
+
+bool pel_watch_seen_differs(const struct pel_watch_seen *seen, const struct pel_watch_seen *now)
+{
+    for (size_t i = 0; i < now->num; i++) {
+        const struct pel_watch_look *look = &now->looks[i];
+        const struct pel_watch_look *before =
+            seen->num > 0 ? bsearch(look, seen->looks, seen->num, sizeof *look, compare_looks) : NULL;
+        if (before == NULL || before->print != look->print)
+            return true;
+    }
+    return false;
+}
+
+void pel_watch_seen_free(struct pel_watch_seen *seen)
+{
+    for (size_t i = 0; i < seen->num; i++)
+        free(seen->looks[i].path);
+    free(seen->looks);
+    *seen = (struct pel_watch_seen){0};
 }
 
 /* ---- the way to a file ---- */
@@ -176,7 +279,7 @@ static bool step(struct pel_watch_paths *paths, struct walk *walk)
     if (strlen(path) >= sizeof walk->at || lstat(path, &st) != 0)
         return false;
     if (S_ISLNK(st.st_mode)) {
-        note_time(paths, &st);
+        note_time(look_of(paths), &st);
         return follow_link(walk, path);
     }
     memcpy(walk->at, path, strlen(path) + 1);
@@ -195,21 +298,31 @@ static void walk_to(struct pel_watch_paths *paths, const char *path, char *ret_a
         memcpy(ret_at, walk.at, strlen(walk.at) + 1);
 }
 
-void pel_watch_paths_file(struct pel_watch_paths *paths, const char *path)
+static void follow_file(struct pel_watch_paths *paths, const char *path)
 {
     walk_to(paths, path, NULL);
-    print_file(paths, path);
+    print_file(look_of(paths), path);
+}
+
+void pel_watch_paths_file(struct pel_watch_paths *paths, const char *path)
+{
+    begin_look(paths, path, false);
+    follow_file(paths, path);
 }
 
 /* ---- keyrings ---- */
 
-static int is_ring_file(const struct dirent *entry)
+static bool is_ring_file(const char *name)
 {
-    size_t len = strlen(entry->d_name);
-    const char *end = len > 4 ? entry->d_name + len - 4 : "";
-    return entry->d_name[0] != '.' &&
-           (strcmp(end, ".crt") == 0 || strcmp(end, ".key") == 0 || strcmp(entry->d_name, "default") == 0 ||
-            strcmp(entry->d_name, "users") == 0);
+    size_t len = strlen(name);
+    const char *end = len > 4 ? name + len - 4 : "";
+    return name[0] != '.' && (strcmp(end, ".crt") == 0 || strcmp(end, ".key") == 0 ||
+                              strcmp(name, "default") == 0 || strcmp(name, "users") == 0);
+}
+
+static int is_ring_entry(const struct dirent *entry)
+{
+    return is_ring_file(entry->d_name);
 }
 
 static void follow_dir(struct pel_watch_paths *paths, const char *dir)
@@ -218,12 +331,12 @@ static void follow_dir(struct pel_watch_paths *paths, const char *dir)
     struct dirent **entries = NULL;
     walk_to(paths, dir, at);
     add_place(paths, at[0] != '\0' ? at : "/", NULL, true);
-    int num = scandir(dir, &entries, is_ring_file, alphasort);
+    int num = scandir(dir, &entries, is_ring_entry, alphasort);
     for (int i = 0; i < num; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, entries[i]->d_name);
         if (entries[i]->d_type == DT_LNK || entries[i]->d_type == DT_UNKNOWN)
             walk_to(paths, path, NULL);
-        print_file(paths, path);
+        print_file(look_of(paths), path);
         free(entries[i]);
     }
     free(entries);
@@ -231,25 +344,26 @@ static void follow_dir(struct pel_watch_paths *paths, const char *dir)
 
 void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
 {
-    char trust[PATH_MAX];
+    char more[PATH_MAX];
     struct stat st;
+    begin_look(paths, path, true);
     if (strcmp(path, PEL_KEYRING_AUTH) == 0) {
-        pel_watch_paths_file(paths, PEL_KEYRING_MACHINE_CAS);
+        follow_file(paths, PEL_KEYRING_MACHINE_CAS);
         return;
     }
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        char users[PATH_MAX];
-        pel_watch_paths_file(paths, path);
-        if (snprintf(users, sizeof users, "%s.users", path) < (int)sizeof users)
-            pel_watch_paths_file(paths, users);
+        follow_file(paths, path);
+        if (snprintf(more, sizeof more, "%s.users", path) < (int)sizeof more)
+            follow_file(paths, more);
         return;
     }
     follow_dir(paths, path);
-    int len = snprintf(trust, sizeof trust, "%s/trust", path);
-    if (len < 0 || (size_t)len >= sizeof trust)
+    if (snprintf(more, sizeof more, "%s/trust", path) >= (int)sizeof more)
         return;
-    if (stat(trust, &st) == 0 && S_ISDIR(st.st_mode))
-        follow_dir(paths, trust);
+    if (stat(more, &st) == 0 && S_ISDIR(st.st_mode))
+        follow_dir(paths, more);
+    else
+        walk_to(paths, more, NULL); /* it may come */
 }
 
 /* ---- the kernel's events ---- */
@@ -313,7 +427,9 @@ bool pel_watch_paths_has(const struct pel_watch_paths *paths, int wd, const char
     *ret_last = false;
     for (size_t i = 0; i < paths->num; i++) {
         const struct pel_watch_place *place = &paths->places[i];
-        if (place->wd != wd || (name != NULL && place->name != NULL && strcmp(place->name, name) != 0))
+        bool is_it = place->name != NULL ? name == NULL || strcmp(place->name, name) == 0
+                                         : name == NULL || is_ring_file(name);
+        if (place->wd != wd || !is_it)
             continue;
         has = true;
         *ret_last |= place->last;
@@ -326,5 +442,6 @@ void pel_watch_paths_free(struct pel_watch_paths *paths)
     for (size_t i = 0; i < paths->num; i++)
         free_place(&paths->places[i]);
     free(paths->places);
+    pel_watch_seen_free(&paths->seen);
     *paths = (struct pel_watch_paths){0};
 }

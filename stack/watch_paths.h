@@ -3,7 +3,7 @@
  * Which files are followed, where events of them come from, and whether they have changed.
  *
  * A path is followed through every link on it: a directory that holds a name on the way is watched for that
- * name, and the keyrings' own directories for all.
+ * name, and the keyrings' own directories for the names of a ring's files.
  */
 #ifndef PEL_STACK_WATCH_PATHS_H
 #define PEL_STACK_WATCH_PATHS_H
@@ -14,7 +14,8 @@
 
 #include "base/err.h"
 
-/* A directory, and one name in it, or NULL for all. Rows of one directory stand together. */
+/* A directory, and one name in it, or NULL for whatever can be a keyring's file. Rows of one directory stand
+ * together. */
 struct pel_watch_place {
     char *dir;
     char *name;
@@ -22,16 +23,31 @@ struct pel_watch_place {
     int wd;    /* inotify's; -1: not watched */
 };
 
+/* What a file, or a keyring with all its files, looked like. */
+struct pel_watch_look {
+    char *path;
+    bool is_ring, is_there;
+    uint64_t print;    /* of identity, size and times: another one, and something has changed; 0: unknown */
+    int64_t newest_ns; /* the latest change of a file, or of a link on the way to one */
+    size_t order;
+};
+
+/* Looks at many. Those of pel_watch_seen_take are sorted, and each is there once. */
+struct pel_watch_seen {
+    struct pel_watch_look *looks;
+    size_t num, cap;
+    bool failed; /* out of memory: some are missing */
+};
+
 struct pel_watch_paths {
     struct pel_watch_place *places; /* sorted by directory and name, without doubles once they are watched */
     size_t num, cap;
-    uint64_t print;    /* of the files' identity, size and times: another one, and something has changed */
-    int64_t newest_ns; /* the latest change of a file, or of a link on the way to one */
-    bool failed;       /* out of memory */
+    bool failed;                /* out of memory */
+    struct pel_watch_seen seen; /* one for each that was added */
 };
 
 /* pel_watch_paths_file adds a file; pel_watch_paths_ring a keyring: a directory (its certificates and keys,
- * and those in trust/), or a file. Paths are absolute. What is missing is followed too. */
+ * and those in trust/), a file, or PEL_KEYRING_AUTH. Paths are absolute. What is missing is followed too. */
 void pel_watch_paths_file(struct pel_watch_paths *paths, const char *path);
 void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path);
 
@@ -42,10 +58,26 @@ void pel_watch_paths_watch(struct pel_watch_paths *paths, const struct pel_watch
                            size_t *ret_num_failed, struct pel_error *ret_why);
 
 /* pel_watch_paths_has tells whether an event at `name` (NULL: of the directory itself) of the directory `wd`
- * matters; `ret_last` whether it is one of what is followed itself. */
+ * matters; `ret_last` whether it is one of what is followed itself. What stands beside a keyring's files does
+ * not matter. */
 bool pel_watch_paths_has(const struct pel_watch_paths *paths, int wd, const char *name, bool *ret_last);
 
 /* pel_watch_paths_free frees what it holds; harmless when zeroed. */
 void pel_watch_paths_free(struct pel_watch_paths *paths);
+
+/* pel_watch_seen_take adds the looks of `more` at what `seen` has no look at yet, and leaves `more` empty; of
+ * two in `more` the first counts. */
+void pel_watch_seen_take(struct pel_watch_seen *seen, struct pel_watch_seen *more);
+
+/* pel_watch_seen_doubt makes unknown what was changed at or after `since_ns` (wall clock): what read the
+ * files since then may have read them before the change. A time in the future says nothing. */
+void pel_watch_seen_doubt(struct pel_watch_seen *seen, int64_t since_ns);
+
+/* pel_watch_seen_differs tells whether one of `now` looks other than in `seen`, which pel_watch_seen_take
+ * has made, or is not there. */
+bool pel_watch_seen_differs(const struct pel_watch_seen *seen, const struct pel_watch_seen *now);
+
+/* pel_watch_seen_free frees the looks; harmless when zeroed. */
+void pel_watch_seen_free(struct pel_watch_seen *seen);
 
 #endif

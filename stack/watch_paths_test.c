@@ -79,6 +79,12 @@ static void follow(struct place *place, const char *file, const char *ring)
     pel_watch_paths_free(&before);
 }
 
+static uint64_t print_of(const struct place *place)
+{
+    PEL_EXPECT_EQ(place->paths.seen.num, 1);
+    return place->paths.seen.num > 0 ? place->paths.seen.looks[0].print : 0;
+}
+
 /* Takes the events that have come; returns whether one of them matters. */
 static bool hears(struct place *place)
 {
@@ -101,17 +107,17 @@ PEL_TEST(watch_paths, a_file)
     struct place place;
     PEL_REQUIRE(open_place(&place));
     follow(&place, "policy", NULL);
-    uint64_t missing = place.paths.print;
+    uint64_t missing = print_of(&place);
     PEL_EXPECT(!hears(&place));
     write_file(&place, "other", "x");
     PEL_EXPECT(!hears(&place));
     write_file(&place, "policy", "one");
     PEL_EXPECT(hears(&place));
     follow(&place, "policy", NULL);
-    uint64_t one = place.paths.print;
-    PEL_EXPECT(one != missing && place.paths.newest_ns > 0);
+    uint64_t one = print_of(&place);
+    PEL_EXPECT(one != missing && place.paths.seen.looks[0].newest_ns > 0);
     follow(&place, "policy", NULL);
-    PEL_EXPECT_EQ(place.paths.print, one);
+    PEL_EXPECT_EQ(print_of(&place), one);
     /* Renamed over it, with the same size. */
     write_file(&place, "new", "two");
     char new_path[PATH_MAX];
@@ -120,11 +126,11 @@ PEL_TEST(watch_paths, a_file)
     PEL_EXPECT_EQ(rename(new_path, in(&place, "policy")), 0);
     PEL_EXPECT(hears(&place));
     follow(&place, "policy", NULL);
-    PEL_EXPECT(place.paths.print != one);
+    PEL_EXPECT(print_of(&place) != one);
     PEL_EXPECT_EQ(unlink(in(&place, "policy")), 0);
     PEL_EXPECT(hears(&place));
     follow(&place, "policy", NULL);
-    PEL_EXPECT_EQ(place.paths.print, missing);
+    PEL_EXPECT_EQ(print_of(&place), missing);
     close_place(&place);
 }
 
@@ -139,14 +145,14 @@ PEL_TEST(watch_paths, links_on_the_way)
     link_to(&place, "data", "v1");
     link_to(&place, "policy", "./data/../data//policy");
     follow(&place, "policy", NULL);
-    uint64_t first = place.paths.print;
+    uint64_t first = print_of(&place);
     PEL_EXPECT(!hears(&place));
     write_file(&place, "v2/policy", "other");
     PEL_EXPECT(!hears(&place));
     link_to(&place, "data", "v2");
     PEL_EXPECT(hears(&place));
     follow(&place, "policy", NULL);
-    PEL_EXPECT(place.paths.print != first);
+    PEL_EXPECT(print_of(&place) != first);
     /* Now that one is watched, and the first no more. */
     (void)hears(&place);
     write_file(&place, "v1/policy", "again");
@@ -181,35 +187,38 @@ PEL_TEST(watch_paths, a_keyring)
     PEL_REQUIRE(mkdir(in(&place, "ring"), 0700) == 0);
     PEL_EXPECT(hears(&place));
     follow(&place, NULL, "ring");
-    uint64_t empty = place.paths.print;
+    uint64_t empty = print_of(&place);
     write_file(&place, "ring/web.crt", "x");
     PEL_EXPECT(hears(&place));
     follow(&place, NULL, "ring");
-    uint64_t with_cert = place.paths.print;
+    uint64_t with_cert = print_of(&place);
     PEL_EXPECT(with_cert != empty);
-    /* What is none of a ring's is heard of, and is no change. */
+    /* What is none of a ring's does not matter, and is no change. */
+    (void)hears(&place);
     write_file(&place, "ring/notes", "x");
     write_file(&place, "ring/.web.crt.swp", "x");
+    PEL_EXPECT(!hears(&place));
     follow(&place, NULL, "ring");
-    PEL_EXPECT_EQ(place.paths.print, with_cert);
+    PEL_EXPECT_EQ(print_of(&place), with_cert);
     PEL_REQUIRE(mkdir(in(&place, "ring/trust"), 0700) == 0);
+    PEL_EXPECT(hears(&place));
     follow(&place, NULL, "ring");
     (void)hears(&place);
     write_file(&place, "ring/trust/ca.crt", "x");
     PEL_EXPECT(hears(&place));
     follow(&place, NULL, "ring");
-    PEL_EXPECT(place.paths.print != with_cert);
-    uint64_t whole = place.paths.print;
+    PEL_EXPECT(print_of(&place) != with_cert);
+    uint64_t whole = print_of(&place);
     /* A key's mode matters. */
     write_file(&place, "ring/web.key", "x");
     follow(&place, NULL, "ring");
-    uint64_t with_key = place.paths.print;
+    uint64_t with_key = print_of(&place);
     PEL_EXPECT(with_key != whole);
     (void)hears(&place);
     PEL_EXPECT_EQ(chmod(in(&place, "ring/web.key"), 0644), 0);
     PEL_EXPECT(hears(&place));
     follow(&place, NULL, "ring");
-    PEL_EXPECT(place.paths.print != with_key);
+    PEL_EXPECT(print_of(&place) != with_key);
     /* A keyring that is a file, and the machine's authorities. */
     follow(&place, NULL, "ring/web.crt");
     pel_watch_paths_ring(&place.paths, "*AUTH*");
@@ -240,5 +249,49 @@ PEL_TEST(watch_paths, what_cannot_be_watched_is_counted_and_named)
     pel_watch_paths_file(&place.paths, path);
     PEL_EXPECT(!place.paths.failed);
     free(path);
+    close_place(&place);
+}
+
+static void look_at(struct pel_watch_seen *seen, const struct place *place, const char *file)
+{
+    struct pel_watch_paths paths = {0};
+    pel_watch_paths_file(&paths, in(place, file));
+    pel_watch_paths_ring(&paths, in(place, file));
+    pel_watch_seen_take(seen, &paths.seen);
+    pel_watch_paths_free(&paths);
+}
+
+PEL_TEST(watch_paths, looks_are_compared)
+{
+    struct place place;
+    struct pel_watch_seen seen = {0}, now = {0};
+    PEL_REQUIRE(open_place(&place));
+    PEL_EXPECT(!pel_watch_seen_differs(&seen, &now));
+    look_at(&seen, &place, "b");
+    look_at(&seen, &place, "a");
+    PEL_EXPECT(seen.num == 4 && !seen.failed); /* as a file and as a keyring each */
+    look_at(&now, &place, "a");
+    PEL_EXPECT(!pel_watch_seen_differs(&seen, &now));
+    PEL_EXPECT(pel_watch_seen_differs(&now, &seen)); /* it has none at b */
+    write_file(&place, "a", "x");
+    pel_watch_seen_free(&now);
+    look_at(&now, &place, "a");
+    PEL_EXPECT(pel_watch_seen_differs(&seen, &now) && now.looks[0].is_there);
+    /* The first look stays. */
+    look_at(&seen, &place, "a");
+    PEL_EXPECT_EQ(seen.num, 4);
+    PEL_EXPECT(pel_watch_seen_differs(&seen, &now));
+    /* What is as new as that may be something else already; what is from the future is not new. */
+    const struct pel_watch_look look = now.looks[0];
+    pel_watch_seen_doubt(&now, look.newest_ns + 1000000000);
+    PEL_EXPECT_EQ(now.looks[0].print, look.print);
+    now.looks[0].newest_ns += 3600ll * 1000000000;
+    pel_watch_seen_doubt(&now, look.newest_ns);
+    PEL_EXPECT_EQ(now.looks[0].print, look.print);
+    now.looks[0].newest_ns = look.newest_ns;
+    pel_watch_seen_doubt(&now, look.newest_ns + 1000000);
+    PEL_EXPECT_EQ(now.looks[0].print, 0);
+    pel_watch_seen_free(&now);
+    pel_watch_seen_free(&seen);
     close_place(&place);
 }

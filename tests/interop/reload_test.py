@@ -508,6 +508,11 @@ def keyring_case(lab):
         lab.write("other.policy", WEB)
         os.chmod(lab.ring("web") + "/mine.key", 0o644)
         has(keyring("default", "--label", "mine").text, "rule WEB could not be served any more", "generation 6 stays in force")
+        # A keyring that only the refused policy names.
+        lab.write("other.policy", WEB.replace("Keyring web", "Keyring awaited"))
+        has(keyring("default", "--label", "mine").text, "rule WEB could not be served any more", "awaited: no such keyring directory")
+        has(cert(ring="awaited").text, f"the running stack (httpd, process {web.process.pid}) loaded generation 7; ")
+        has(web.get().text, "hello from")
     with watched(lab) as web:
         renew(lab)
         has(keyring("default", "--label", "mine").text, "watches this keyring, and loads by itself\n")
@@ -544,11 +549,14 @@ def watch_certificates_case(lab):
         expect(web.status("--stale")["failure"]["how"] == "watch", "no failure is shown")
         shutil.copy(lab.ring("spare") + "/mine.key", ring + "/mine.key")
         lab.wait_for("the rest", lambda: web.serial() != before, 5)
-        # Authorities too: one more in trust/.
+        # Authorities too: one more in trust/, while somebody writes beside it.
         generation = web.generation()
         lab.make_ca("second")
-        shutil.copy(lab.ring("second") + "/ca.crt", ring + "/trust/second.crt")
-        web.wait_for_generation(generation + 1, 5)
+        with open(ring + "/notes", "w") as out:
+            out.write("x")
+            out.flush()
+            shutil.copy(lab.ring("second") + "/ca.crt", ring + "/trust/second.crt")
+            web.wait_for_generation(generation + 1, 5)
         expect(any(cert["label"] == "second" for cert in web.status("--certs")["certificates"]), "not shown")
         # A key that others may read is not served again, but what is served stays.
         os.chmod(ring + "/mine.key", 0o644)
