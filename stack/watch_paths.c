@@ -118,8 +118,7 @@ static void begin_look(struct pel_watch_paths *paths, const char *path, bool is_
 /* After want of memory for a look the one before gets what is the next one's: nothing of it counts then. */
 static struct pel_watch_look *look_of(struct pel_watch_paths *paths)
 {
-    static _Thread_local struct pel_watch_look nowhere;
-    return paths->seen.num > 0 ? &paths->seen.looks[paths->seen.num - 1] : &nowhere;
+    return paths->seen.num > 0 ? &paths->seen.looks[paths->seen.num - 1] : &paths->nowhere;
 }
 
 /* FNV-1a: it tells apart what changes by itself, not what somebody forges. */

@@ -42,8 +42,9 @@ struct pel_watch_seen {
 struct pel_watch_paths {
     struct pel_watch_place *places; /* sorted by directory and name, without doubles once they are watched */
     size_t num, cap;
-    bool failed;                /* out of memory */
-    struct pel_watch_seen seen; /* one for each that was added */
+    bool failed;                   /* out of memory */
+    struct pel_watch_seen seen;    /* one for each that was added */
+    struct pel_watch_look nowhere; /* where the first would be for which there was no memory */
 };
 
 /* pel_watch_paths_file adds a file; pel_watch_paths_ring a keyring: a directory (its certificates and keys,
