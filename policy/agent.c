@@ -230,7 +230,7 @@ static void read_image(struct reader *reader, const struct statement *statement,
         }
     }
     if (image.name.len > PEL_MAX_NAME_LEN)
-        pel_diag_error(reader->diags, image.name.pos, "the name \"%s\" is longer than %d characters",
+        pel_diag_error(reader->diags, image.name.pos, "the name \"%s\" is longer than %d bytes",
                        pel_diag_show(image.name.text, image.name.len).text, PEL_MAX_NAME_LEN);
     else if (file->num_images == PEL_AGENT_MAX_IMAGES)
         pel_diag_error(reader->diags, pos, "more than %d images", PEL_AGENT_MAX_IMAGES);

@@ -200,7 +200,7 @@ PEL_TEST(agent, values)
     EXPECT("TcpImage X 0\nTTLSConfig a.policy\n",
            "1:12: error: TcpImage: \"0\" is out of range (1 to 2147483647)\n");
     EXPECT("TcpImage ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\nTTLSConfig a.policy\n",
-           "1:10: error: the name \"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\" is longer than 32 characters\n");
+           "1:10: error: the name \"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\" is longer than 32 bytes\n");
     EXPECT("TcpImage A\nTcpImage a\nTTLSConfig a.policy\n",
            "2:1: error: TcpImage \"a\" is given already on line 1\n");
     EXPECT("TcpImage A\nTcpImage B\nTcpImage C\nTcpImage D\nTcpImage E\nTcpImage F\nTcpImage G\nTcpImage H\n"

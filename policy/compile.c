@@ -47,15 +47,58 @@ static const char *child_name(const struct pel_stmt *rule, enum pel_slot slot)
     return child == NULL ? "" : child->name;
 }
 
+/* What the schema cannot say is required. What is coded and faulty is not missing as well. */
+static void check_required(struct pel_parse *parse, struct pel_stmt *rule)
+{
+    const struct pel_param *enabled =
+        pel_stmt_get(pel_stmt_child(rule, PEL_SLOT_GROUP_ACTION), PEL_SLOT_ENABLED);
+    if (rule->lost_line || rule->unknown_line)
+        return;
+    if (!pel_conditions_coded(rule))
+        pel_stmt_fail(parse, rule, rule->pos, "%s: a condition besides Direction is required",
+                      pel_stmt_title(rule).text);
+    if (enabled != NULL && !enabled->bad && enabled->number == PEL_ON &&
+        pel_stmt_get(rule, PEL_SLOT_ENV_ACTION) == NULL)
+        pel_stmt_fail(parse, rule, rule->pos,
+                      "%s: TTLSEnvironmentAction or TTLSEnvironmentActionRef is required, since its "
+                      "TTLSGroupAction has TTLSEnabled On",
+                      pel_stmt_title(rule).text);
+}
+
+/* Whether what the rule does can be worked out, whatever is wrong with its conditions. */
+static bool has_sound_actions(const struct pel_stmt *rule)
+{
+    static const enum pel_slot slots[] = {PEL_SLOT_GROUP_ACTION, PEL_SLOT_ENV_ACTION, PEL_SLOT_CONN_ACTION};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        const struct pel_param *param = pel_stmt_get(rule, slots[i]);
+        bool sound = param == NULL ? slots[i] != PEL_SLOT_GROUP_ACTION
+                                   : !param->bad && param->child != NULL && !is_spoilt(param->child);
+        if (!sound)
+            return false;
+    }
+    return true;
+}
+
+/* A rule with an error makes none, but the others of its errors are reported too. */
+static enum pel_err check_spoilt_rule(struct pel_parse *parse, struct pel_stmt *rule)
+{
+    struct pel_effective unused = {0};
+    check_required(parse, rule);
+    if (!has_sound_actions(rule))
+        return PEL_OK;
+    rule->bad = false; /* as if it were right: what is worked out stops at an error of its own */
+    enum pel_err err = pel_effective_compile(parse, rule, &unused);
+    rule->bad = true;
+    return err;
+}
+
 static enum pel_err compile_rule(struct pel_parse *parse, struct pel_stmt *stmt, struct pel_rule *rule,
                                  struct pel_conditions *conditions)
 {
     const struct pel_param *priority = pel_stmt_get(stmt, PEL_SLOT_PRIORITY);
-    if (!pel_conditions_coded(stmt))
-        pel_stmt_fail(parse, stmt, stmt->pos, "%s: a condition besides Direction is required",
-                      pel_stmt_title(stmt).text);
     PEL_TRY(pel_conditions_compile(parse, stmt, conditions));
     PEL_TRY(pel_effective_compile(parse, stmt, &rule->effective));
+    check_required(parse, stmt); /* last: nothing else is worked out for a rule with an error */
     rule->name = stmt->name;
     rule->priority = priority != NULL ? priority->number : 1;
     rule->direction = conditions->direction;
@@ -80,7 +123,11 @@ static enum pel_err collect_rules(struct pel_parse *parse, struct pel_stmt ***re
     if (rules == NULL)
         return PEL_E_NO_MEMORY;
     for (struct pel_stmt *stmt = parse->model->first; stmt != NULL; stmt = stmt->next) {
-        if (stmt->type == PEL_S_RULE && !is_spoilt(stmt))
+        if (stmt->type != PEL_S_RULE)
+            continue;
+        if (is_spoilt(stmt))
+            PEL_TRY(check_spoilt_rule(parse, stmt));
+        else
             rules[num++] = stmt;
     }
     qsort(rules, num, sizeof(struct pel_stmt *), compare_rules);

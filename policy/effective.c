@@ -99,7 +99,7 @@ static uint32_t served_by_signatures(const struct pel_eff *eff, uint32_t on)
 static uint32_t served_by_profiles(const struct pel_eff *eff, uint32_t on)
 {
     const struct pel_profile *profiles[2];
-    size_t num = pel_profiles_of(eff, profiles);
+    size_t num = pel_profiles_of(eff->env, eff->values.fips, profiles);
     for (size_t k = 0; k < num; k++) {
         for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
             bool falls_out = (on & versions[i].version & ~profiles[k]->versions) != 0;
@@ -307,12 +307,7 @@ enum pel_err pel_effective_compile(struct pel_parse *parse, struct pel_stmt *rul
     eff.values.trace = number_or(trace != NULL ? trace : pel_stmt_get(eff.group, PEL_SLOT_TRACE), 2);
     eff.values.ttls_enabled = pel_stmt_get(eff.group, PEL_SLOT_ENABLED)->number == PEL_ON;
     eff.values.fips = number_or(pel_stmt_get(eff.group, PEL_SLOT_FIPS), PEL_OFF) != PEL_OFF;
-    if (eff.values.ttls_enabled && eff.env == NULL) {
-        fail(&eff, "TTLSEnvironmentAction or TTLSEnvironmentActionRef is required, since its "
-                   "TTLSGroupAction has TTLSEnabled On");
-        return PEL_OK;
-    }
-    if (eff.values.ttls_enabled)
+    if (eff.values.ttls_enabled && eff.env != NULL) /* else it was reported */
         PEL_TRY(compile_enabled(&eff));
     *ret_effective = eff.values;
     return PEL_OK;

@@ -2,6 +2,7 @@
 /*
  * The lists of a rule: certificates by label and by name, suites, groups, key shares and signatures.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/effective_parts.h"
@@ -129,11 +130,51 @@ static enum pel_err cut_key_shares(struct pel_eff *eff)
     return PEL_OK;
 }
 
+static void add_name(char *text, size_t cap, const char *name)
+{
+    size_t len = strlen(text);
+    snprintf(text + len, cap - len, "%s%s", len > 0 ? ", " : "", name);
+}
+
+/* What the environment's statement codes and the connection's does not. */
+static void list_lost(const struct pel_stmt *by, const struct pel_stmt *from, char *text, size_t cap)
+{
+    static const enum pel_slot slots[] = {PEL_SLOT_CLIENT_CURVES, PEL_SLOT_CLIENT_SHARES,
+                                          PEL_SLOT_SERVER_CURVES, PEL_SLOT_SERVER_SHARES,
+                                          PEL_SLOT_SIGNATURES,    PEL_SLOT_CERT_SIGNATURES};
+    if (from->coded_suites && !by->coded_suites)
+        add_name(text, cap, "V3CipherSuites");
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
+        const struct pel_param *lost = pel_stmt_get(from, slots[i]);
+        if (lost != NULL && pel_stmt_get(by, slots[i]) == NULL)
+            add_name(text, cap, lost->row->name);
+    }
+}
+
+/* Of a connection action these statements hold whole, as the report of z/OS has them: who adds one value to
+ * those of the environment loses the others. Said once of two statements, not for each of their rules. */
+static void warn_of_lost(const struct pel_eff *eff, enum pel_slot slot, const char *name)
+{
+    struct pel_stmt *by = pel_stmt_child(eff->conn, slot), *from = pel_stmt_child(eff->env, slot);
+    char lost[300] = "";
+    if (by == NULL || from == NULL || by->compiled == from)
+        return;
+    by->compiled = from;
+    list_lost(by, from, lost, sizeof lost);
+    if (lost[0] != '\0')
+        pel_diag_warning(&eff->parse->diags, by->pos,
+                         "%s: %s of the environment action not used: the connection action's %s takes the "
+                         "place of the whole statement",
+                         pel_stmt_title(eff->rule).text, lost, name);
+}
+
 enum pel_err pel_eff_lists(struct pel_eff *eff)
 {
     struct pel_effective *e = &eff->values;
     const struct pel_stmt *ciphers = pel_stmt_child(eff->conn, PEL_SLOT_CIPHER_PARMS);
     const bool client = e->role == PEL_ROLE_CLIENT;
+    warn_of_lost(eff, PEL_SLOT_CIPHER_PARMS, "TTLSCipherParms");
+    warn_of_lost(eff, PEL_SLOT_SIGNATURE_PARMS, "TTLSSignatureParms");
     if (ciphers == NULL)
         ciphers = pel_stmt_child(eff->env, PEL_SLOT_CIPHER_PARMS);
     if (ciphers != NULL) {

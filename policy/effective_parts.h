@@ -7,6 +7,7 @@
 #define PEL_POLICY_EFFECTIVE_PARTS_H
 
 #include "policy/effective.h"
+#include "policy/profiles.h"
 
 struct pel_eff {
     struct pel_parse *parse;
@@ -31,19 +32,6 @@ PEL_MUST_USE enum pel_err pel_eff_lists(struct pel_eff *eff);
 
 /* pel_eff_versions takes the versions that are on and that the lists can serve. */
 void pel_eff_versions(struct pel_eff *eff);
-
-/* What limits a rule's lists and versions: SuiteBProfile, FIPS140. */
-struct pel_profile {
-    const char *name; /* "SuiteBProfile 128" */
-    uint32_t versions;
-    const uint16_t *ciphers, *groups, *signatures; /* those allowed, most wanted first */
-    size_t num_ciphers, num_groups, num_signatures;
-    size_t num_default_ciphers; /* the first so many are the list of a rule that codes none */
-    uint32_t min_rsa_bits, min_ecc_bits;
-};
-
-/* pel_profiles_of returns the profiles of a rule, up to two, and their number. */
-size_t pel_profiles_of(const struct pel_eff *eff, const struct pel_profile *ret_profiles[2]);
 
 /* pel_profiles_apply cuts the lists down, or fills those that are not coded; nothing left of one is an error
  * of the rule. Errors: NO_MEMORY. */

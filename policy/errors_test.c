@@ -110,7 +110,7 @@ PEL_TEST(errors, names_and_references)
     EXPECT("TTLSGroupAction g\n{\nTTLSEnabled On\n}\nTTLSGroupAction G\n{\nTTLSEnabled Off\n}\n", "");
     EXPECT("TTLSGroupAction ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF\n{\nTTLSEnabled On\n}\n", "");
     EXPECT("TTLSGroupAction ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\n{\nTTLSEnabled On\n}\n",
-           "1:17: error: the name \"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\" is longer than 32 characters\n");
+           "1:17: error: the name \"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\" is longer than 32 bytes\n");
     EXPECT(IN_RULE("TTLSConnectionActionRef C1\n") "TTLSConnectionAction Con1\n{\n}\nTTLSConnectionAction "
                                                    "C12\n{\n}\n",
            "15:25: error: TTLSConnectionActionRef: no TTLSConnectionAction is named \"C1\"\n");
@@ -181,7 +181,7 @@ PEL_TEST(errors, names_of_users_and_jobs)
 {
     EXPECT(IN_RULE("Jobname A*B\n"), "15:9: error: Jobname: the * of \"A*B\" is not at its end\n");
     EXPECT(IN_RULE("Userid ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG\n"),
-           "15:8: error: Userid: longer than 32 characters\n");
+           "15:8: error: Userid: longer than 32 bytes\n");
 }
 
 PEL_TEST(errors, keyrings)
@@ -266,6 +266,38 @@ PEL_TEST(errors, what_has_no_effect_yet)
            "3:1: note: V2CipherSuites: accepted, no effect: SSL 2.0 is never spoken\n");
 }
 
+#define NO_CONDITION ": error: TTLSRule \"R\": a condition besides Direction is required\n"
+#define NO_ENVIRONMENT                                                                                       \
+    ": error: TTLSRule \"R\": TTLSEnvironmentAction or TTLSEnvironmentActionRef is required, since its "     \
+    "TTLSGroupAction has TTLSEnabled On\n"
+
+/* One error does not hide the next, and makes none of what it is itself the fault. */
+PEL_TEST(errors, all_of_a_rule_at_once)
+{
+    EXPECT("TTLSRule R\n{\nDirection Both\nTTLSGroupActionRef X\n}\n",
+           "1:1" NO_CONDITION "4:20: error: TTLSGroupActionRef: no TTLSGroupAction is named \"X\"\n");
+    EXPECT(PEL_TEST_ACTIONS "TTLSRule R\n{\nDirection Both\nLocalPortRangeRef X\nTTLSGroupActionRef G\n}\n",
+           "13:1" NO_ENVIRONMENT "16:19: error: LocalPortRangeRef: no PortRange is named \"X\"\n");
+    EXPECT(PEL_TEST_ACTIONS
+           "TTLSRule R\n{\nDirection Both\nTTLSGroupActionRef G\nTTLSEnvironmentActionRef EE\n}\n",
+           "13:1" NO_CONDITION
+           "17:26: error: TTLSEnvironmentActionRef: no TTLSEnvironmentAction is named \"EE\"\n");
+    EXPECT(PEL_TEST_ACTIONS "TTLSRule R\n{\nTTLSGroupActionRef G\n}\n",
+           "13:1: error: TTLSRule \"R\": Direction is required\n"
+           "13:1" NO_CONDITION "13:1" NO_ENVIRONMENT);
+    EXPECT(PEL_TEST_ACTIONS "TTLSRule R\n{\nDirection Both\nLocalPortRange x\nTTLSGroupActionRef G\n}\n",
+           "13:1" NO_ENVIRONMENT "16:16: error: LocalPortRange: \"x\" is not a port or a range of ports\n");
+    EXPECT(PEL_TEST_ACTIONS "TTLSRule R\n{\nDirection Both\nBicycle x\nTTLSGroupActionRef G\n}\n",
+           "16:1: error: unknown parameter \"Bicycle\" in TTLSRule\n");
+    EXPECT("TTLSGroupAction G\n{\nTTLSEnabled On\n}\nTTLSRule R\n{\nJobname A\nTTLSGroupActionRef G\n"
+           "TTLSEnvironmentAction\n{\nHandshakeRole Server\nSuiteBProfile 128\nTTLSKeyringParms\n{\nKeyring "
+           "r\n}\n"
+           "TTLSCipherParms\n{\nV3CipherSuites4Char 002F\n}\n}\n}\n",
+           "5:1: error: TTLSRule \"R\": Direction is required\n"
+           "5:1: error: TTLSRule \"R\": SuiteBProfile 128 leaves nothing of its suites\n");
+    EXPECT("TTLSRule R\n", "1:1: error: \"{\" expected after TTLSRule \"R\"\n");
+}
+
 PEL_TEST(errors, rules_that_meet)
 {
 #define PLAIN(name, lines) "TTLSRule " name "\n{\n" lines "Direction Inbound\nTTLSGroupActionRef G\n}\n"
@@ -284,6 +316,17 @@ PEL_TEST(errors, rules_that_meet)
            "5:1: warning: TTLSRule \"B\" overlaps TTLSRule \"A\" on line 11 at the same priority; \"A\" is "
            "tried first, "
            "for its name\n");
+    EXPECT(OFF PLAIN("B", "Jobname root*\n") PLAIN("A", "Jobname ROOT\n"),
+           "5:1: warning: TTLSRule \"B\" overlaps TTLSRule \"A\" on line 11 at the same priority; \"A\" is "
+           "tried first, for its name\n");
+    EXPECT(OFF PLAIN("B", "Userid root\n") PLAIN("A", "Userid root*\n"),
+           "5:1: warning: TTLSRule \"B\" never matches: TTLSRule \"A\" on line 11 is tried first and takes "
+           "all that it would\n");
+    EXPECT(OFF PLAIN("B", "Userid roo*\nJobname a\n") PLAIN("A", "Userid root\n"),
+           "5:1: warning: TTLSRule \"B\" overlaps TTLSRule \"A\" on line 12 at the same priority; \"A\" is "
+           "tried first, for its name\n");
+    EXPECT(OFF PLAIN("B", "Userid root\n") PLAIN("A", "Userid roots*\n"), "");
+    EXPECT(OFF PLAIN("B", "Userid roots\n") PLAIN("A", "Userid root\n"), "");
     EXPECT(OFF PLAIN("B", "Jobname ab\n") PLAIN("A", "Jobname abc\n") PLAIN("C", "Jobname b*\n"), "");
     EXPECT(OFF "TTLSRule R\n{\nJobname A\nDirection Outbound\nTTLSGroupActionRef G\n}\n",
            "5:1: warning: TTLSRule \"R\": outbound without a remote address or port: it takes every "

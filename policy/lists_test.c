@@ -69,9 +69,23 @@ PEL_TEST(lists, signatures_of_either_form)
     PEL_EXPECT_EQ(e->num_signatures, 0);
     pel_test_drop(&parsed);
     /* The connection's statement holds whole. */
-    e = rule_of("", CLIENT SIGNATURE("SignaturePairs 0403\n"), SIGNATURE("ClientECurves 0023\n"));
+    e = rule_of("", CLIENT SIGNATURE("SignaturePairs 0403\nClientKeyShareGroups 0023\n"),
+                SIGNATURE("ClientECurves 0023\n"));
     PEL_REQUIRE(e != NULL);
     PEL_EXPECT_EQ(e->num_signatures, 0);
+    PEL_EXPECT_HAS(parsed.said,
+                   "warning: TTLSRule \"R\": ClientKeyShareGroups, SignaturePairs of the "
+                   "environment action not used: the connection action's TTLSSignatureParms takes "
+                   "the place of the whole statement\n");
+    pel_test_drop(&parsed);
+    e = rule_of("", CLIENT SIGNATURE("SignaturePairs 0403\n"), SIGNATURE("SignaturePairs 0403\n"));
+    PEL_REQUIRE(e != NULL);
+    PEL_EXPECT_STR(parsed.said, "");
+    pel_test_drop(&parsed);
+    e = rule_of("", CLIENT CIPHERS("V3CipherSuites4Char 1302\n"), CIPHERS(""));
+    PEL_REQUIRE(e != NULL);
+    PEL_EXPECT_HAS(parsed.said, "V3CipherSuites of the environment action not used: the connection action's "
+                                "TTLSCipherParms takes the place of the whole statement\n");
     pel_test_drop(&parsed);
 }
 

@@ -60,7 +60,7 @@ static void print_values(const struct pel_row *row)
     else if ((size_t)row->type < sizeof texts / sizeof *texts && texts[row->type] != NULL)
         printf("%s", texts[row->type]);
     if (is_text && row->max != 0)
-        printf(", of up to %llu characters", (unsigned long long)row->max);
+        printf(", of up to %llu bytes", (unsigned long long)row->max);
     if ((row->flags & PEL_ROW_REPEAT) != 0)
         printf("; may be repeated");
 }

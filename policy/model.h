@@ -18,7 +18,7 @@
 
 enum {
     PEL_MAX_DEPTH = 8,            /* the language needs 4 */
-    PEL_MAX_NAME_LEN = 32,        /* characters are bytes here */
+    PEL_MAX_NAME_LEN = 32,        /* bytes */
     PEL_MAX_STATEMENTS = 1000000, /* together these bound the memory that a text can ask for */
     PEL_MAX_PARAMS = 4000000,
     PEL_MAX_SUITES = 32,
@@ -64,7 +64,8 @@ struct pel_stmt {
     enum pel_stmt_type type;
     bool bad;           /* an error was reported inside it */
     bool judged;        /* `bad` also says so of what it uses */
-    bool lost_line;     /* a line of it could not be read */
+    bool lost_line;     /* a line of it could not be read, or its end: what it lacks may have been there */
+    bool unknown_line;  /* a line of it begins with a word that nothing is like: likewise */
     bool unattached;    /* stands where its kind may not: read for its errors only */
     bool replaced;      /* a later parameter took its place: it lives on for references to its name */
     bool referenced;    /* by name */

@@ -117,12 +117,13 @@ static bool pattern_covers(const struct pel_pattern *a, const struct pel_pattern
     return a->prefix || (!b->prefix && a->len == b->len);
 }
 
+/* Whether there is a name that both take. */
 static bool patterns_overlap(const struct pel_pattern *a, const struct pel_pattern *b)
 {
+    const struct pel_pattern *shorter = a->len <= b->len ? a : b;
     if (a->text == NULL || b->text == NULL)
         return true;
-    return a->len <= b->len ? pattern_covers(a, b) || (b->prefix && a->prefix && pattern_covers(b, a))
-                            : pattern_covers(b, a);
+    return strncasecmp(a->text, b->text, shorter->len) == 0 && (a->len == b->len || shorter->prefix);
 }
 
 static bool covers(struct search *search, const struct pel_conditions *a, const struct pel_conditions *b)

@@ -94,7 +94,7 @@ static enum pel_err begin_statement(struct parser *parser, enum pel_stmt_type ty
     if (stmt->name == NULL)
         return PEL_E_NO_MEMORY;
     if (name.len > PEL_MAX_NAME_LEN)
-        pel_stmt_fail(parse, stmt, name.pos, "the name \"%s\" is longer than %d characters",
+        pel_stmt_fail(parse, stmt, name.pos, "the name \"%s\" is longer than %d bytes",
                       pel_diag_show(name.text, name.len).text, PEL_MAX_NAME_LEN);
     if (parse->last == NULL)
         parse->model->first = stmt;
@@ -226,6 +226,7 @@ static void report_missing_braces(struct parser *parser)
 {
     while (parser->depth > 0) {
         struct pel_stmt *stmt = parser->open[--parser->depth];
+        stmt->lost_line = true;
         pel_stmt_fail(parser->parse, stmt, stmt->pos, "the \"}\" of this %s is missing",
                       pel_stmt_title(stmt).text);
     }
@@ -271,8 +272,10 @@ static enum pel_err foreign_keyword(struct parser *parser, const struct pel_word
     struct pel_shown shown = pel_diag_show(word->text, word->len);
     const char *nearest =
         pel_diag_wants_errors(&parser->parse->diags) ? pel_schema_nearest(stmt->type, shown.text) : NULL;
-    if (nearest == NULL)
+    if (nearest == NULL) {
+        stmt->unknown_line = true;
         return PEL_OK;
+    }
     struct pel_param meant = {
         .row = pel_schema_row(stmt->type, nearest, strlen(nearest)), .pos = word->pos, .bad = true};
     if (has_slot(stmt, meant.row->slot))
@@ -325,6 +328,7 @@ static void close_brace(struct parser *parser, struct pel_pos pos)
 {
     if (parser->pending != NULL) {
         no_brace_follows(parser, pos);
+        parser->pending->lost_line = true;
         parser->pending = NULL; /* this "}" is taken for its own */
     } else if (parser->depth == 0) {
         pel_diag_error(&parser->parse->diags, pos, "\"}\" without an open statement");
@@ -354,6 +358,8 @@ static enum pel_err keyword(struct parser *parser, const struct pel_word *word)
         if (parser->depth < PEL_MAX_DEPTH &&
             pel_schema_row(parser->pending->type, word->text, word->len) != NULL)
             parser->open[parser->depth++] = parser->pending;
+        else
+            parser->pending->lost_line = true;
         parser->pending = NULL;
     }
     if (parser->depth == 0)
@@ -439,9 +445,11 @@ enum pel_err pel_parse_text(struct pel_parse *parse, size_t file)
     parse->cut = parser.stopped;
     if (parser.stopped)
         return PEL_OK;
-    if (parser.pending != NULL)
+    if (parser.pending != NULL) {
+        parser.pending->lost_line = true;
         pel_stmt_fail(parse, parser.pending, parser.pending->pos, "\"{\" expected after %s",
                       pel_stmt_title(parser.pending).text);
+    }
     report_missing_braces(&parser);
     return PEL_OK;
 }

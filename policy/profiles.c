@@ -48,18 +48,18 @@ static const struct pel_profile fips = {
     .min_ecc_bits = 224,
 };
 
-size_t pel_profiles_of(const struct pel_eff *eff, const struct pel_profile *ret_profiles[2])
+size_t pel_profiles_of(const struct pel_stmt *env, bool is_fips, const struct pel_profile *ret_profiles[2])
 {
-    const struct pel_param *level = pel_stmt_get(eff->env, PEL_SLOT_SUITE_B);
+    const struct pel_param *level = pel_stmt_get(env, PEL_SLOT_SUITE_B);
     size_t num = 0;
     if (level != NULL && level->number != PEL_OFF)
         ret_profiles[num++] = &suite_b[level->number];
-    if (eff->values.fips)
+    if (is_fips)
         ret_profiles[num++] = &fips;
     return num;
 }
 
-static bool has(const uint16_t *codes, size_t num, uint16_t code)
+bool pel_profile_has(const uint16_t *codes, size_t num, uint16_t code)
 {
     for (size_t i = 0; i < num; i++) {
         if (codes[i] == code)
@@ -89,7 +89,7 @@ static enum pel_err cut_down(struct pel_eff *eff, const struct pel_profile *prof
     if (kept == NULL)
         return PEL_E_NO_MEMORY;
     for (size_t i = 0; i < *cut->num; i++) {
-        if (has(cut->allowed, cut->num_allowed, (*cut->list)[i]))
+        if (pel_profile_has(cut->allowed, cut->num_allowed, (*cut->list)[i]))
             kept[num++] = (*cut->list)[i];
     }
     if (num == 0)
@@ -130,7 +130,7 @@ static enum pel_err apply(struct pel_eff *eff, const struct pel_profile *profile
 enum pel_err pel_profiles_apply(struct pel_eff *eff)
 {
     const struct pel_profile *profiles[2];
-    size_t num = pel_profiles_of(eff, profiles);
+    size_t num = pel_profiles_of(eff->env, eff->values.fips, profiles);
     for (size_t i = 0; i < num && !eff->rule->bad; i++)
         PEL_TRY(apply(eff, profiles[i]));
     return PEL_OK;

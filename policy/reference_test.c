@@ -43,6 +43,27 @@ static void expect_all(const struct mistake *mistakes, size_t num)
 #define IN_SIG(lines) "TTLSSignatureParms S\n{\n" lines "}\n"
 #define OFF           "TTLSGroupAction G\n{\nTTLSEnabled Off\n}\n"
 
+PEL_TEST(reference, ipv4_as_ipv6)
+{
+    EXPECT_ALL(
+        {__LINE__, "IPv4 as mapped IPv6", IN_RULE("RemoteAddr ::ffff:10.0.0.1\n"),
+         "15:12: error: RemoteAddr: \"::ffff:10.0.0.1\" is an IPv4-mapped IPv6 address; write it as IPv4\n"},
+        {__LINE__, "IPv4 as mapped IPv6, a prefix", IN_RULE("RemoteAddr ::ffff:0:0/96\n"),
+         "15:12: error: RemoteAddr: \"::ffff:0:0/96\" is an IPv4-mapped IPv6 address; write it as IPv4\n"},
+        {__LINE__, "IPv4 as compatible IPv6", IN_RULE("RemoteAddr ::10.0.0.1\n"),
+         "15:12: error: RemoteAddr: \"::10.0.0.1\" is an IPv4-compatible IPv6 address; write it as IPv4\n"},
+        {__LINE__, "all of compatible IPv6", IN_RULE("RemoteAddr ::/96\n"),
+         "15:12: error: RemoteAddr: \"::/96\" is IPv4-compatible IPv6 (::/96); write it as IPv4\n"},
+        {__LINE__, "a part of it", IN_RULE("RemoteAddr ::/112\n"),
+         "15:12: error: RemoteAddr: \"::/112\" is IPv4-compatible IPv6 (::/96); write it as IPv4\n"},
+        {__LINE__, "a range in it", IN_RULE("RemoteAddr ::-::1\n"),
+         "15:12: error: RemoteAddr: \"::-::1\" is IPv4-compatible IPv6 (::/96); write it as IPv4\n"},
+        {__LINE__, "more than it", IN_RULE("RemoteAddr ::/64\n"), ""},
+        {__LINE__, "all of IPv6", IN_RULE("RemoteAddr ::/0\n"), ""},
+        {__LINE__, "the unspecified address", IN_RULE("RemoteAddr ::\n"), ""},
+        {__LINE__, "the loopback is none of these", IN_RULE("RemoteAddr ::1\n"), ""}, );
+}
+
 PEL_TEST(reference, numbers_and_addresses)
 {
     EXPECT_ALL(
@@ -64,13 +85,6 @@ PEL_TEST(reference, numbers_and_addresses)
         {__LINE__, "a host name", IN_RULE("RemoteAddr db.example.com\n"),
          "15:12: error: RemoteAddr: \"db.example.com\" is not an IP address, ADDRESS/LENGTH, ADDRESS-ADDRESS "
          "or All\n"},
-        {__LINE__, "IPv4 as mapped IPv6", IN_RULE("RemoteAddr ::ffff:10.0.0.1\n"),
-         "15:12: error: RemoteAddr: \"::ffff:10.0.0.1\" is an IPv4-mapped IPv6 address; write it as IPv4\n"},
-        {__LINE__, "IPv4 as mapped IPv6, a prefix", IN_RULE("RemoteAddr ::ffff:0:0/96\n"),
-         "15:12: error: RemoteAddr: \"::ffff:0:0/96\" is an IPv4-mapped IPv6 address; write it as IPv4\n"},
-        {__LINE__, "IPv4 as compatible IPv6", IN_RULE("RemoteAddr ::10.0.0.1\n"),
-         "15:12: error: RemoteAddr: \"::10.0.0.1\" is an IPv4-compatible IPv6 address; write it as IPv4\n"},
-        {__LINE__, "the loopback is none of these", IN_RULE("RemoteAddr ::1\n"), ""},
         {__LINE__, "a range of addresses with a colon", IN_RULE("RemoteAddr 10.0.0.1:10.0.0.9\n"),
          "15:12: error: RemoteAddr: \"10.0.0.1:10.0.0.9\" is not an IP address, ADDRESS/LENGTH, "
          "ADDRESS-ADDRESS or All\n"},
@@ -149,7 +163,7 @@ PEL_TEST(reference, words)
          "\"C\"?\n"},
         {__LINE__, "a name over 32 characters",
          "TTLSConnectionAction A123456789B123456789C123456789D12\n{\n}\n",
-         "1:22: error: the name \"A123456789B123456789C123456789D12\" is longer than 32 characters\n"},
+         "1:22: error: the name \"A123456789B123456789C123456789D12\" is longer than 32 bytes\n"},
         {__LINE__, "a label with blanks is whole", IN_ADV("CertificateLabel My server key # it\n"), ""}, );
 }
 

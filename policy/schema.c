@@ -126,9 +126,9 @@ static const struct pel_row conn_rows[] = {
 
 static const struct pel_row keyring_rows[] = {
     ROW("Keyring", WORD, SLOT(KEYRING), .max = 1023, .flags = PEL_ROW_REQUIRED,
-        .help =
-            "RING (of the socket's owner), USERID/RING, *AUTH*/* (the machine's authorities), or the path "
-            "of a ring directory or PKCS#12 file"),
+        .help = "RING (of the user that runs the stack), USERID/RING, *AUTH*/* (the machine's authorities), "
+                "or the path "
+                "of a ring directory or PKCS#12 file"),
     ROW("KeyringPw", WORD, SLOT(KEYRING_PW), .max = 128, .flags = PEL_ROW_SECRET,
         .help = "the PKCS#12 file's password; not together with KeyringStashFile"),
     ROW("KeyringStashFile", WORD, SLOT(KEYRING_STASH), .max = 1023,
@@ -191,11 +191,12 @@ static const struct pel_row port_group_rows[] = {
 };
 static const struct pel_row ip_time_rows[] = {
     ROW("DayOfMonthMask", MASK, SLOT(TIME_DAYS), .min = 31, .max = 62,
-        .help = "31 digits 0 or 1, the first day first; 31 more count from the last day; uncoded: all"),
-    ROW("MonthOfYearMask", MASK, SLOT(TIME_MONTHS), .min = 12, .max = 12,
-        .help = "12 digits 0 or 1, January first; uncoded: all"),
-    ROW("DayOfWeekMask", MASK, SLOT(TIME_WEEKDAYS), .min = 7, .max = 7,
-        .help = "7 digits 0 or 1, Sunday first; uncoded: all"),
+        .default_value = "1111111111111111111111111111111",
+        .help = "31 digits 0 or 1, the first day first; 31 more count from the last day"),
+    ROW("MonthOfYearMask", MASK, SLOT(TIME_MONTHS), .min = 12, .max = 12, .default_value = "111111111111",
+        .help = "12 digits 0 or 1, January first"),
+    ROW("DayOfWeekMask", MASK, SLOT(TIME_WEEKDAYS), .min = 7, .max = 7, .default_value = "1111111",
+        .help = "7 digits 0 or 1, Sunday first"),
     ROW("TimeOfDayRange", HOURS, SLOT(TIME_OF_DAY), .default_value = "00:00-24:00",
         .help = "hh:mm-hh:mm, several with commas; 22:00-06:00 is 22:00-24:00 and 00:00-06:00 of each day"),
     ROW("ConditionTimeRange", SPAN, SLOT(TIME_SPAN),

@@ -48,10 +48,10 @@ enum pel_value_type {
     PEL_V_RANGE,      /* ADDRESS-ADDRESS */
     PEL_V_ADDRSPEC,   /* any of these, or All, All4, All6 */
     PEL_V_PORTS,      /* n, n-m, n:m, n m */
-    PEL_V_PATTERN,    /* up to max characters, a * at the end matches any rest */
+    PEL_V_PATTERN,    /* up to max bytes, a * at the end matches any rest */
     PEL_V_LABEL,      /* the rest of the line, which may be empty */
-    PEL_V_WORD,       /* one word of up to max characters */
-    PEL_V_TEXT,       /* the rest of the line, not empty, up to max characters */
+    PEL_V_WORD,       /* one word of up to max bytes */
+    PEL_V_TEXT,       /* the rest of the line, not empty, up to max bytes */
     PEL_V_CIPHERS2,   /* names, or codes of two hexadecimal digits */
     PEL_V_CIPHERS4,   /* names, or codes of four */
     PEL_V_GROUPS,     /* named groups as four decimal digits each, or Any */

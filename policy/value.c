@@ -140,7 +140,7 @@ static void read_ports(struct pel_value_ctx *ctx)
 static enum pel_err read_text(struct pel_value_ctx *ctx)
 {
     if (ctx->param->row->max != 0 && ctx->word.len > ctx->param->row->max) {
-        pel_value_fail(ctx, ctx->word.pos, "longer than %llu characters",
+        pel_value_fail(ctx, ctx->word.pos, "longer than %llu bytes",
                        (unsigned long long)ctx->param->row->max);
         return PEL_OK;
     }

@@ -56,6 +56,17 @@ static bool fails_as_ipv4(struct pel_value_ctx *ctx, const struct pel_ip *ip)
     return mapped || compatible;
 }
 
+/* ::/96 and what lies in it, but for single addresses, of which :: and ::1 are no IPv4. */
+static void fail_as_block(struct pel_value_ctx *ctx, const struct pel_ip_range *range)
+{
+    static const uint8_t zeros[12] = {0};
+    bool compatible = range->version == 6 && memcmp(range->high, zeros, sizeof zeros) == 0 &&
+                      memcmp(range->low, range->high, sizeof range->low) != 0;
+    if (compatible)
+        pel_value_fail(ctx, ctx->word.pos, "\"%s\" is IPv4-compatible IPv6 (::/96); write it as IPv4",
+                       pel_diag_show(ctx->word.text, ctx->word.len).text);
+}
+
 static void set_prefix(struct pel_ip_range *range, const struct pel_ip *ip, size_t prefix_len)
 {
     size_t ip_len = ip->version == 4 ? 4 : 16;
@@ -87,6 +98,8 @@ static void read_prefix(struct pel_value_ctx *ctx, const char *slash, struct pel
                        (unsigned long long)prefix_len, longest);
     else
         set_prefix(range, &ip, (size_t)prefix_len);
+    if (!ctx->param->bad)
+        fail_as_block(ctx, range);
 }
 
 static void read_range(struct pel_value_ctx *ctx, const char *dash, struct pel_ip_range *range)
@@ -107,6 +120,7 @@ static void read_range(struct pel_value_ctx *ctx, const char *dash, struct pel_i
         range->version = low.version;
         memcpy(range->low, low.bytes, sizeof range->low);
         memcpy(range->high, high.bytes, sizeof range->high);
+        fail_as_block(ctx, range);
     }
 }
 

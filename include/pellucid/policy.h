@@ -165,7 +165,7 @@ struct pel_policy_setting {
     const char *statement; /* the keyword of the statement that it is a parameter of */
     const char *name;      /* the parameter's keyword */
     const char *value;     /* as a policy would write it, several with newlines between; NULL: none */
-    const char *from;      /* "default", or the statement that coded it: TTLSKeyringParms "Ring1" */
+    const char *from;      /* "default", a profile, or the statement of it: TTLSKeyringParms "Ring1" */
     const char *file;      /* where it is coded; NULL for a default */
     uint32_t line;         /* 0 for a default */
     int is_default;        /* the value is the default, also when it was coded */
@@ -178,15 +178,26 @@ typedef void pel_policy_setting_fn(void *arg, const struct pel_policy_setting *s
 enum {
     PEL_POLICY_SETTINGS_ALL = 1,     /* also those whose value is the default */
     PEL_POLICY_SETTINGS_SECRETS = 2, /* passwords in clear */
+    PEL_POLICY_SETTINGS_CODED = 4,   /* lists and versions as coded, with what a profile leaves out */
 };
 
 /* pel_policy_settings hands every parameter that applies to the rule at `index` to `fn`, in the order of the
  * reference: conditions, group, environment and connection, keyring, ciphers, signatures, advanced, GSK. Of a
  * rule with TTLSEnabled Off only conditions and group apply. Addresses, ports and times are resolved: the
- * value is what they come to, `from` the group that they come from. `flags`: PEL_POLICY_SETTINGS_. Errors:
- * ARG, NO_MEMORY. Any thread. */
+ * value is what they come to, `from` the group that they come from. Lists and versions are those that hold: a
+ * profile (FIPS140, SuiteBProfile) leaves some out, and is the `from` of what it fills. `flags`:
+ * PEL_POLICY_SETTINGS_. Errors: ARG, NO_MEMORY. Any thread. */
 PEL_MUST_USE enum pel_err pel_policy_settings(const struct pel_policy *policy, size_t index, unsigned flags,
                                               pel_policy_setting_fn *fn, void *arg);
+
+enum pel_policy_answer { PEL_POLICY_ANSWER_OTHER, PEL_POLICY_ANSWER_NO, PEL_POLICY_ANSWER_YES };
+
+/* pel_policy_setting_is tells whether the setting has the value that `line` gives its parameter, YES or NO;
+ * OTHER: the line is about another parameter. The line is read as a policy's is ("TLSv1.3 On"), and what it
+ * comes to is compared; several values stand with blanks between, and "none" is no value. Errors: NO_MEMORY.
+ * Any thread. */
+PEL_MUST_USE enum pel_err pel_policy_setting_is(const struct pel_policy_setting *setting, const char *line,
+                                                enum pel_policy_answer *ret_answer);
 
 /* Takes `text_len` bytes of output. Returns PEL_OK, or an error that ends the writing. */
 typedef enum pel_err pel_policy_write_fn(void *arg, const char *text, size_t text_len);

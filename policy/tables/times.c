@@ -7,6 +7,7 @@
 #include "policy/value.h"
 
 enum { DAY_S = 86400, DAY_MINUTES = 1440 };
+enum { EVERY_DAY = 0x7fffffff, EVERY_MONTH = 0xfff, EVERY_WEEKDAY = 0x7f };
 
 /* ---- the calendar ---- */
 
@@ -68,12 +69,11 @@ static int compare_minutes(const void *a, const void *b)
     return x->from != y->from ? x->from - y->from : x->to - y->to;
 }
 
-/* Ranges over midnight in two, sorted, joined. */
-static enum pel_err compile_minutes(struct pel_parse *parse, const struct pel_param *param,
-                                    struct pel_time *time)
+enum pel_err pel_time_minutes(struct pel_arena *arena, const struct pel_param *param,
+                              struct pel_minutes **ret_minutes, size_t *ret_num)
 {
     size_t num_coded = param != NULL ? param->number : 0, num = 0, last = 0;
-    struct pel_minutes *minutes = pel_arena_alloc(parse->kept, (2 * num_coded + 1) * sizeof *minutes);
+    struct pel_minutes *minutes = pel_arena_alloc(arena, (2 * num_coded + 1) * sizeof *minutes);
     if (minutes == NULL)
         return PEL_E_NO_MEMORY;
     if (param == NULL)
@@ -95,8 +95,8 @@ static enum pel_err compile_minutes(struct pel_parse *parse, const struct pel_pa
         else if (minutes[i].to > minutes[last].to)
             minutes[last].to = minutes[i].to;
     }
-    time->minutes = minutes;
-    time->num_minutes = last + 1;
+    *ret_minutes = minutes;
+    *ret_num = last + 1;
     return PEL_OK;
 }
 
@@ -133,14 +133,18 @@ enum pel_err pel_time_compile(struct pel_parse *parse, struct pel_stmt *stmt,
         struct pel_time *time = pel_arena_alloc(parse->kept, sizeof *time);
         if (time == NULL)
             return PEL_E_NO_MEMORY;
-        *time = (struct pel_time){.index = parse->num_times++,
-                                  .days = mask_or(days, 0x7fffffff),
-                                  .days_from_last = days != NULL ? days->number_high : 0,
-                                  .months = mask_or(pel_stmt_get(stmt, PEL_SLOT_TIME_MONTHS), 0xfff),
-                                  .weekdays = mask_or(pel_stmt_get(stmt, PEL_SLOT_TIME_WEEKDAYS), 0x7f),
-                                  .first_s = INT64_MIN,
-                                  .last_s = INT64_MAX};
-        PEL_TRY(compile_minutes(parse, pel_stmt_get(stmt, PEL_SLOT_TIME_OF_DAY), time));
+        *time =
+            (struct pel_time){.index = parse->num_times++,
+                              .days = mask_or(days, EVERY_DAY),
+                              .days_from_last = days != NULL ? days->number_high : 0,
+                              .months = mask_or(pel_stmt_get(stmt, PEL_SLOT_TIME_MONTHS), EVERY_MONTH),
+                              .weekdays = mask_or(pel_stmt_get(stmt, PEL_SLOT_TIME_WEEKDAYS), EVERY_WEEKDAY),
+                              .first_s = INT64_MIN,
+                              .last_s = INT64_MAX};
+        struct pel_minutes *minutes = NULL;
+        PEL_TRY(pel_time_minutes(parse->kept, pel_stmt_get(stmt, PEL_SLOT_TIME_OF_DAY), &minutes,
+                                 &time->num_minutes));
+        time->minutes = minutes;
         PEL_TRY(compile_zone(parse, stmt, time));
         if (span != NULL) {
             time->first_s = instant(time, span->seconds[0], false);
@@ -231,26 +235,58 @@ static bool same_zone(const struct pel_time *a, const struct pel_time *b)
     return a->zone == b->zone && a->offset_s == b->offset_s;
 }
 
-static bool same_minutes(const struct pel_time *a, const struct pel_time *b)
-{
-    return a->num_minutes == b->num_minutes &&
-           memcmp(a->minutes, b->minutes, a->num_minutes * sizeof *a->minutes) == 0;
-}
-
 static bool is_whole_day(const struct pel_time *time)
 {
     return time->minutes[0].from == 0 && time->minutes[0].to == DAY_MINUTES;
+}
+
+static bool has_every_day(const struct pel_time *time)
+{
+    return pel_time_is_every_day(time->days, time->days_from_last);
+}
+
+bool pel_time_is_every_day(uint32_t days, uint32_t days_from_last)
+{
+    return days == EVERY_DAY || days_from_last == EVERY_DAY;
+}
+
+/* Whether no clock or calendar, in whatever zone, shows a time that is left out. */
+static bool is_whole_year(const struct pel_time *time)
+{
+    return has_every_day(time) && time->months == EVERY_MONTH && time->weekdays == EVERY_WEEKDAY &&
+           is_whole_day(time);
+}
+
+/* Both lists are sorted and joined, so a range of `b` lies in `a` only when it lies in one range of `a`. */
+static bool minutes_cover(const struct pel_time *a, const struct pel_time *b)
+{
+    for (size_t i = 0, j = 0; j < b->num_minutes;) {
+        if (i == a->num_minutes)
+            return false;
+        if (a->minutes[i].from <= b->minutes[j].from && a->minutes[i].to >= b->minutes[j].to)
+            j++;
+        else
+            i++;
+    }
+    return true;
+}
+
+static bool days_cover(const struct pel_time *a, const struct pel_time *b)
+{
+    return has_every_day(a) ||
+           ((a->days & b->days) == b->days && (a->days_from_last & b->days_from_last) == b->days_from_last);
 }
 
 bool pel_time_covers(const struct pel_time *a, const struct pel_time *b)
 {
     if (a == NULL || a == b)
         return true;
-    if (b == NULL || !same_zone(a, b))
+    if (a->first_s > (b != NULL ? b->first_s : INT64_MIN) || a->last_s < (b != NULL ? b->last_s : INT64_MAX))
         return false;
-    return (a->days & b->days) == b->days && (a->days_from_last & b->days_from_last) == b->days_from_last &&
-           (a->months & b->months) == b->months && (a->weekdays & b->weekdays) == b->weekdays &&
-           a->first_s <= b->first_s && a->last_s >= b->last_s && (is_whole_day(a) || same_minutes(a, b));
+    if (is_whole_year(a))
+        return true;
+    return b != NULL && same_zone(a, b) && days_cover(a, b) && (a->months & b->months) == b->months &&
+           (a->weekdays & b->weekdays) == b->weekdays && minutes_cover(a, b);
 }
 
 static bool minutes_meet(const struct pel_time *a, const struct pel_time *b)

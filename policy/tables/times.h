@@ -29,6 +29,14 @@ struct pel_time {
 int64_t pel_time_days(int64_t year, unsigned month, unsigned day);
 bool pel_time_is_date(int64_t year, unsigned month, unsigned day);
 
+/* pel_time_is_every_day tells whether the two halves of a DayOfMonthMask leave no day out. */
+bool pel_time_is_every_day(uint32_t days, uint32_t days_from_last);
+
+/* pel_time_minutes gives the ranges of a TimeOfDayRange (NULL: the whole day) sorted and joined, those over
+ * midnight in two; the memory is from `arena`. Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_time_minutes(struct pel_arena *arena, const struct pel_param *param,
+                                           struct pel_minutes **ret_minutes, size_t *ret_num);
+
 /* pel_time_compile makes what the statement says, once for all rules that use it. Errors: NO_MEMORY. */
 PEL_MUST_USE enum pel_err pel_time_compile(struct pel_parse *parse, struct pel_stmt *stmt,
                                            const struct pel_time **ret_time);

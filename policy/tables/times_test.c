@@ -395,7 +395,53 @@ PEL_TEST(times, overlaps)
     pel_test_parse(&parsed, TWO("DayOfWeekMask 0111110\n", "DayOfWeekMask 0001000\n"));
     PEL_EXPECT_STR(parsed.said, hidden);
     pel_test_drop(&parsed);
-    pel_test_parse(&parsed, TWO("TimeZone Local\n", "TimeZone UTC\n"));
-    PEL_EXPECT_STR(parsed.said, overlap);
+    pel_test_parse(&parsed,
+                   TWO("DayOfWeekMask 0111110\nTimeZone Local\n", "DayOfWeekMask 0111110\nTimeZone UTC\n"));
+    PEL_EXPECT_HAS(parsed.said, "16:1: warning: TTLSRule \"B\" overlaps TTLSRule \"A\" on line 5");
     pel_test_drop(&parsed);
+}
+
+/* The times of one rule, then those of one that is tried behind it; whether it never matches. */
+PEL_TEST(times, hidden_by_times_that_cover)
+{
+    static const struct {
+        const char *first, *second;
+        bool hidden;
+    } rows[] = {
+        {"TimeOfDayRange 08:00-18:00", "TimeOfDayRange 09:00-17:00", true},
+        {"TimeOfDayRange 08:00-18:00", "TimeOfDayRange 08:00-18:01", false},
+        {"TimeOfDayRange 08:00-18:00", "TimeOfDayRange 08:00-10:00,17:00-18:00", true},
+        {"TimeOfDayRange 08:00-10:00,11:00-18:00", "TimeOfDayRange 09:00-12:00", false},
+        {"TimeOfDayRange 22:00-06:00", "TimeOfDayRange 23:00-05:00", true},
+        {"TimeOfDayRange 23:00-05:00", "TimeOfDayRange 22:00-06:00", false},
+        {"MonthOfYearMask 111111111111", NULL, true},
+        {"TimeOfDayRange 00:00-24:00", NULL, true},
+        {"DayOfWeekMask 0111111", NULL, false},
+        {"ConditionTimeRange 20260101000000:20270101000000", NULL, false},
+        {"", NULL, true},
+        {"", "TimeZone UTC\nDayOfWeekMask 0000001", true},
+        {"DayOfWeekMask 0111111", "TimeZone UTC\nDayOfWeekMask 0000001", false},
+        {"TimeOfDayRange 08:00-18:00", "TimeZone UTC\nTimeOfDayRange 09:00-17:00", false},
+        {"DayOfMonthMask 1111111111111111111111111111111",
+         "DayOfMonthMask 00000000000000000000000000000001000000000000000000000000000000", true},
+    };
+    char text[2000], time[200];
+    set_zone(berlin);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(time, sizeof time, "IpTimeCondition\n{\n%s\n}\n",
+                 rows[i].second != NULL ? rows[i].second : "");
+        snprintf(
+            text, sizeof text,
+            "TTLSGroupAction G\n{\nTTLSEnabled Off\n}\nTTLSRule A\n{\nPriority 20\nDirection Inbound\n"
+            "LocalPortRange 1\nTTLSGroupActionRef G\nIpTimeCondition\n{\n%s\n}\n}\n"
+            "TTLSRule B\n{\nPriority 10\nDirection Inbound\nLocalPortRange 1\nTTLSGroupActionRef G\n%s}\n",
+            rows[i].first, rows[i].second != NULL ? time : "");
+        pel_test_parse(&parsed, text);
+        PEL_EXPECT(parsed.policy != NULL);
+        bool hidden = strstr(parsed.said, "never matches") != NULL;
+        if (hidden != rows[i].hidden)
+            pel_test_fail(__FILE__, __LINE__, "\"%s\" hides \"%s\": %d", rows[i].first,
+                          rows[i].second != NULL ? rows[i].second : "no condition", hidden);
+        pel_test_drop(&parsed);
+    }
 }

@@ -7,6 +7,7 @@
 #include <pellucid/policy.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/view/settings_list.h"
 
@@ -137,7 +138,10 @@ static bool is_same(const struct diff *diff, const struct pel_kept_setting *old,
     if (old == NULL || new == NULL)
         return old != NULL ? old->is_default : new->is_default;
     const char *was = pel_settings_text(&diff->old_side, old), *is = pel_settings_text(&diff->new_side, new);
-    return was == NULL || is == NULL ? was == is : strcmp(was, is) == 0;
+    if (was == NULL || is == NULL)
+        return was == is;
+    /* Users and jobs compare without case. */
+    return (old->row->type == PEL_V_PATTERN ? strcasecmp(was, is) : strcmp(was, is)) == 0;
 }
 
 static void compare_value(struct diff *diff, size_t new_index, const struct pel_kept_setting *old,

@@ -119,3 +119,54 @@ PEL_TEST(diff, shared_actions)
                        ON KEYRING(""),
                    "C TTLSRule.LocalPortRange 7 > 5\n");
 }
+
+#define TIME(lines) "LocalPortRange 9\nIpTimeCondition\n{\n" lines "}\n"
+#define ADVANCED(lines)                                                                                      \
+    "TTLSEnvironmentAction E\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring a\n}\n"                  \
+    "TTLSEnvironmentAdvancedParms\n{\n" lines "}\n}\n"
+
+/* Written otherwise, and the same. */
+PEL_TEST(diff, what_has_several_spellings)
+{
+    expect_changes(RULE("A", "LocalPortRange 9\n") PEL_TEST_ACTIONS,
+                   RULE("A", TIME("DayOfWeekMask 1111111\nMonthOfYearMask 111111111111\n"
+                                  "TimeOfDayRange 00:00-12:00,12:00-24:00\n")) PEL_TEST_ACTIONS,
+                   "");
+    expect_changes(RULE("A", TIME("DayOfMonthMask 1111111111111111111111111111111\n")) PEL_TEST_ACTIONS,
+                   RULE("A", "LocalPortRange 9\n") PEL_TEST_ACTIONS, "");
+    expect_changes(RULE("A", TIME("TimeOfDayRange 08:00-09:00,09:00-10:00\n")) PEL_TEST_ACTIONS,
+                   RULE("A", TIME("TimeOfDayRange 08:00-10:00\n")) PEL_TEST_ACTIONS, "");
+    expect_changes(RULE("A", TIME("TimeOfDayRange 22:00-24:00,00:00-06:00\n")) PEL_TEST_ACTIONS,
+                   RULE("A", TIME("TimeOfDayRange 22:00-06:00\n")) PEL_TEST_ACTIONS, "");
+    expect_changes(RULE("A", TIME("TimeOfDayRange 22:00-06:00,08:00-09:00\n")) PEL_TEST_ACTIONS,
+                   RULE("A", TIME("TimeOfDayRange 22:00-07:00\nDayOfWeekMask 0111110\n")) PEL_TEST_ACTIONS,
+                   "A IpTimeCondition.DayOfWeekMask 1111111 > 0111110\n"
+                   "A IpTimeCondition.TimeOfDayRange 08:00-09:00,22:00-06:00 > 22:00-07:00\n");
+    expect_changes(RULE("A", "Jobname ABC*\nUserid bob\n") PEL_TEST_ACTIONS,
+                   RULE("A", "Jobname abc*\nUserid BOB\n") PEL_TEST_ACTIONS, "");
+    expect_changes(
+        RULE("A", P("9")) ON ADVANCED("ServerHandshakeSNIList a.b/x y\nServerHandshakeSNIList c z\n"),
+        RULE("A", P("9")) ON ADVANCED("ServerHandshakeSNIList a.b x y\nServerHandshakeSNIList c/z\n"), "");
+    expect_changes(RULE("A", P("9")) ON ADVANCED("ServerHandshakeSNIList a.b x y\n"),
+                   RULE("A", P("9")) ON ADVANCED("ServerHandshakeSNIList a.b X y\n"),
+                   "A TTLSEnvironmentAdvancedParms.ServerHandshakeSNIList a.b x y > a.b X y\n");
+}
+
+/* A profile that comes changes the lists as well. */
+PEL_TEST(diff, lists_are_what_holds)
+{
+    expect_changes(
+        RULE("A", P("9")) ON ADVANCED("SSLv2 Off\n"),
+        RULE("A", P("9")) "TTLSGroupAction G\n{\nTTLSEnabled On\nFIPS140 On\n}\n" ADVANCED("SSLv2 Off\n") "",
+        "A TTLSGroupAction.FIPS140 Off > On\n"
+        "A TTLSCipherParms.V3CipherSuites4Char (none) > TLS_AES_128_GCM_SHA256\nTLS_AES_256_GCM_SHA384\n"
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\nTLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n"
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\nTLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\n"
+        "A TTLSSignatureParms.ClientECurves 0029 0023 0024 0025 > 0023 0024 0025\n"
+        "A TTLSSignatureParms.ServerKeyShareGroups 0029 0023 0024 0025 > 0023 0024 0025\n"
+        "A TTLSSignatureParms.ServerKexECurves 0029 0023 0024 0025 > 0023 0024 0025\n"
+        "A TTLSSignatureParms.SignaturePairs (none) > 0403 0804 0401 0503 0805 0501 0603 0806 0601\n"
+        "A TTLSSignatureParms.SignaturePairsCert (none) > 0403 0804 0401 0503 0805 0501 0603 0806 0601\n"
+        "A TTLSEnvironmentAdvancedParms.PeerMinRsaKeySize 1024 > 2048\n"
+        "A TTLSEnvironmentAdvancedParms.PeerMinECCKeySize 192 > 224\n");
+}

@@ -45,6 +45,12 @@ static const char *value_or(const struct report *report, const char *name, const
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
+static const char *coded_or(const struct report *report, const char *name, const char *otherwise)
+{
+    const struct pel_kept_setting *setting = pel_settings_find(&report->settings, name, 0);
+    return setting != NULL && setting->is_coded ? value_or(report, name, otherwise) : otherwise;
+}
+
 static enum pel_err write_addresses(struct report *report, const char *title, enum pel_slot slot)
 {
     struct pel_ip_ranges ranges;
@@ -112,17 +118,22 @@ static void write_time(struct report *report)
     int start_len = (int)strcspn(dates, ":");
     const char *end = dates[start_len] == ':' ? dates + start_len + 1 : "None";
     pel_out_text(&report->out, "  Time Periods:\n");
-    write_days(report, value_or(report, "DayOfMonthMask", ""));
-    pel_out_format(&report->out, "   Month of Yr Mask:    %-16s\n",
-                   value_or(report, "MonthOfYearMask", "111111111111"));
+    write_days(report, coded_or(report, "DayOfMonthMask", ""));
+    pel_out_format(&report->out, "   Month of Yr Mask:    %-16s\n", value_or(report, "MonthOfYearMask", ""));
     pel_out_format(&report->out, "   Day of Week Mask:    %s  (Sunday - Saturday)\n",
-                   value_or(report, "DayOfWeekMask", "1111111"));
+                   value_or(report, "DayOfWeekMask", ""));
     pel_out_format(&report->out, "   Start Date Time:     %-16.*s\n   End Date Time:       %-16s\n",
                    start_len, dates, end);
     write_hours(report, value_or(report, "TimeOfDayRange", "00:00-24:00"));
     pel_out_text(&report->out,
                  "   Fr TimeOfDay UTC:    00:00             To TimeOfDay UTC:  00:00           \n");
-    pel_out_format(&report->out, "   TimeZone:            %-16s\n", value_or(report, "TimeZone", "Local"));
+    /* An offset is the zone; the published report has none. */
+    const char *offset = value_or(report, "TimezoneOffset", NULL);
+    if (offset == NULL)
+        pel_out_format(&report->out, "   TimeZone:            %-16s\n",
+                       value_or(report, "TimeZone", "Local"));
+    else
+        pel_out_format(&report->out, "   TimezoneOffset:      %-16s\n", offset);
 }
 
 static enum pel_err write_conditions(struct report *report)
@@ -285,8 +296,8 @@ static void write_row(struct report *report, int indent, const struct pel_pasear
     }
 }
 
-/* The original's list when none is coded. */
-static const char all_pairs[] = "0601 0603 0501 0503 0401 0403 0402 0301 0303 0302 0201 0203 0202";
+/* The original's list when none is coded, less what is not available here. */
+static const char all_pairs[] = "0601 0603 0501 0503 0401 0403 0201";
 
 /* Of a client that takes any curve the original prints no key shares. */
 static bool is_left_out(const struct report *report, const struct pel_kept_setting *setting)

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "policy/ciphers.h"
 #include "policy/effective.h"
 #include "policy/view/image.h"
 #include "policy/view/settings_list.h"
@@ -246,8 +248,10 @@ static size_t num_differences(const struct pel_settings_list *a, const struct pe
         const char *one = pel_settings_text(a, setting), *two = pel_settings_text(b, other);
         if (other == NULL)
             num += !setting->is_default;
-        else if (also)
-            num += one == NULL || two == NULL ? one != two : strcmp(one, two) != 0;
+        else if (also && (one == NULL || two == NULL))
+            num += one != two;
+        else if (also) /* users and jobs without case */
+            num += (setting->row->type == PEL_V_PATTERN ? strcasecmp(one, two) : strcmp(one, two)) != 0;
     }
     return num;
 }
@@ -352,7 +356,8 @@ static void expect_agreement(const struct pel_effective *e, const struct pel_set
 {
     static const char *const roles[] = {"Client", "Server", "ServerWithClientAuth"};
     static const char *const types[] = {"PassThru", "Full", "Required", "SAFCheck"};
-    struct pel_out labels = {0};
+    static const char *const versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+    struct pel_out labels = {0}, suites = {0};
     expect_text("TTLSEnabled", shown(list, "TTLSEnabled"), e->ttls_enabled ? "On" : "Off");
     expect_number("Trace", shown(list, "Trace"), e->trace);
     if (!e->ttls_enabled)
@@ -361,6 +366,15 @@ static void expect_agreement(const struct pel_effective *e, const struct pel_set
     expect_text("ClientAuthType", shown(list, "ClientAuthType"), types[e->client_auth]);
     expect_text("ApplicationControlled", shown(list, "ApplicationControlled"),
                 e->application_controlled ? "On" : "Off");
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++)
+        expect_text(versions[i], shown(list, versions[i]), (e->versions >> i & 1) != 0 ? "On" : "Off");
+    for (size_t i = 0; i < e->num_ciphers; i++) {
+        pel_out_text(&suites, i > 0 ? "\n" : "");
+        pel_out_text(&suites, pel_cipher_by_code(e->ciphers[i])->name);
+    }
+    expect_text("V3CipherSuites4Char", shown(list, "V3CipherSuites4Char"),
+                e->num_ciphers > 0 ? suites.text : NULL);
+    pel_out_free(&suites);
     expect_number("HandshakeTimeout", shown(list, "HandshakeTimeout"), e->handshake_timeout_s);
     expect_text("Keyring", shown(list, "Keyring"), e->keyring);
     expect_text("KeyringPw", shown(list, "KeyringPw"), e->keyring_pw);

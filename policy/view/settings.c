@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/ciphers.h"
+#include "policy/view/holding.h"
 #include "policy/view/value_write.h"
 
 struct walk {
@@ -11,6 +12,7 @@ struct walk {
     const struct pel_rule *rule;
     struct pel_levels levels;
     bool one_action; /* its own parameters, all of them */
+    bool coded;      /* PEL_SETTINGS_CODED */
     struct pel_arena scratch;
     struct pel_out value, note;
     pel_settings_fn *fn;
@@ -68,22 +70,10 @@ static void write_suites(struct walk *walk, const struct pel_stmt *ciphers)
 static void write_note(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
                        struct pel_found found)
 {
-    static const struct {
-        enum pel_slot slot;
-        uint32_t version;
-    } versions[] = {{PEL_SLOT_TLSV1, PEL_POLICY_TLS1_0},
-                    {PEL_SLOT_TLSV1_1, PEL_POLICY_TLS1_1},
-                    {PEL_SLOT_TLSV1_2, PEL_POLICY_TLS1_2},
-                    {PEL_SLOT_TLSV1_3, PEL_POLICY_TLS1_3}};
     bool on = strcmp(text_of(&walk->value), "On") == 0;
     if (on && (row->slot == PEL_SLOT_SSLV2 || row->slot == PEL_SLOT_SSLV3))
         pel_out_format(&walk->note, "no effect: SSL %s is never spoken",
                        row->slot == PEL_SLOT_SSLV2 ? "2.0" : "3.0");
-    for (size_t i = 0; i < sizeof versions / sizeof *versions && on; i++) {
-        if (row->slot == versions[i].slot && (walk->rule->effective.versions & versions[i].version) == 0)
-            pel_out_text(&walk->note, "not offered: no suite of the list is for it, or a version beside it "
-                                      "is off");
-    }
     if (found.param != NULL && pel_schema_no_effect(home, row) != NULL)
         pel_out_format(&walk->note, "no effect: %s", pel_schema_no_effect(home, row));
     const struct pel_value_remark *remark =
@@ -91,7 +81,7 @@ static void write_note(struct walk *walk, enum pel_stmt_type home, const struct 
     if (remark != NULL)
         pel_out_format(&walk->note, "%s%s", remark->kind == PEL_REMARK_NO_EFFECT ? "no effect: " : "",
                        remark->text);
-    if (found.param == NULL && row->type == PEL_V_CIPHERS4)
+    if (found.param == NULL && row->type == PEL_V_CIPHERS4 && walk->value.len == 0)
         pel_out_text(&walk->note, "the suites of TLS 1.3 and the ECDHE ones with AEAD");
 }
 
@@ -111,10 +101,17 @@ static const char *default_of(const struct walk *walk, const struct pel_row *row
 static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pel_row *row,
                      struct pel_found found, bool has_value)
 {
+    const struct pel_holding holding = {walk->rule, &walk->levels, walk->one_action};
+    struct pel_held held = {0};
     struct pel_setting setting = {.home = home, .row = row, .found = found};
     const char *uncoded = default_of(walk, row);
-    setting.is_default =
+    if (!walk->coded)
+        held = pel_holding_apply(&holding, row, found, &walk->value, &walk->note);
+    has_value = has_value || held.differs;
+    bool is_uncoded =
         found.param == NULL || (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
+    setting.is_default = is_uncoded && !held.differs;
+    setting.by = held.by;
     setting.value = has_value ? text_of(&walk->value) : NULL;
     write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
@@ -132,6 +129,14 @@ static bool is_port(enum pel_slot slot)
     return slot == PEL_SLOT_LOCAL_PORT || slot == PEL_SLOT_REMOTE_PORT;
 }
 
+static enum pel_err write_param(struct walk *walk, const struct pel_param *param)
+{
+    if (!walk->coded)
+        return pel_value_write_canonical(&walk->value, &walk->scratch, param);
+    pel_value_write(&walk->value, param);
+    return PEL_OK;
+}
+
 /* Writes the value; `ret_has_value` is false when there is none. */
 static enum pel_err write_value(struct walk *walk, const struct pel_row *row, struct pel_found found,
                                 bool *ret_has_value)
@@ -144,7 +149,7 @@ static enum pel_err write_value(struct walk *walk, const struct pel_row *row, st
     if (row->type == PEL_V_CIPHERS4 && found.param != NULL)
         write_suites(walk, found.stmt);
     else if (found.param != NULL)
-        pel_value_write(&walk->value, found.param);
+        PEL_TRY(write_param(walk, found.param));
     else if (default_of(walk, row) != NULL)
         pel_out_text(&walk->value, default_of(walk, row));
     else
@@ -154,7 +159,7 @@ static enum pel_err write_value(struct walk *walk, const struct pel_row *row, st
     for (const struct pel_param *item = pel_next_item(found.param); item != NULL;
          item = pel_next_item(item)) {
         pel_out_text(&walk->value, "\n");
-        pel_value_write(&walk->value, item);
+        PEL_TRY(write_param(walk, item));
     }
     return PEL_OK;
 }
@@ -227,7 +232,11 @@ enum pel_err pel_settings_walk(const struct pel_policy *policy, size_t index, un
         PEL_S_CIPHERS,      PEL_S_SIGNATURE, PEL_S_ENV_ADV,    PEL_S_CONN_ADV,    PEL_S_GSK_ADV,
         PEL_S_GSK_LDAP,     PEL_S_GSK_OCSP,  PEL_S_GSK_CDP};
     enum { NUM_CLEAR = 2, NUM_ACTIONS = sizeof actions / sizeof *actions };
-    struct walk walk = {.policy = policy, .rule = &policy->rules[index], .fn = fn, .arg = arg};
+    struct walk walk = {.policy = policy,
+                        .rule = &policy->rules[index],
+                        .coded = (parts & PEL_SETTINGS_CODED) != 0,
+                        .fn = fn,
+                        .arg = arg};
     enum pel_err err = PEL_OK;
     pel_levels_of(policy->model->rules[index], &walk.levels);
     if ((parts & PEL_SETTINGS_CONDITIONS) != 0)
@@ -278,7 +287,7 @@ static void forward(void *arg, const struct pel_setting *setting)
     struct pel_policy_setting shown = {.statement = pel_schema(setting->home)->name,
                                        .name = setting->row->name,
                                        .value = setting->value,
-                                       .from = "default",
+                                       .from = setting->by != NULL ? setting->by : "default",
                                        .is_default = setting->is_default,
                                        .is_secret = (setting->row->flags & PEL_ROW_SECRET) != 0,
                                        .note = setting->note};
@@ -300,5 +309,8 @@ enum pel_err pel_policy_settings(const struct pel_policy *policy, size_t index, 
     struct forward target = {.policy = policy, .flags = flags, .fn = fn, .arg = arg};
     if (index >= policy->num_rules)
         return PEL_E_ARG;
-    return pel_settings_walk(policy, index, PEL_SETTINGS_CONDITIONS | PEL_SETTINGS_ACTIONS, forward, &target);
+    unsigned parts = PEL_SETTINGS_CONDITIONS | PEL_SETTINGS_ACTIONS;
+    if ((flags & PEL_POLICY_SETTINGS_CODED) != 0)
+        parts |= PEL_SETTINGS_CODED;
+    return pel_settings_walk(policy, index, parts, forward, &target);
 }

@@ -19,13 +19,14 @@ struct pel_setting {
     bool has_value;
     const char *value; /* NULL: none */
     bool is_default;
+    const char *by;   /* the profile that made the value where none is coded: "FIPS140"; NULL: none */
     const char *note; /* NULL: none */
 };
 
 typedef void pel_settings_fn(void *arg, const struct pel_setting *setting);
 
-/* Parts of a rule. */
-enum { PEL_SETTINGS_CONDITIONS = 1, PEL_SETTINGS_ACTIONS = 2 };
+/* Parts of a rule; and whether lists and versions are as coded, with what does not hold. */
+enum { PEL_SETTINGS_CONDITIONS = 1, PEL_SETTINGS_ACTIONS = 2, PEL_SETTINGS_CODED = 4 };
 
 /* pel_settings_walk hands every parameter of those parts of the rule to `fn`, values in clear. The pointers
  * are valid during the call. Errors: NO_MEMORY. */

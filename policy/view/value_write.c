@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "policy/ciphers.h"
+#include "policy/tables/times.h"
 
 static void write_ip(struct pel_out *out, uint8_t version, const uint8_t bytes[16])
 {
@@ -131,5 +132,50 @@ void pel_value_write(struct pel_out *out, const struct pel_param *param)
     case PEL_V_OFFSET:
     case PEL_V_REF: pel_out_add(out, param->text, param->text_len); break;
     case PEL_V_BLOCK: break;
+    }
+}
+
+/* ---- what a value comes to ---- */
+
+/* 22:00-06:00, though it is two ranges of a day. */
+static enum pel_err write_hours(struct pel_out *out, struct pel_arena *scratch, const struct pel_param *param)
+{
+    struct pel_minutes *ranges = NULL;
+    size_t num = 0;
+    PEL_TRY(pel_time_minutes(scratch, param, &ranges, &num));
+    if (num > 1 && ranges[0].from == 0 && ranges[num - 1].to == 24 * 60) {
+        ranges[num - 1].to = ranges[0].to;
+        ranges++;
+        num--;
+    }
+    for (size_t i = 0; i < num; i++)
+        pel_out_format(out, "%s%02u:%02u-%02u:%02u", i > 0 ? "," : "", ranges[i].from / 60,
+                       ranges[i].from % 60, ranges[i].to / 60, ranges[i].to % 60);
+    return PEL_OK;
+}
+
+/* The second half of a mask of days counts only when it has a 1. */
+static void write_mask(struct pel_out *out, const struct pel_param *param)
+{
+    enum { DAYS = 31 };
+    bool every =
+        param->row->slot == PEL_SLOT_TIME_DAYS && pel_time_is_every_day(param->number, param->number_high);
+    size_t len = param->text_len > DAYS && (param->number_high == 0 || every) ? DAYS : param->text_len;
+    for (size_t i = 0; i < len; i++)
+        pel_out_add(out, every ? "1" : param->text + i, 1);
+}
+
+enum pel_err pel_value_write_canonical(struct pel_out *out, struct pel_arena *scratch,
+                                       const struct pel_param *param)
+{
+    switch (param->row->type) {
+    case PEL_V_HOURS: return write_hours(out, scratch, param);
+    case PEL_V_MASK: write_mask(out, param); return PEL_OK;
+    case PEL_V_NAME_LABEL:
+        pel_out_text(out, param->pair);
+        pel_out_text(out, " ");
+        pel_out_text(out, param->pair + strlen(param->pair) + 1);
+        return PEL_OK;
+    default: pel_value_write(out, param); return PEL_OK;
     }
 }

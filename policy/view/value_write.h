@@ -13,6 +13,11 @@
  * value. A label may be empty. Not for PEL_V_BLOCK. */
 void pel_value_write(struct pel_out *out, const struct pel_param *param);
 
+/* pel_value_write_canonical appends what the value comes to: one text for what has the same effect, though a
+ * policy may write it in several ways. `scratch` is used. Errors: NO_MEMORY. */
+PEL_MUST_USE enum pel_err pel_value_write_canonical(struct pel_out *out, struct pel_arena *scratch,
+                                                    const struct pel_param *param);
+
 /* pel_value_write_range appends addresses: one, ADDRESS/LENGTH when they are a prefix, or ADDRESS-ADDRESS;
  * All4 and All6 for a whole version. */
 void pel_value_write_range(struct pel_out *out, const struct pel_ip_range *range);

@@ -50,32 +50,88 @@ PEL_TEST(view, settings_that_differ_from_the_default)
     struct pel_out out = {0};
     pel_test_parse(&parsed, rule_text);
     PEL_REQUIRE(parsed.policy != NULL);
-    PEL_EXPECT_STR(settings(&out, 0, 0),
-                   "TTLSRule.RemoteAddr=10.0.0.0/8\n2001:db8::1 (IpAddrGroup \"A\":4)\n"
-                   "TTLSRule.LocalPortRange=80\n443-444 (PortGroup \"P\":3)\n"
-                   "TTLSRule.Userid=web* (TTLSRule \"R\":5)\n"
-                   "TTLSRule.Direction=Inbound (TTLSRule \"R\":6)\n"
-                   "TTLSRule.Priority=7 (TTLSRule \"R\":7)\n"
-                   "TTLSGroupAction.TTLSEnabled=On (TTLSGroupAction \"G\":52)\n"
-                   "TTLSEnvironmentAction.HandshakeRole=Client (TTLSEnvironmentAction \"E\":57)\n"
-                   "TTLSEnvironmentAction.Trace=5 (TTLSConnectionAction \"C\":12)\n"
-                   "TTLSKeyringParms.Keyring=ring (TTLSKeyringParms \"K\":60)\n"
-                   "TTLSKeyringParms.KeyringPw=(not shown) (TTLSKeyringParms \"K\":61)\n"
-                   "TTLSCipherParms.V3CipherSuites4Char=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\n"
-                   "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 (TTLSCipherParms:71)\n"
-                   "TTLSEnvironmentAdvancedParms.SSLv3=On (TTLSConnectionAdvancedParms:16; "
-                   "no effect: SSL 3.0 is never spoken)\n"
-                   "TTLSEnvironmentAdvancedParms.HandshakeTimeout=3 (TTLSConnectionAdvancedParms:15)\n"
-                   "TTLSEnvironmentAdvancedParms.ServerCertificateLabel=one label\n"
-                   "two (TTLSEnvironmentAdvancedParms:66)\n");
+    PEL_EXPECT_STR(
+        settings(&out, 0, 0),
+        "TTLSRule.RemoteAddr=10.0.0.0/8\n2001:db8::1 (IpAddrGroup \"A\":4)\n"
+        "TTLSRule.LocalPortRange=80\n443-444 (PortGroup \"P\":3)\n"
+        "TTLSRule.Userid=web* (TTLSRule \"R\":5)\n"
+        "TTLSRule.Direction=Inbound (TTLSRule \"R\":6)\n"
+        "TTLSRule.Priority=7 (TTLSRule \"R\":7)\n"
+        "TTLSGroupAction.TTLSEnabled=On (TTLSGroupAction \"G\":52)\n"
+        "TTLSEnvironmentAction.HandshakeRole=Client (TTLSEnvironmentAction \"E\":57)\n"
+        "TTLSEnvironmentAction.Trace=5 (TTLSConnectionAction \"C\":12)\n"
+        "TTLSKeyringParms.Keyring=ring (TTLSKeyringParms \"K\":60)\n"
+        "TTLSKeyringParms.KeyringPw=(not shown) (TTLSKeyringParms \"K\":61)\n"
+        "TTLSCipherParms.V3CipherSuites4Char=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\n"
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 (TTLSCipherParms:71)\n"
+        "TTLSEnvironmentAdvancedParms.SSLv3=On (TTLSConnectionAdvancedParms:16; "
+        "no effect: SSL 3.0 is never spoken)\n"
+        "TTLSEnvironmentAdvancedParms.TLSv1.3=Off (default:0; not offered: no suite or signature of "
+        "the lists is for it, or a version beside it is off)\n"
+        "TTLSEnvironmentAdvancedParms.HandshakeTimeout=3 (TTLSConnectionAdvancedParms:15)\n"
+        "TTLSEnvironmentAdvancedParms.ServerCertificateLabel=one label\n"
+        "two (TTLSEnvironmentAdvancedParms:66)\n");
     const char *all = settings(&out, 0, PEL_POLICY_SETTINGS_ALL | PEL_POLICY_SETTINGS_SECRETS);
     PEL_EXPECT_HAS(all, "TTLSKeyringParms.KeyringPw=hush (TTLSKeyringParms \"K\":61)\n");
     PEL_EXPECT_HAS(all, "TTLSEnvironmentAdvancedParms.TLSv1.2=On (TTLSEnvironmentAdvancedParms:65)\n");
     PEL_EXPECT_HAS(all, "TTLSEnvironmentAdvancedParms.CertificateLabel=(none) (default:0)\n");
-    PEL_EXPECT_HAS(all, "TTLSEnvironmentAdvancedParms.TLSv1.3=On (default:0; not offered: no suite of the "
-                        "list is for it, or a version beside it is off)\n");
+    PEL_EXPECT_HAS(all, "TTLSEnvironmentAdvancedParms.TLSv1.3=Off (default:0; not offered: no suite or "
+                        "signature of the lists is for it, or a version beside it is off)\n");
     PEL_EXPECT_HAS(all, "TTLSGskOcspParms.OcspNonceSize=8 (default:0)\n");
     PEL_EXPECT_ERR(pel_policy_settings(parsed.policy, 1, 0, add_setting, &out), PEL_E_ARG);
+    pel_out_free(&out);
+    pel_test_drop(&parsed);
+}
+
+static const char lists_text[] =
+    "TTLSRule R\n{\nLocalPortRange 443\nDirection Inbound\nTTLSGroupAction\n{\nTTLSEnabled On\nFIPS140 "
+    "On\n}\n"
+    "TTLSEnvironmentAction\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring web\n}\n"
+    "TTLSCipherParms\n{\nV3CipherSuites4Char 1303C02F002F\n}\nTTLSSignatureParms\n{\n"
+    "ServerKeyShareGroups 00290023\nServerKexECurves 00230030\n}\n}\n}\n";
+
+/* As coded, they are still there for those who write the policy again. */
+PEL_TEST(view, lists_are_what_the_profiles_leave)
+{
+    struct pel_out out = {0};
+    pel_test_parse(&parsed, lists_text);
+    PEL_REQUIRE(parsed.policy != NULL);
+    const char *shown = settings(&out, 0, 0);
+    PEL_EXPECT_HAS(shown,
+                   "V3CipherSuites4Char=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 (TTLSCipherParms:19; 2 of 3 "
+                   "left out by FIPS140)\n");
+    PEL_EXPECT_HAS(shown, "ServerKeyShareGroups=0023 (TTLSSignatureParms:23; 1 of 2 left out by FIPS140)\n");
+    PEL_EXPECT_HAS(shown, "ServerKexECurves=0023 (TTLSSignatureParms:24)\n");
+    PEL_EXPECT_HAS(shown, "SignaturePairs=0403 0804 0401 0503 0805 0501 0603 0806 0601 (FIPS140:0)\n");
+    PEL_EXPECT_HAS(shown, "PeerMinRsaKeySize=2048 (FIPS140:0)\n");
+    PEL_EXPECT(strstr(shown, "ClientECurves") == NULL);
+    const char *coded = settings(&out, 0, PEL_POLICY_SETTINGS_CODED);
+    PEL_EXPECT_HAS(coded, "ServerKeyShareGroups=0029 0023 (TTLSSignatureParms:23)\n");
+    PEL_EXPECT_HAS(coded,
+                   "V3CipherSuites4Char=TLS_CHACHA20_POLY1305_SHA256\nTLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n"
+                   "TLS_RSA_WITH_AES_128_CBC_SHA (TTLSCipherParms:19)\n");
+    pel_out_free(&out);
+    pel_test_drop(&parsed);
+}
+
+PEL_TEST(view, suite_b_says_that_tls13_is_not_offered)
+{
+    struct pel_out out = {0};
+    pel_test_parse(
+        &parsed,
+        "TTLSRule R\n{\nLocalPortRange 443\nDirection Outbound\nTTLSGroupAction\n{\nTTLSEnabled On\n}\n"
+        "TTLSEnvironmentAction\n{\nHandshakeRole Client\nSuiteBProfile 128\nTTLSKeyringParms\n{\n"
+        "Keyring web\n}\nTTLSSignatureParms\n{\nClientECurves 00290023\nClientKeyShareGroups 00290023\n"
+        "}\n}\n}\n");
+    PEL_REQUIRE(parsed.policy != NULL);
+    const char *shown = settings(&out, 0, 0);
+    PEL_EXPECT_HAS(shown,
+                   "TLSv1.3=Off (SuiteBProfile 128:0; not offered: SuiteBProfile 128 does not allow it)\n");
+    PEL_EXPECT_HAS(shown,
+                   "V3CipherSuites4Char=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 (SuiteBProfile 128:0)\n");
+    PEL_EXPECT_HAS(shown,
+                   "ClientECurves=0023 (TTLSSignatureParms:19; 1 of 2 left out by SuiteBProfile 128)\n");
+    PEL_EXPECT_HAS(shown, "ClientKeyShareGroups=0023 (TTLSSignatureParms:20; 1 of 2 left out");
     pel_out_free(&out);
     pel_test_drop(&parsed);
 }

@@ -72,6 +72,19 @@ CASES = [
     ("rule: web, settings: [ Keyring wep ]",
      'expected rule web, Keyring wep; got rule web, tls: Keyring is web, from TTLSKeyringParms'),
     ("settings: [ V3CipherSuites4Char TLS_AES_256_GCM_SHA384 ]", "is TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384, from "),
+    ("settings: [ V3CipherSuites4Char 13011302 ]", None),
+    ("settings: [ V3CipherSuites4Char 1301 tls_aes_256_gcm_sha384 ]", None),
+    ("settings: [ V3CipherSuites4Char 13021301 ]", "is TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384, from "),
+    ("settings: [ V3CipherSuites4Char 13011302C023 ]", "is TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384, from "),
+    ("settings: [ LocalPortRange 443:444, Priority 020, Userid WWW*, trace 2 ]", None),
+    ("settings: [ LocalPortRange 443 444 ]", None),
+    ("settings: [ LocalPortRange 443 ]", "LocalPortRange is 443-444, from "),
+    ("settings: [ Keyring WEB ]", "Keyring is web, from "),
+    ("settings: [ Jobname none, ServerCertificateLabel none ]", None),
+    ("settings: [ CertificateLabel none ]", "CertificateLabel is the ring's default, from default"),
+    ("settings: [ CertificateLabel ]", "CertificateLabel is the ring's default, from default"),
+    ("settings: [ ClientECurves 0029002300240025, ServerKexECurves 0029 0023 0024 0025 ]", None),
+    ("settings: [ TLSv1.2 On ]", "TLSv1.2 is Off, from default"),
     ("settings: [ TLSv1.4 On ]", "expected TLSv1.4 On; got rule web, tls: web has no setting TLSv1.4"),
     ("user: bob, rule: web", 'expected rule web; got rule all, clear: web: user "bob" is not www*'),
     ("user: bob, verdict: tls", "expected tls; got rule all, clear: that is what rule all says"),
@@ -138,6 +151,40 @@ class Test(unittest.TestCase):
                 self.assertTrue(lines[0].startswith(f"{self.dir}/cases.yaml:2: a case: expected "), lines[0])
                 self.assertIn(said, lines[0])
                 self.assertEqual(lines[1], f"{self.dir}/cases.yaml: 1 case, 1 failed")
+
+    def test_values_that_are_given(self):
+        """Labels, names and lists as a policy writes them; each line with what is said when it fails."""
+        advanced = "  TTLSEnvironmentAdvancedParms\n  {\n    %s\n  }\n  TTLSSignatureParms\n  {\n    ClientECurves 00240023\n  }\n"
+        for coded, setting, said in (
+                ("CertificateLabel none", "CertificateLabel none", None), ("CertificateLabel none", "CertificateLabel", None),
+                ("CertificateLabel", "certificatelabel NONE", None), ("CertificateLabel web", "CertificateLabel web", None),
+                ("CertificateLabel web", "CertificateLabel WEB", "CertificateLabel is web, from "),
+                ("CertificateLabel none", "CertificateLabel web", "CertificateLabel is none, from TTLSEnvironmentAdvancedParms"),
+                ("CertificateLabel web", "CertificateLabel none", "CertificateLabel is web, from "),
+                ("ServerCertificateLabel one label", "ServerCertificateLabel one label", None),
+                ("ServerCertificateLabel a\n    ServerCertificateLabel b c", "ServerCertificateLabel a b c", None),
+                ("ServerCertificateLabel a\n    ServerCertificateLabel b c", "ServerCertificateLabel a B c", "is a b c, from "),
+                ("HostReferenceIdDNS db.example", "HostReferenceIdDNS db.example", None),
+                ("SSLv2 Off", "ClientECurves 00240023", None), ("SSLv2 Off", "ClientECurves 0024 0023", None),
+                ("SSLv2 Off", "ClientECurves 00230024", "ClientECurves is 0024 0023, from ")):
+            with self.subTest((coded, setting)):
+                policy = POLICY.replace("  TTLSCipherParms\n", advanced % coded + "  TTLSCipherParms\n")
+                done = self.run_test("cases:\n" + case_of(f"settings: [ {setting} ]"), policy=self.write("labels", policy))
+                self.assertEqual((done.returncode, done.stderr), (0 if said is None else 1, ""), done.stdout)
+                self.assertIn(said or "0 failed", done.stdout)
+
+    def test_what_a_profile_leaves_out_does_not_hold(self):
+        policy = self.write("fips", POLICY.replace("  TTLSEnabled On\n", "  TTLSEnabled On\n  FIPS140 On\n").replace(
+            "13011302", "1303C02F002F").replace("  TTLSCipherParms", "  TTLSSignatureParms\n  {\n    ServerKeyShareGroups 00290023\n  }\n"
+                                                "  TTLSCipherParms"))
+        for setting, said in (("V3CipherSuites4Char 1303C02F002F", "is TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, from "),
+                              ("V3CipherSuites4Char C02F", None), ("V3CipherSuites 35", "is TLS_ECDHE_RSA"), ("ServerKeyShareGroups 00290023", "is 0023, from "),
+                              ("ServerKeyShareGroups 0023", None), ("TLSv1.3 On", "TLSv1.3 is Off, from "),
+                              ("ServerKexECurves 002300240025", None)):
+            with self.subTest(setting):
+                done = self.run_test("cases:\n" + case_of(f"settings: [ {setting} ]"), policy=policy)
+                self.assertEqual((done.returncode, done.stderr), (0 if said is None else 1, ""), done.stdout)
+                self.assertIn(said or "0 failed", done.stdout)
 
     def all_cases(self):
         return "cases:\n" + "".join(case_of(text) for text, _ in CASES)

@@ -3,10 +3,14 @@
  * `pel policy import FILE -o MODEL.yaml`: a policy as a model. Nothing is lost in silence: the model is built
  * again and compared with the policy, setting by setting, before it is written.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "apps/pel/policy/file.h"
 #include "apps/pel/policy/model_build.h"
 #include "apps/pel/policy/model_import.h"
 #include "apps/pel/policy/common.h"
@@ -15,6 +19,7 @@
 enum { KEY_JSON = 256, KEY_STACK, KEY_FORCE };
 
 struct options {
+    struct pel_policy_options reading;
     bool json, force;
     const char *policy, *stack, *file;
 };
@@ -34,6 +39,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &options->reading; return 0;
     case KEY_JSON: options->json = true; return 0;
     case KEY_STACK: options->stack = arg; return 0;
     case KEY_FORCE: options->force = true; return 0;
@@ -65,8 +71,8 @@ static void take_message(void *arg, const struct pel_policy_message *message)
 static bool open_policy(struct import *import)
 {
     struct pel_error error = {0};
-    enum pel_err err = pel_policy_open(&import->options->policy, 1, NULL, take_message, import,
-                                       &import->policy, NULL, &error);
+    enum pel_err err = pel_policy_open(&import->options->policy, 1, &import->options->reading, take_message,
+                                       import, &import->policy, NULL, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(&import->report, YAML_ERROR, (struct yaml_place){0}, "%s", error.text);
     return err == PEL_OK;
@@ -116,6 +122,8 @@ static void take_change(void *arg, const struct pel_policy_change *change)
     struct yaml_report *report = &compare->import->report;
     struct yaml_place place = {0};
     const char *none = "none";
+    if (change->kind == PEL_POLICY_CHANGE_SETTING && facts_is_nothing(change->name))
+        return;
     compare->num++;
     if (!compare->is_last)
         return;
@@ -142,12 +150,32 @@ static void drop_message(void *arg, const struct pel_policy_message *message)
                  "a model cannot express it: its policy would have an error: %s", message->text);
 }
 
+/* With the defaults that the policy was read with. */
+static enum pel_err open_built(struct compare *compare, const struct model_policy *built,
+                               struct pel_policy **ret_policy, struct pel_error *reterr)
+{
+    const struct pel_policy_options reading = {.flags = compare->import->options->reading.flags &
+                                                        PEL_POLICY_COMPAT_ZOS};
+    char path[40];
+    const char *paths[] = {path};
+    int fd = memfd_create("policy", MFD_CLOEXEC);
+    enum pel_err err = PEL_E_NO_MEMORY;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && policy_write_all(fd, built->text, built->len))
+        err = pel_policy_open(paths, 1, &reading, drop_message, compare, ret_policy, NULL, reterr);
+    else
+        snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
 static bool is_same_policy(struct import *import, const struct model_policy *built, bool is_last)
 {
     struct compare compare = {import, is_last, 0};
     struct pel_policy *again = NULL;
     struct pel_error error = {0};
-    enum pel_err err = policy_open_text(built->text, built->len, drop_message, &compare, &again, &error);
+    enum pel_err err = open_built(&compare, built, &again, &error);
     if (err == PEL_OK)
         err = pel_policy_diff(import->policy, again, take_change, &compare, NULL);
     pel_policy_close(again);
@@ -268,7 +296,8 @@ int policy_import(int argc, char **argv)
     static const struct argp argp = {.options = options_of_import,
                                      .parser = parse_option,
                                      .args_doc = "FILE",
-                                     .doc = "Makes a model of reusable objects from a policy."};
+                                     .doc = "Makes a model of reusable objects from a policy.",
+                                     .children = policy_reading};
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;

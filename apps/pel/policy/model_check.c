@@ -115,8 +115,7 @@ static bool check_name(struct check *check, struct yaml_place place, const char 
     }
     if (is_line(name) && strlen(name) <= MODEL_NAME_MAX)
         return true;
-    FAIL(check, place, "%s: a name has 1 to %d characters, without #, braces and quotes", what,
-         MODEL_NAME_MAX);
+    FAIL(check, place, "%s: a name has 1 to %d bytes, without #, braces and quotes", what, MODEL_NAME_MAX);
     return false;
 }
 

@@ -172,11 +172,17 @@ static bool take_special(struct reading *reading, const struct pel_policy_settin
     return strcmp(setting->name, "TTLSEnabled") == 0 || strcmp(setting->name, "Priority") == 0;
 }
 
+bool facts_is_nothing(const char *name)
+{
+    return strcmp(name, "V2CipherSuites") == 0;
+}
+
 static void take_setting(void *arg, const struct pel_policy_setting *setting)
 {
     struct reading *reading = arg;
     struct facts *facts = reading->facts;
-    if (take_special(reading, setting) || strcmp(setting->from, "default") == 0 || setting->value == NULL)
+    if (take_special(reading, setting) || facts_is_nothing(setting->name) ||
+        strcmp(setting->from, "default") == 0 || setting->value == NULL)
         return;
     facts->has_secret |= setting->is_secret != 0;
     if (strcmp(setting->statement, "IpTimeCondition") == 0)
@@ -201,8 +207,9 @@ bool facts_read(const struct pel_policy *policy, size_t index, struct yaml_repor
     enum pel_err err = pel_policy_describe(policy, index, &ret_facts->info);
     ret_facts->is_clear = ret_facts->info.verdict == PEL_POLICY_VERDICT_CLEAR;
     if (err == PEL_OK)
-        err = pel_policy_settings(policy, index, PEL_POLICY_SETTINGS_ALL | PEL_POLICY_SETTINGS_SECRETS,
-                                  take_setting, &reading);
+        err = pel_policy_settings(
+            policy, index, PEL_POLICY_SETTINGS_ALL | PEL_POLICY_SETTINGS_SECRETS | PEL_POLICY_SETTINGS_CODED,
+            take_setting, &reading);
     if (err != PEL_OK || reading.no_memory)
         yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "%s",
                  pel_err_text(err != PEL_OK ? err : PEL_E_NO_MEMORY));

@@ -59,6 +59,10 @@ bool facts_read(const struct pel_policy *policy, size_t index, struct yaml_repor
                 struct facts *ret_facts);
 void facts_free(struct facts *facts);
 
+/* facts_is_nothing tells whether a parameter of that name is left out: it makes no difference here, and a
+ * model has no place for it. */
+bool facts_is_nothing(const char *name);
+
 /* What comments of a build say, by the statement below each. */
 struct hints {
     void *tree; /* of tsearch */

@@ -133,8 +133,7 @@ static const struct {
     {GROUPS TRAFFIC "security_levels:\n  - { name: own }\n  - { name: own }\n" MAPS USES,
      "7:5: security level \"own\" is written twice, first on line 6"},
     {GROUPS TRAFFIC LEVELS "  - { versions: [ 1.3 ] }\n" MAPS USES, "security level: name is missing"},
-    {GROUPS TRAFFIC LEVELS "  - { name: \"a#b\" }\n" MAPS USES,
-     "security level: a name has 1 to 64 characters"},
+    {GROUPS TRAFFIC LEVELS "  - { name: \"a#b\" }\n" MAPS USES, "security level: a name has 1 to 64 bytes"},
     {"address_groups:\n  - { name: lan, addresses: [ 10.0.0/8, 6793 ] }\n" TRAFFIC LEVELS MAPS USES,
      "2:31: addresses: \"10.0.0/8\" is no address, ADDRESS/PREFIX or ADDRESS-ADDRESS\n2:41: addresses: "
      "\"6793\""},

@@ -266,6 +266,50 @@ class Import(Case):
                 self.fine("new", "--app", app["app"], "--side", side, "-o", self.path("p"), "--force")
                 self.round_trip(self.path("p"))
 
+    SERVER = """TTLSRule web
+{
+  LocalPortRange 443
+  Direction Inbound
+  TTLSGroupAction
+  {
+    TTLSEnabled On
+  }
+  TTLSEnvironmentAction
+  {
+    HandshakeRole Server
+    TTLSKeyringParms
+    {
+      Keyring web
+    }
+%s  }
+}
+"""
+
+    def test_suites_of_ssl2_make_no_difference(self):
+        policy = self.write("p", self.SERVER % "    TTLSCipherParms\n    {\n      V2CipherSuites 6\n      V3CipherSuites4Char C02F\n    }\n")
+        self.assertNotIn("V2CipherSuites", self.fine("import", policy))
+
+    def test_lists_are_kept_with_what_a_profile_leaves_out(self):
+        lists = ("    TTLSCipherParms\n    {\n      V3CipherSuites4Char 1303C02F002F\n    }\n"
+                 "    TTLSSignatureParms\n    {\n      ServerKeyShareGroups 00290023\n    }\n")
+        policy = self.write("p", (self.SERVER % lists).replace("TTLSEnabled On\n", "TTLSEnabled On\n    FIPS140 On\n"))
+        self.round_trip(policy)
+        model = self.fine("import", policy)
+        self.assertIn("TLS_CHACHA20_POLY1305_SHA256", model)
+        self.assertIn("ServerKeyShareGroups 0029 0023", model)
+        self.assertNotIn("SignaturePairs", model)
+
+    def test_whose_defaults_hold(self):
+        policy = self.write("p", self.SERVER % "")
+        for compat in ("zos", "pellucid"):
+            self.fine("import", policy, "--compat", compat, "-o", self.path("m.yaml"), "--force")
+            self.fine("build", self.path("m.yaml"), "-o", self.path("again"))
+            self.assertEqual(self.fine("diff", "--compat", compat, policy, self.path("again")), "")
+            shown = json.loads(self.fine("show", "--json", "--all", self.path("again")))["rules"][0]["settings"]
+            on = [setting["name"] for setting in shown if setting["name"].startswith("TLSv1") and setting["values"] == ["On"]]
+            self.assertEqual(on, ["TLSv1", "TLSv1.1"] if compat == "zos" else ["TLSv1.2", "TLSv1.3"])
+        self.fails("is not pellucid or zos", "import", policy, "--compat", "os2", status=2)
+
     def test_what_a_model_cannot_express(self):
         rule = 'TTLSRule {}\n{{\n  RemotePortRange 1\n  Direction Outbound\n  TTLSGroupAction\n  {{\n    TTLSEnabled Off\n{}  }}\n}}\n'
         lost = self.write("p", rule.format("a", "    TTLSGroupAdvancedParms\n    {\n      SecondaryMap On\n    }\n"))
