@@ -40,7 +40,7 @@ static enum relation relation_of(struct pel_stack *stack, const char *ring)
     if (len > 0 && strncmp(ring, path, len) == 0 && ring[len] == '/')
         relation = NEAR;
     pthread_mutex_lock(&stack->live.lock);
-    if (is_among(&stack->live.certs, ring) || is_among(&stack->live.failure.rings, ring))
+    if (is_among(&stack->live.certs, ring) || is_among(&stack->live.awaited.rings, ring))
         relation = USED;
     pthread_mutex_unlock(&stack->live.lock);
     return relation;

@@ -78,11 +78,15 @@ void pel_policy_live_init(struct pel_policy_live *live)
     pthread_mutex_init(&live->lock, NULL);
 }
 
+static void forget_awaited(struct pel_policy_live *live)
+{
+    pel_policy_files_free(&live->awaited.read);
+    pel_policy_certs_free(&live->awaited.rings);
+}
+
 static void forget_failure(struct pel_policy_live *live)
 {
     free_list(live->failure.files, live->failure.num_files);
-    pel_policy_files_free(&live->failure.read);
-    pel_policy_certs_free(&live->failure.rings);
     for (size_t i = 0; i < live->failure.num_messages; i++)
         free(live->failure.messages[i]);
     memset(&live->failure, 0, sizeof live->failure);
@@ -91,6 +95,7 @@ static void forget_failure(struct pel_policy_live *live)
 void pel_policy_live_fini(struct pel_policy_live *live)
 {
     forget_failure(live);
+    forget_awaited(live);
     free_list(live->files, live->num_files);
     pel_policy_files_free(&live->read);
     pel_load_result_free(&live->result);
@@ -112,6 +117,7 @@ static void keep_success(struct pel_policy_live *live, struct load *load)
     char **files = copy_list(request->files, request->num_files); /* they may be the old list's */
     free_list(live->files, live->num_files);
     forget_failure(live);
+    forget_awaited(live);
     pel_policy_certs_free(&live->certs);
     live->files = files;
     live->num_files = files != NULL ? request->num_files : 0;
@@ -137,10 +143,13 @@ static void keep_failure(struct pel_policy_live *live, struct load *load, const 
     live->failure.how = request->how;
     live->failure.files = files;
     live->failure.num_files = files != NULL ? request->num_files : 0;
-    live->failure.read = load->read;
-    load->read = (struct pel_policy_files){0};
-    live->failure.rings = load->rings;
-    load->rings = (struct pel_policy_certs){0};
+    if (load->is_of_current || request->how != PEL_LOAD_ASKED) {
+        forget_awaited(live);
+        live->awaited.read = load->read;
+        load->read = (struct pel_policy_files){0};
+        live->awaited.rings = load->rings;
+        load->rings = (struct pel_policy_certs){0};
+    }
     snprintf(live->failure.text, sizeof live->failure.text, "%s", error->text);
     memcpy(live->failure.messages, load->messages, sizeof load->messages);
     live->failure.num_messages = load->num_messages;
@@ -182,13 +191,14 @@ static void see_files(struct load *load)
 {
     struct pel_stack *stack = load->stack;
     struct pel_watch_paths paths = {0};
-    if (!stack->config.policy.watch)
-        return;
+    bool watches = stack->config.policy.watch;
     pthread_mutex_lock(&stack->live.lock);
     load->is_of_current = is_of_current(load);
-    if (load->is_of_current)
+    if (load->is_of_current && watches)
         pel_watch_follow_files(stack, &paths);
     pthread_mutex_unlock(&stack->live.lock);
+    if (!watches)
+        return;
     pel_watch_follow_list(&paths, load->request->files, load->request->num_files);
     see(load, &paths, load->began_ns);
 }

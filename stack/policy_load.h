@@ -56,14 +56,18 @@ struct pel_policy_live {
     /* With policy.watch: how the files looked before the last attempt read them, whatever it came to. One
      * that somebody asked for with other files than those in force, and that failed, does not count. */
     struct pel_watch_seen seen;
+    /* What the last load could not take, files that it read and keyrings that its policy names, until one
+     * succeeds. One that somebody asked for with other files than those in force does not count. */
+    struct {
+        struct pel_policy_files read;
+        struct pel_policy_certs rings; /* without certificates */
+    } awaited;
     struct {
         bool is_last; /* the last attempt failed */
         int64_t at_s;
         enum pel_load_how how;
         char **files;
         size_t num_files;
-        struct pel_policy_files read;
-        struct pel_policy_certs rings; /* that the policy names, without certificates */
         char text[sizeof((struct pel_error *)NULL)->text];
         char *messages[PEL_LOAD_MESSAGES_KEPT]; /* "FILE:LINE:COLUMN: error: TEXT" */
         size_t num_messages;

@@ -422,20 +422,40 @@ PEL_TEST(load, who_writes_beside_a_keyring_holds_nothing_up)
     close_host(host);
 }
 
-PEL_TEST(load, what_is_written_for_ever_is_waited_for_ten_seconds)
+PEL_TEST(load, a_keyring_that_is_written_for_ever_is_waited_for_ten_seconds)
 {
     struct host *host = open_host(GROUP RULE("A", "web"), true);
     PEL_REQUIRE(host != NULL);
     run(host, "cp rings/me/ca/ca.crt spare.crt");
     host->speed = 10;
     start_watch(host);
-    int fd = open(path_in(host, "policy"), O_WRONLY | O_APPEND);
+    int fd = open(path_in(host, "rings/me/web/users"), O_WRONLY | O_CREAT | O_APPEND, 0600);
     PEL_EXPECT(write(fd, "#", 1) == 1);
     put_authority(host);
     PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 400));
     PEL_EXPECT(is_loaded_meanwhile(host, fd, 2, 5000));
     PEL_EXPECT_ERR(cert_problem(host, "web", "spare"), PEL_OK);
     close(fd);
+    close_host(host);
+}
+
+/* Half of it has no rules, and that would be no error. */
+PEL_TEST(load, a_policy_is_not_taken_while_it_is_written)
+{
+    static const char rest[] = "\n" GROUP RULE("A", "web");
+    struct host *host = open_host(GROUP RULE("A", "web"), true);
+    PEL_REQUIRE(host != NULL);
+    run(host, "cp rings/me/ca/ca.crt spare.crt");
+    host->speed = 10;
+    start_watch(host);
+    int fd = open(path_in(host, "policy"), O_WRONLY | O_TRUNC);
+    PEL_EXPECT(write(fd, "#", 1) == 1);
+    put_authority(host); /* does not bring it forward */
+    PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 2500));
+    PEL_EXPECT(write(fd, rest, sizeof rest - 1) == sizeof rest - 1);
+    close(fd);
+    PEL_EXPECT(wait_for_line(host, "policy generation 2"));
+    PEL_EXPECT_EQ(count_lines(host, "removed"), 0);
     close_host(host);
 }
 
@@ -533,6 +553,28 @@ PEL_TEST(load, a_new_keyring_that_comes_after_its_rule)
     run(host, "cp -a rings/me/web rings/me/later");
     PEL_EXPECT(wait_for_generation(host, 2));
     PEL_EXPECT_ERR(cert_problem(host, "later", "mine"), PEL_OK);
+    close_host(host);
+}
+
+/* Whatever is loaded in vain meanwhile. */
+PEL_TEST(load, what_a_refused_load_waits_for_is_not_forgotten)
+{
+    const char *const elsewhere[] = {"/nowhere/policy"};
+    const struct pel_load_request other = {.files = elsewhere, .num_files = 1, .how = PEL_LOAD_ASKED};
+    struct host *host = open_host(GROUP RULE("A", "web"), true);
+    struct pel_load_result result;
+    struct pel_error error;
+    PEL_REQUIRE(host != NULL);
+    start_watch(host);
+    write_file(host, "policy", "TTLSConfig named.policy\n");
+    PEL_EXPECT(wait_for_line(host, "policy not loaded (watch)"));
+    PEL_EXPECT(pel_stack_reload_current(host->stack, PEL_LOAD_ASKED, NULL, &error) != PEL_OK);
+    PEL_EXPECT(pel_stack_load_policy(host->stack, &other, NULL, NULL, &result, &error) != PEL_OK);
+    pel_load_result_free(&result);
+    PEL_EXPECT(comes_to_rest(host));
+    PEL_EXPECT_EQ(generation_of(host), 1);
+    write_file(host, "named.policy", GROUP RULE("A", "web"));
+    PEL_EXPECT(wait_for_generation(host, 2));
     close_host(host);
 }
 

@@ -23,8 +23,8 @@
 #define SETTLE_MS     100
 #define SETTLE_MAX_MS 2000
 
-/* A file that has been written to and not closed is waited for so long after the last writing, and after the
- * first event. */
+/* A file that has been written to and not closed is waited for so long after the last writing; one of a
+ * keyring also no longer than so after the first event. */
 #define WRITING_MAX_MS 10000
 #define WRITING_FILES  16
 
@@ -51,6 +51,7 @@ struct pel_watch {
     uint64_t first_event_ms, due_ms, next_look_ms, next_certs_ms; /* 0: none */
     struct {
         int wd;
+        bool is_ring; /* a keyring's file */
         char name[NAME_MAX + 1];
         uint64_t at_ms; /* 0: free */
     } writing[WRITING_FILES];
@@ -122,12 +123,6 @@ void pel_watch_follow_rings(struct pel_watch_paths *paths, const struct pel_poli
     }
 }
 
-/* What a load that nobody asked for could not take, and may be able to when its files change. */
-static bool is_refused(const struct pel_policy_live *live)
-{
-    return live->failure.is_last && live->failure.how != PEL_LOAD_ASKED;
-}
-
 /* An agent's files can name others than they did, which could not be taken yet. */
 void pel_watch_follow_files(const struct pel_stack *stack, struct pel_watch_paths *paths)
 {
@@ -137,8 +132,7 @@ void pel_watch_follow_files(const struct pel_stack *stack, struct pel_watch_path
         follow_list(paths, config->policy.files, config->policy.num_files);
     follow_list(paths, live->files, live->num_files);
     follow_list(paths, live->read.paths, live->read.num_paths);
-    if (is_refused(live))
-        follow_list(paths, live->failure.read.paths, live->failure.read.num_paths);
+    follow_list(paths, live->awaited.read.paths, live->awaited.read.num_paths);
 }
 
 void pel_watch_follow(const struct pel_stack *stack, struct pel_watch_paths *paths)
@@ -146,8 +140,7 @@ void pel_watch_follow(const struct pel_stack *stack, struct pel_watch_paths *pat
     const struct pel_policy_live *live = &stack->live;
     pel_watch_follow_files(stack, paths);
     pel_watch_follow_rings(paths, &live->certs);
-    if (is_refused(live))
-        pel_watch_follow_rings(paths, &live->failure.rings);
+    pel_watch_follow_rings(paths, &live->awaited.rings);
 }
 
 static void say_what_must_be_looked_at(struct pel_watch *watch, size_t num_failed,
@@ -217,16 +210,15 @@ static void begin_again(struct pel_watch *watch)
         set_due(watch, now_ms(watch));
 }
 
-/* Whoever writes again and again holds a load up no longer than one who has stopped. */
+/* A keyring may be an ordinary user's: who writes to it again and again holds a load up no longer than one
+ * who has stopped. Of a policy, half of the rules would be none. */
 static bool is_being_written(struct pel_watch *watch, uint64_t now)
 {
-    bool found = false;
-    if (now - watch->first_event_ms >= WRITING_MAX_MS)
-        return false;
+    bool found = false, is_late = now - watch->first_event_ms >= WRITING_MAX_MS;
     for (size_t i = 0; i < WRITING_FILES; i++) {
         if (watch->writing[i].at_ms != 0 && now - watch->writing[i].at_ms >= WRITING_MAX_MS)
             watch->writing[i].at_ms = 0;
-        found |= watch->writing[i].at_ms != 0;
+        found |= watch->writing[i].at_ms != 0 && (!watch->writing[i].is_ring || !is_late);
     }
     return found;
 }
@@ -244,7 +236,8 @@ static void look(struct pel_watch *watch, uint64_t now)
 
 /* ---- events ---- */
 
-static void note_writing(struct pel_watch *watch, const struct inotify_event *event, uint64_t now)
+static void note_writing(struct pel_watch *watch, const struct inotify_event *event, bool is_ring,
+                         uint64_t now)
 {
     size_t at = WRITING_FILES;
     for (size_t i = 0; i < WRITING_FILES; i++) {
@@ -258,6 +251,7 @@ static void note_writing(struct pel_watch *watch, const struct inotify_event *ev
     if (at == WRITING_FILES)
         return; /* too many at once: they are not waited for */
     watch->writing[at].wd = event->wd;
+    watch->writing[at].is_ring = is_ring;
     snprintf(watch->writing[at].name, sizeof watch->writing[at].name, "%s", event->name);
     watch->writing[at].at_ms = (event->mask & IN_MODIFY) != 0 ? now : 0;
 }
@@ -265,12 +259,12 @@ static void note_writing(struct pel_watch *watch, const struct inotify_event *ev
 static void on_event(struct pel_watch *watch, const struct inotify_event *event, uint64_t now)
 {
     const char *name = event->len > 0 ? event->name : NULL;
-    bool is_last = false;
-    if ((event->mask & IN_Q_OVERFLOW) == 0 && !pel_watch_paths_has(&watch->paths, event->wd, name, &is_last))
+    enum pel_watch_matter matter = pel_watch_paths_matter(&watch->paths, event->wd, name);
+    if ((event->mask & IN_Q_OVERFLOW) == 0 && matter == PEL_WATCH_NOTHING)
         return;
-    if (is_last && name != NULL &&
+    if (matter >= PEL_WATCH_RING && name != NULL &&
         (event->mask & (IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM)) != 0)
-        note_writing(watch, event, now);
+        note_writing(watch, event, matter == PEL_WATCH_RING, now);
     set_due(watch, now);
 }
 

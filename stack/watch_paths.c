@@ -34,8 +34,11 @@ static void add_place(struct pel_watch_paths *paths, const char *dir, const char
         paths->places = places;
         paths->cap = cap;
     }
-    struct pel_watch_place place = {
-        .dir = strdup(dir), .name = name != NULL ? strdup(name) : NULL, .last = last, .wd = -1};
+    struct pel_watch_place place = {.dir = strdup(dir),
+                                    .name = name != NULL ? strdup(name) : NULL,
+                                    .last = last,
+                                    .ring = paths->in_ring,
+                                    .wd = -1};
     if (place.dir == NULL || (name != NULL && place.name == NULL)) {
         free(place.dir);
         free(place.name);
@@ -54,7 +57,9 @@ static int compare_places(const void *a, const void *b)
     if (left->name == NULL || right->name == NULL)
         return (left->name != NULL) - (right->name != NULL);
     order = strcmp(left->name, right->name);
-    return order != 0 ? order : (int)right->last - (int)left->last;
+    if (order == 0)
+        order = (int)right->last - (int)left->last;
+    return order != 0 ? order : (int)left->ring - (int)right->ring;
 }
 
 static void free_place(struct pel_watch_place *place)
@@ -341,7 +346,7 @@ static void follow_dir(struct pel_watch_paths *paths, const char *dir)
     free(entries);
 }
 
-void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
+static void follow_ring(struct pel_watch_paths *paths, const char *path)
 {
     char more[PATH_MAX];
     struct stat st;
@@ -363,6 +368,13 @@ void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
         follow_dir(paths, more);
     else
         walk_to(paths, more, NULL); /* it may come */
+}
+
+void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path)
+{
+    paths->in_ring = true;
+    follow_ring(paths, path);
+    paths->in_ring = false;
 }
 
 /* ---- the kernel's events ---- */
@@ -420,20 +432,24 @@ void pel_watch_paths_watch(struct pel_watch_paths *paths, const struct pel_watch
     drop_others(paths, before, fd);
 }
 
-bool pel_watch_paths_has(const struct pel_watch_paths *paths, int wd, const char *name, bool *ret_last)
+static enum pel_watch_matter matter_of(const struct pel_watch_place *place)
 {
-    bool has = false;
-    *ret_last = false;
+    if (!place->last)
+        return PEL_WATCH_WAY;
+    return place->ring ? PEL_WATCH_RING : PEL_WATCH_FILE;
+}
+
+enum pel_watch_matter pel_watch_paths_matter(const struct pel_watch_paths *paths, int wd, const char *name)
+{
+    enum pel_watch_matter most = PEL_WATCH_NOTHING;
     for (size_t i = 0; i < paths->num; i++) {
         const struct pel_watch_place *place = &paths->places[i];
         bool is_it = place->name != NULL ? name == NULL || strcmp(place->name, name) == 0
                                          : name == NULL || is_ring_file(name);
-        if (place->wd != wd || !is_it)
-            continue;
-        has = true;
-        *ret_last |= place->last;
+        if (place->wd == wd && is_it && matter_of(place) > most)
+            most = matter_of(place);
     }
-    return has;
+    return most;
 }
 
 void pel_watch_paths_free(struct pel_watch_paths *paths)

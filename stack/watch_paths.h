@@ -20,6 +20,7 @@ struct pel_watch_place {
     char *dir;
     char *name;
     bool last; /* what is followed itself stands here, not only the way to it: its writing matters too */
+    bool ring; /* that is a keyring, or a part of one */
     int wd;    /* inotify's; -1: not watched */
 };
 
@@ -43,6 +44,7 @@ struct pel_watch_paths {
     struct pel_watch_place *places; /* sorted by directory and name, without doubles once they are watched */
     size_t num, cap;
     bool failed;                   /* out of memory */
+    bool in_ring;                  /* what is added now is a keyring's */
     struct pel_watch_seen seen;    /* one for each that was added */
     struct pel_watch_look nowhere; /* where the first would be for which there was no memory */
 };
@@ -58,10 +60,17 @@ void pel_watch_paths_ring(struct pel_watch_paths *paths, const char *path);
 void pel_watch_paths_watch(struct pel_watch_paths *paths, const struct pel_watch_paths *before, int fd,
                            size_t *ret_num_failed, struct pel_error *ret_why);
 
-/* pel_watch_paths_has tells whether an event at `name` (NULL: of the directory itself) of the directory `wd`
- * matters; `ret_last` whether it is one of what is followed itself. What stands beside a keyring's files does
- * not matter. */
-bool pel_watch_paths_has(const struct pel_watch_paths *paths, int wd, const char *name, bool *ret_last);
+/* What an event is about, the most important last. */
+enum pel_watch_matter {
+    PEL_WATCH_NOTHING,
+    PEL_WATCH_WAY,  /* the way to something that is followed */
+    PEL_WATCH_RING, /* a keyring's file */
+    PEL_WATCH_FILE, /* a policy file, or another that is followed by its name */
+};
+
+/* pel_watch_paths_matter tells what an event at `name` (NULL: of the directory itself) of the directory `wd`
+ * is about; what stands beside a keyring's files is nothing. */
+enum pel_watch_matter pel_watch_paths_matter(const struct pel_watch_paths *paths, int wd, const char *name);
 
 /* pel_watch_paths_free frees what it holds; harmless when zeroed. */
 void pel_watch_paths_free(struct pel_watch_paths *paths);

@@ -89,13 +89,13 @@ static uint64_t print_of(const struct place *place)
 static bool hears(struct place *place)
 {
     _Alignas(struct inotify_event) char bytes[8192];
-    bool matters = false, is_last;
+    bool matters = false;
     ssize_t len;
     while ((len = read(place->fd, bytes, sizeof bytes)) > 0) {
         for (ssize_t at = 0; at < len;) {
             const struct inotify_event *event = (const struct inotify_event *)(bytes + at);
-            matters |=
-                pel_watch_paths_has(&place->paths, event->wd, event->len > 0 ? event->name : NULL, &is_last);
+            const char *name = event->len > 0 ? event->name : NULL;
+            matters |= pel_watch_paths_matter(&place->paths, event->wd, name) != PEL_WATCH_NOTHING;
             at += (ssize_t)(sizeof *event + event->len);
         }
     }
