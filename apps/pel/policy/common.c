@@ -103,8 +103,12 @@ json_t *policy_json_names(char *const *paths, size_t num_paths, bool absolute)
 
 void policy_print_json(json_t *value)
 {
-    if (value == NULL || json_dumpf(value, stdout, JSON_INDENT(2)) != 0)
+    char *text = value != NULL ? json_dumps(value, JSON_INDENT(2)) : NULL;
+    if (text == NULL)
         fprintf(stderr, "pel: out of memory\n");
+    else
+        fputs(text, stdout); /* whether that went well is looked at when the program ends */
+    free(text);
     putchar('\n');
     json_decref(value);
 }

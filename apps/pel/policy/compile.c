@@ -75,8 +75,25 @@ static bool open_saying_all(const struct options *options, json_t *diagnostics,
     return false;
 }
 
+/* An agent's file names others. */
+static bool is_apart_from_rules(const char *output, const struct pel_policy *policy)
+{
+    const char *last = NULL;
+    for (size_t i = 0; i < pel_policy_count(policy); i++) {
+        struct pel_policy_info rule;
+        if (pel_policy_describe(policy, i, &rule) != PEL_OK || rule.file == NULL || rule.file == last)
+            continue;
+        last = rule.file;
+        if (!policy_is_apart(output, &last, 1))
+            return false;
+    }
+    return true;
+}
+
 static int compile(const struct options *options, const struct pel_policy *policy, json_t *diagnostics)
 {
+    if (!is_apart_from_rules(options->output, policy))
+        return POLICY_FAILED;
     struct image image = {0};
     bool secret = pel_policy_has_secrets(policy) != 0;
     enum pel_err err = pel_policy_write_image(policy, take_bytes, &image);

@@ -338,7 +338,10 @@ class Import(Case):
         os.symlink(model, self.path("link"))
         for words in (("build", model, "-o", model), ("build", model, "-o", self.path("link")), ("compile", policy, "-o", policy)):
             self.fails("this file is read, and would be overwritten: name another one", *words)
-        self.assertEqual(self.read("m.yaml"), SMALL)
+        agent, cases = self.write("agent", f"TTLSConfig {policy}\n"), self.write("c.yaml", "cases: []\n")
+        for words in (("compile", agent, "-o", policy), ("test", "--junit", policy, policy, cases), ("test", "--junit", cases, policy, cases)):
+            self.fails("this file is read, and would be overwritten: name another one", *words)
+        self.assertEqual((self.read("m.yaml"), self.read("c.yaml")), (SMALL, "cases: []\n"))
         self.assertIn("TTLSRule", self.read("p"))
 
     def test_what_cannot_be_written_is_a_failure(self):

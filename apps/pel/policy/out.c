@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -79,7 +80,10 @@ static bool save(const char *path, const char *text, size_t len, bool keep, mode
     if (path == NULL || strcmp(path, "-") == 0) {
         if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0)
             return true;
-        return failed("stdout");
+        (void)failed("stdout");
+        __fpurge(stdout); /* it has been said */
+        clearerr(stdout);
+        return false;
     }
     bool is_there = stat(path, &stat_of) == 0;
     if (keep && is_there) {

@@ -201,5 +201,8 @@ int policy_test(int argc, char **argv)
     struct options options = {0};
     if (!policy_parse(&argp, argc, argv, &options))
         return POLICY_USAGE;
+    if (!policy_is_apart(options.junit, (const char *const *)options.files, options.num_files) ||
+        !policy_is_apart(options.junit, &options.cases, 1))
+        return POLICY_FAILED;
     return test(&options);
 }
