@@ -168,6 +168,16 @@ static void warn_of_lost(const struct pel_eff *eff, enum pel_slot slot, const ch
                          pel_stmt_title(eff->rule).text, lost, name);
 }
 
+/* Those of ServerKexECurves are for TLS 1.2: in TLS 1.3 a server has a default of its own. */
+static void default_tls13_groups(struct pel_effective *e)
+{
+    static const uint16_t groups[] = {29, 23, 24, 25};
+    if (e->role == PEL_ROLE_CLIENT || e->num_tls13_groups > 0)
+        return;
+    e->tls13_groups = groups;
+    e->num_tls13_groups = sizeof groups / sizeof *groups;
+}
+
 enum pel_err pel_eff_lists(struct pel_eff *eff)
 {
     struct pel_effective *e = &eff->values;
@@ -194,5 +204,6 @@ enum pel_err pel_eff_lists(struct pel_eff *eff)
         e->num_cert_signatures = 0; /* Any */
     take(eff, PEL_SLOT_CERT_SIGNATURES, &e->cert_signatures, &e->num_cert_signatures);
     PEL_TRY(pel_profiles_apply(eff));
+    default_tls13_groups(e);
     return client ? cut_key_shares(eff) : PEL_OK;
 }

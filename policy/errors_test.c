@@ -298,6 +298,26 @@ PEL_TEST(errors, all_of_a_rule_at_once)
     EXPECT("TTLSRule R\n", "1:1: error: \"{\" expected after TTLSRule \"R\"\n");
 }
 
+/* What stands a brace too deep is not missing above. */
+PEL_TEST(errors, misplaced_is_not_missing)
+{
+    EXPECT("TTLSRule R\n{\nDirection Both\nTTLSGroupAction\n{\nTTLSEnabled On\nLocalPortRange 443\n"
+           "TTLSEnvironmentAction\n{\nHandshakeRole Server\nTTLSKeyringParms\n{\nKeyring r\n}\n}\n}\n}\n",
+           "7:1: error: LocalPortRange belongs in TTLSRule, not in TTLSGroupAction\n"
+           "8:1: error: TTLSEnvironmentAction belongs in TTLSRule, not in TTLSGroupAction\n");
+    EXPECT("TTLSRule R\n{\nTTLSGroupAction\n{\nTTLSEnabled Off\nDirection Both\nLocalPortRange 443\n}\n}\n",
+           "6:1: error: Direction belongs in TTLSRule, not in TTLSGroupAction\n"
+           "7:1: error: LocalPortRange belongs in TTLSRule, not in TTLSGroupAction\n");
+    /* What is missing all the same is said, */
+    EXPECT("TTLSRule R\n{\nTTLSGroupAction\n{\nTTLSEnabled On\nLocalPortRange 443\n}\n}\n",
+           "1:1: error: TTLSRule \"R\": Direction is required\n"
+           "1:1" NO_ENVIRONMENT "6:1: error: LocalPortRange belongs in TTLSRule, not in TTLSGroupAction\n");
+    /* and what stands in its place as well is not given twice. */
+    EXPECT("TTLSRule R\n{\nTTLSGroupAction\n{\nTTLSEnabled Off\nLocalPortRange 443\n}\nDirection Both\n"
+           "LocalPortRange 443\n}\n",
+           "6:1: error: LocalPortRange belongs in TTLSRule, not in TTLSGroupAction\n");
+}
+
 PEL_TEST(errors, rules_that_meet)
 {
 #define PLAIN(name, lines) "TTLSRule " name "\n{\n" lines "Direction Inbound\nTTLSGroupActionRef G\n}\n"

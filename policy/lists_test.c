@@ -171,6 +171,30 @@ PEL_TEST(lists, groups_by_role_and_version)
     pel_test_drop(&parsed);
 }
 
+/* ServerKexECurves is for TLS 1.2 alone. */
+PEL_TEST(lists, a_server_has_groups_of_tls13_by_default)
+{
+    const struct pel_effective *e = rule_of("", SERVER SIGNATURE("ServerKexECurves 0023\n"), "");
+    PEL_REQUIRE(e != NULL);
+    EXPECT_LIST(e, groups, 23);
+    EXPECT_LIST(e, tls13_groups, 29, 23, 24, 25);
+    PEL_EXPECT_STR(parsed.said, "");
+    pel_test_drop(&parsed);
+    e = rule_of("", SERVER SIGNATURE("ServerKexECurves 0023\nServerKeyShareGroups Any\n"), "");
+    PEL_REQUIRE(e != NULL);
+    EXPECT_LIST(e, tls13_groups, 29, 23, 24, 25);
+    pel_test_drop(&parsed);
+    e = rule_of("FIPS140 On\n", SERVER SIGNATURE("ServerKexECurves 0024\n"), "");
+    PEL_REQUIRE(e != NULL);
+    EXPECT_LIST(e, groups, 24);
+    EXPECT_LIST(e, tls13_groups, 23, 24, 25);
+    pel_test_drop(&parsed);
+    e = rule_of("", CLIENT SIGNATURE("ServerKexECurves 0023\n"), "");
+    PEL_REQUIRE(e != NULL);
+    PEL_EXPECT(e->num_groups == 0 && e->num_tls13_groups == 0);
+    pel_test_drop(&parsed);
+}
+
 PEL_TEST(lists, key_shares_are_of_groups_that_are_offered)
 {
     const struct pel_effective *e =

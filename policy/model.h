@@ -45,6 +45,7 @@ struct pel_param {
     const char *text;
     uint32_t text_len;
     bool bad;             /* an error was reported about it */
+    bool elsewhere;       /* bad: it stands in a statement inside, so that it is not missing here */
     uint32_t number;      /* ENUM, UINT; PORTS: lowest; GROUPS, SIGNATURES, HOURS: how many; MASK; OFFSET:
                              seconds */
     uint32_t number_high; /* PORTS: highest; MASK: digits from the 32nd on */

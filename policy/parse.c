@@ -46,10 +46,10 @@ static enum pel_err add_param(struct parser *parser, struct pel_stmt *stmt, cons
         if (old->row != row && (row->slot == PEL_SLOT_NONE || old->row->slot != row->slot))
             continue;
         struct pel_place place = pel_diag_place(&parser->parse->diags, old->pos, param->pos);
-        if (old->row == row)
+        if (!old->elsewhere && old->row == row)
             pel_diag_warning(&parser->parse->diags, param->pos, "%s is given twice; the one on %s is ignored",
                              row->name, place.text);
-        else
+        else if (!old->elsewhere)
             pel_diag_warning(&parser->parse->diags, param->pos, "%s replaces the whole %s on %s", row->name,
                              old->row->name, place.text);
         struct pel_param *next = old->next;
@@ -232,6 +232,24 @@ static void report_missing_braces(struct parser *parser)
     }
 }
 
+/* A parameter that the innermost statement does not take is not missing in the one around it that does. */
+static enum pel_err found_inside(struct parser *parser, const struct pel_word *word)
+{
+    for (size_t i = parser->depth - 1; i-- > 0;) {
+        struct pel_stmt *stmt = parser->open[i];
+        const struct pel_param meant = {.row = pel_schema_row(stmt->type, word->text, word->len),
+                                        .pos = word->pos,
+                                        .bad = true,
+                                        .elsewhere = true};
+        if (meant.row == NULL)
+            continue;
+        if (meant.row->slot == PEL_SLOT_NONE || has_slot(stmt, meant.row->slot))
+            return PEL_OK;
+        return add_param(parser, stmt, &meant);
+    }
+    return PEL_OK;
+}
+
 /* A statement's keyword inside a statement that does not take it. */
 static enum pel_err misplaced_statement(struct parser *parser, const struct pel_word *word,
                                         enum pel_stmt_type type)
@@ -247,6 +265,7 @@ static enum pel_err misplaced_statement(struct parser *parser, const struct pel_
     }
     pel_stmt_fail(parser->parse, innermost(parser), word->pos, "%s belongs in %s, not in %s",
                   pel_schema(type)->name, places, pel_schema(innermost(parser)->type)->name);
+    PEL_TRY(found_inside(parser, word));
     PEL_TRY(begin_statement(parser, type, word->pos, name, &stmt));
     if (stmt != NULL)
         stmt->unattached = true;
@@ -265,7 +284,7 @@ static enum pel_err foreign_keyword(struct parser *parser, const struct pel_word
     if (pel_schema_places(word->text, word->len, places, sizeof places) > 0) {
         pel_stmt_fail(parser->parse, stmt, word->pos, "%s belongs in %s, not in %s",
                       pel_diag_show(word->text, word->len).text, places, pel_schema(stmt->type)->name);
-        return PEL_OK;
+        return found_inside(parser, word);
     }
     unknown_word(parser, word, stmt->type);
     /* The parameter that was meant is not missing as well. */

@@ -108,7 +108,7 @@ struct pel_effective {
     /* IANA named groups, most wanted first; none: not coded. */
     const uint16_t *groups; /* a client offers, a server takes up to TLS 1.2 */
     size_t num_groups;
-    const uint16_t *tls13_groups; /* a server takes in TLS 1.3 */
+    const uint16_t *tls13_groups; /* a server takes in TLS 1.3; the default ones where not coded */
     size_t num_tls13_groups;
     const uint16_t *key_shares; /* a client sends a key share for at once */
     size_t num_key_shares;

@@ -154,9 +154,11 @@ static const struct pel_row signature_rows[] = {
             "groups of ClientECurves, two at most, for which a client of TLS 1.3 sends a key share at once; "
             "uncoded: its first"),
     ROW("ServerKeyShareGroups", GROUPS, SLOT(SERVER_SHARES), .default_value = "0029 0023 0024 0025",
-        .help = "groups that a server takes in TLS 1.3, by preference"),
+        .help =
+            "groups that a server takes in TLS 1.3, by preference, or Any; ServerKexECurves is not for it"),
     ROW("ServerKexECurves", GROUPS, SLOT(SERVER_CURVES), .default_value = "0029 0023 0024 0025",
-        .help = "groups that a server takes up to TLS 1.2, by preference"),
+        .help = "groups that a server takes up to TLS 1.2, by preference, or Any; those of TLS 1.3 are "
+                "ServerKeyShareGroups"),
     ROW("SignaturePairs", SIGNATURES, SLOT(SIGNATURES),
         .help =
             "signatures of TLS 1.2 and 1.3 by preference, codes of 4 hexadecimal digits, or Any; uncoded: "

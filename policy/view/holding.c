@@ -110,8 +110,13 @@ static void write_codes(struct pel_out *out, const struct pel_row *row, struct c
     }
 }
 
+/* `coded` without codes: Any. */
 static void note_cut(struct pel_out *note, const struct limits *limits, struct codes coded, struct codes left)
 {
+    if (coded.num == 0) {
+        pel_out_format(note, "Any is narrowed by %s", limits->name);
+        return;
+    }
     if (left.num >= coded.num)
         return;
     if (limits->num > 0)
@@ -127,29 +132,43 @@ static bool is_list(const struct pel_row *row)
            (row->slot >= PEL_SLOT_CLIENT_CURVES && row->slot <= PEL_SLOT_CERT_SIGNATURES);
 }
 
-static bool apply_list(const struct pel_holding *holding, const struct limits *limits,
-                       const struct pel_levels *whole, const struct pel_row *row, struct pel_found found,
-                       struct pel_out *value, struct pel_out *note)
+/* Where the list that holds is from, when it is not coded: the first profile gave it its own. Signatures of
+ * certificates are those of the handshake. */
+static struct pel_held origin_of(const struct limits *limits, const struct pel_levels *whole,
+                                 enum pel_slot slot)
+{
+    const struct pel_param *copied =
+        slot == PEL_SLOT_CERT_SIGNATURES ? pel_stmt_get(whole->signature, PEL_SLOT_SIGNATURES) : NULL;
+    if (copied != NULL && copied->groups != NULL)
+        return (struct pel_held){.differs = true, .copied = {whole->signature, copied}};
+    return (struct pel_held){.differs = true, .by = limits->profiles[0]->name};
+}
+
+static struct pel_held apply_list(const struct pel_holding *holding, const struct limits *limits,
+                                  const struct pel_levels *whole, const struct pel_row *row,
+                                  struct pel_found found, struct pel_out *value, struct pel_out *note)
 {
     uint16_t kept[PEL_MAX_SUITES];
     struct codes coded = coded_of(row, found), holds = {0};
     bool is_rules = row->slot == PEL_SLOT_CIPHERS ? holding->levels->ciphers == whole->ciphers
                                                   : holding->levels->signature == whole->signature;
-    if (found.param == NULL && limits->num == 0)
-        return false;
+    if (coded.num == 0 && limits->num == 0)
+        return (struct pel_held){0}; /* Any, or not coded */
     bool compiled = is_rules && compiled_of(&holding->rule->effective, row->slot, &holds);
     /* What another role would have by default is no news, but it has to be right as well. */
     bool other = !compiled && coded.num == 0 && limits->num > 0 && value->len > 0;
     if (!compiled)
         holds = left_by(limits, row->slot, other ? allowed_of(limits->profiles[0], row->slot) : coded, kept);
     if (holds.num == 0 && coded.num == 0)
-        return false; /* Any, or not coded */
+        return (struct pel_held){0};
     pel_out_clear(value);
     pel_out_text(value, "");
     write_codes(value, row, holds);
-    if (coded.num > 0)
+    if (found.param != NULL)
         note_cut(note, limits, coded, holds);
-    return !other && (coded.num == 0 || holds.num < coded.num);
+    if (!other && found.param == NULL)
+        return origin_of(limits, whole, row->slot);
+    return (struct pel_held){.differs = !other && (coded.num == 0 || holds.num < coded.num)};
 }
 
 /* ---- versions and sizes of keys ---- */
@@ -191,19 +210,24 @@ static struct pel_held apply_version(const struct pel_holding *holding, const st
     return held;
 }
 
-static bool apply_size(const struct limits *limits, enum pel_slot slot, struct pel_out *value)
+static struct pel_held apply_size(const struct limits *limits, enum pel_slot slot, struct pel_out *value)
 {
+    struct pel_held held = {0};
     uint32_t least = 0;
     for (size_t i = 0; i < limits->num; i++) {
         const struct pel_profile *profile = limits->profiles[i];
         uint32_t bits = slot == PEL_SLOT_MIN_RSA ? profile->min_rsa_bits : profile->min_ecc_bits;
-        least = bits > least ? bits : least;
+        if (bits <= least)
+            continue;
+        least = bits;
+        held.by = profile->name;
     }
     if (value->text == NULL || strtoul(value->text, NULL, 10) >= least)
-        return false;
+        return (struct pel_held){0};
     pel_out_clear(value);
     pel_out_format(value, "%u", least);
-    return true;
+    held.differs = true;
+    return held;
 }
 
 struct pel_held pel_holding_apply(const struct pel_holding *holding, const struct pel_row *row,
@@ -218,13 +242,11 @@ struct pel_held pel_holding_apply(const struct pel_holding *holding, const struc
     pel_levels_of(holding->levels->rule, &whole);
     struct limits limits = limits_of(holding, &whole);
     if (list)
-        held.differs = apply_list(holding, &limits, &whole, row, found, value, note);
+        held = apply_list(holding, &limits, &whole, row, found, value, note);
     else if (size)
-        held.differs = apply_size(&limits, row->slot, value);
+        held = apply_size(&limits, row->slot, value);
     else
         held = apply_version(holding, &limits, version, value, note);
-    if (held.differs && version == 0 && limits.num > 0)
-        held.by = limits.profiles[0]->name;
     if (found.param != NULL)
         held.by = NULL;
     return held;

@@ -18,8 +18,9 @@ struct pel_holding {
 };
 
 struct pel_held {
-    bool differs;   /* from what is coded, or from the default */
-    const char *by; /* the profile that made it so, where nothing is coded; else NULL */
+    bool differs;            /* from what is coded, or from the default */
+    const char *by;          /* the profile that made it so, where nothing is coded; else NULL */
+    struct pel_found copied; /* likewise: what it is the same as; else none */
 };
 
 /* pel_holding_apply writes what holds for the parameter in place of `value`, which is what is coded or the

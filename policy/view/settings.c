@@ -112,6 +112,7 @@ static void hand_out(struct walk *walk, enum pel_stmt_type home, const struct pe
         found.param == NULL || (has_value && uncoded != NULL && strcmp(text_of(&walk->value), uncoded) == 0);
     setting.is_default = is_uncoded && !held.differs;
     setting.by = held.by;
+    setting.copied = held.copied;
     setting.value = has_value ? text_of(&walk->value) : NULL;
     write_note(walk, home, row, found);
     setting.note = walk->note.len > 0 ? walk->note.text : NULL;
@@ -280,7 +281,7 @@ struct forward {
 static void forward(void *arg, const struct pel_setting *setting)
 {
     const struct forward *forward = arg;
-    const struct pel_found *found = &setting->found;
+    const struct pel_found *found = setting->copied.param != NULL ? &setting->copied : &setting->found;
     struct pel_title title;
     if (setting->is_default && (forward->flags & PEL_POLICY_SETTINGS_ALL) == 0)
         return;

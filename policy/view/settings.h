@@ -19,8 +19,9 @@ struct pel_setting {
     bool has_value;
     const char *value; /* NULL: none */
     bool is_default;
-    const char *by;   /* the profile that made the value where none is coded: "FIPS140"; NULL: none */
-    const char *note; /* NULL: none */
+    const char *by;          /* the profile that made the value where none is coded: "FIPS140"; NULL: none */
+    struct pel_found copied; /* likewise: the parameter whose value it is; none */
+    const char *note;        /* NULL: none */
 };
 
 typedef void pel_settings_fn(void *arg, const struct pel_setting *setting);

@@ -136,6 +136,72 @@ PEL_TEST(view, suite_b_says_that_tls13_is_not_offered)
     pel_test_drop(&parsed);
 }
 
+/* The settings of a rule with TLS, of those lines. */
+static const char *settings_of(struct pel_out *out, const char *group, const char *env)
+{
+    char text[2000];
+    snprintf(text, sizeof text,
+             "TTLSRule R\n{\nLocalPortRange 443\nDirection Both\nTTLSGroupAction\n{\nTTLSEnabled On\n%s}\n"
+             "TTLSEnvironmentAction\n{\nTTLSKeyringParms\n{\nKeyring web\n}\n%s}\n}\n",
+             group, env);
+    pel_test_parse(&parsed, text);
+    return parsed.policy != NULL ? settings(out, 0, PEL_POLICY_SETTINGS_ALL) : "";
+}
+
+PEL_TEST(view, groups_of_tls13_are_not_those_of_the_versions_before)
+{
+    struct pel_out out = {0};
+    const char *shown =
+        settings_of(&out, "", "HandshakeRole Server\nTTLSSignatureParms\n{\nServerKexECurves 0023\n}\n");
+    PEL_EXPECT_HAS(shown, "ServerKexECurves=0023 (TTLSSignatureParms:18)\n");
+    PEL_EXPECT_HAS(shown, "ServerKeyShareGroups=0029 0023 0024 0025 (default:0)\n");
+    pel_test_drop(&parsed);
+    shown =
+        settings_of(&out, "", "HandshakeRole Server\nTTLSSignatureParms\n{\nServerKeyShareGroups Any\n}\n");
+    PEL_EXPECT_HAS(shown, "ServerKeyShareGroups=Any (TTLSSignatureParms:18)\n");
+    pel_test_drop(&parsed);
+    pel_out_free(&out);
+}
+
+PEL_TEST(view, what_is_not_coded_is_from_the_profile_that_made_it)
+{
+    struct pel_out out = {0};
+    const char *shown = settings_of(&out, "FIPS140 On\n", "HandshakeRole Server\nSuiteBProfile 128\n");
+    PEL_EXPECT_HAS(shown, "PeerMinRsaKeySize=2048 (FIPS140:0)\n");
+    PEL_EXPECT_HAS(shown, "PeerMinECCKeySize=256 (SuiteBProfile 128:0)\n");
+    PEL_EXPECT_HAS(shown, "ServerKexECurves=0023 (SuiteBProfile 128:0)\n");
+    pel_test_drop(&parsed);
+    static const char copied[] = "HandshakeRole Server\nTTLSSignatureParms S\n{\nSignaturePairs 0804\n}\n";
+    shown = settings_of(&out, "FIPS140 On\n", copied);
+    PEL_EXPECT_HAS(shown, "SignaturePairs=0804 (TTLSSignatureParms \"S\":19)\n");
+    PEL_EXPECT_HAS(shown, "SignaturePairsCert=0804 (TTLSSignatureParms \"S\":19)\n");
+    pel_test_drop(&parsed);
+    shown = settings_of(&out, "FIPS140 On\n",
+                        "HandshakeRole Server\nTTLSSignatureParms\n{\nSignaturePairs Any\n}\n");
+    PEL_EXPECT_HAS(shown, "SignaturePairsCert=0403 0804 0401 0503 0805 0501 0603 0806 0601 (FIPS140:0)\n");
+    pel_test_drop(&parsed);
+    pel_out_free(&out);
+}
+
+PEL_TEST(view, any_that_a_profile_narrows_says_so)
+{
+    struct pel_out out = {0};
+    const char *shown = settings_of(&out, "FIPS140 On\n",
+                                    "HandshakeRole Client\nTTLSSignatureParms\n{\nClientECurves Any\n"
+                                    "SignaturePairsCert Any\nServerKexECurves Any\n}\n");
+    PEL_EXPECT_HAS(shown,
+                   "ClientECurves=0023 0024 0025 (TTLSSignatureParms:19; Any is narrowed by FIPS140)\n");
+    PEL_EXPECT_HAS(shown, "SignaturePairsCert=0403 0804 0401 0503 0805 0501 0603 0806 0601 "
+                          "(TTLSSignatureParms:20; Any is narrowed by FIPS140)\n");
+    PEL_EXPECT_HAS(shown,
+                   "ServerKexECurves=0023 0024 0025 (TTLSSignatureParms:21; Any is narrowed by FIPS140)\n");
+    pel_test_drop(&parsed);
+    shown = settings_of(&out, "", "HandshakeRole Client\nTTLSSignatureParms\n{\nClientECurves Any\n}\n");
+    PEL_EXPECT_HAS(shown, "ClientECurves=Any (TTLSSignatureParms:18)\n");
+    pel_test_drop(&parsed);
+    pel_out_free(&out);
+}
+
 PEL_TEST(view, a_rule_in_clear_has_conditions_and_group_only)
 {
     struct pel_out out = {0};

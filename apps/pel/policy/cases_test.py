@@ -180,7 +180,7 @@ class Test(unittest.TestCase):
         for setting, said in (("V3CipherSuites4Char 1303C02F002F", "is TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, from "),
                               ("V3CipherSuites4Char C02F", None), ("V3CipherSuites 35", "is TLS_ECDHE_RSA"), ("ServerKeyShareGroups 00290023", "is 0023, from "),
                               ("ServerKeyShareGroups 0023", None), ("TLSv1.3 On", "TLSv1.3 is Off, from "),
-                              ("ServerKexECurves 002300240025", None)):
+                              ("ServerKexECurves 002300240025", None), ("PeerMinRsaKeySize 1024", "is 2048, from FIPS140")):
             with self.subTest(setting):
                 done = self.run_test("cases:\n" + case_of(f"settings: [ {setting} ]"), policy=policy)
                 self.assertEqual((done.returncode, done.stderr), (0 if said is None else 1, ""), done.stdout)
