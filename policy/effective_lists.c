@@ -152,7 +152,8 @@ static void list_lost(const struct pel_stmt *by, const struct pel_stmt *from, ch
 }
 
 /* Of a connection action these statements hold whole, as the report of z/OS has them: who adds one value to
- * those of the environment loses the others. Said once of two statements, not for each of their rules. */
+ * those of the environment loses the others. Said once of two statements, not for each of their rules: what
+ * the one has taken the place of last is kept with it. */
 static void warn_of_lost(const struct pel_eff *eff, enum pel_slot slot, const char *name)
 {
     struct pel_stmt *by = pel_stmt_child(eff->conn, slot), *from = pel_stmt_child(eff->env, slot);
