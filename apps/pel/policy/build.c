@@ -104,7 +104,7 @@ static bool check_policy(const struct model_policy *policy, struct yaml_report *
     struct forward target = {policy, report};
     struct pel_policy *opened = NULL;
     struct pel_error error = {0};
-    enum pel_err err = policy_open_text(policy->text, policy->len, NULL, forward, &target, &opened, &error);
+    enum pel_err err = policy_open_text(policy->text, policy->len, forward, &target, &opened, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         yaml_say(report, YAML_ERROR, (struct yaml_place){0}, "the policy cannot be checked: %s", error.text);
     bool has_secrets = opened != NULL && pel_policy_has_secrets(opened) != 0;

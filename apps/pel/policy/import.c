@@ -3,10 +3,14 @@
  * `pel policy import FILE -o MODEL.yaml`: a policy as a model. Nothing is lost in silence: the model is built
  * again and compared with the policy, setting by setting, before it is written.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "apps/pel/policy/file.h"
 #include "apps/pel/policy/model_build.h"
 #include "apps/pel/policy/model_import.h"
 #include "apps/pel/policy/common.h"
@@ -146,16 +150,32 @@ static void drop_message(void *arg, const struct pel_policy_message *message)
                  "a model cannot express it: its policy would have an error: %s", message->text);
 }
 
+/* With the defaults that the policy was read with. */
+static enum pel_err open_built(struct compare *compare, const struct model_policy *built,
+                               struct pel_policy **ret_policy, struct pel_error *reterr)
+{
+    const struct pel_policy_options reading = {.flags = compare->import->options->reading.flags &
+                                                        PEL_POLICY_COMPAT_ZOS};
+    char path[40];
+    const char *paths[] = {path};
+    int fd = memfd_create("policy", MFD_CLOEXEC);
+    enum pel_err err = PEL_E_NO_MEMORY;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && policy_write_all(fd, built->text, built->len))
+        err = pel_policy_open(paths, 1, &reading, drop_message, compare, ret_policy, NULL, reterr);
+    else
+        snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
 static bool is_same_policy(struct import *import, const struct model_policy *built, bool is_last)
 {
-    /* With the defaults that the policy was read with. */
-    const struct pel_policy_options reading = {.flags =
-                                                   import->options->reading.flags & PEL_POLICY_COMPAT_ZOS};
     struct compare compare = {import, is_last, 0};
     struct pel_policy *again = NULL;
     struct pel_error error = {0};
-    enum pel_err err =
-        policy_open_text(built->text, built->len, &reading, drop_message, &compare, &again, &error);
+    enum pel_err err = open_built(&compare, built, &again, &error);
     if (err == PEL_OK)
         err = pel_policy_diff(import->policy, again, take_change, &compare, NULL);
     pel_policy_close(again);

@@ -89,7 +89,7 @@ PEL_TEST(model_alloc, an_import_is_whole_or_nothing)
     char *text = build(model, len, &report);
     bool failed = true;
     PEL_REQUIRE(text != NULL);
-    PEL_REQUIRE_OK(policy_open_text(text, strlen(text), NULL, NULL, NULL, &policy, &error));
+    PEL_REQUIRE_OK(policy_open_text(text, strlen(text), NULL, NULL, &policy, &error));
     char *whole = import(policy, text, &report);
     PEL_REQUIRE(whole != NULL);
     for (uint64_t nth = 1; failed; nth++) {
@@ -120,7 +120,7 @@ PEL_TEST(model_alloc, a_case_passes_or_says_so)
     struct pel_policy *policy = NULL;
     struct pel_error error;
     bool failed = true;
-    PEL_REQUIRE_OK(policy_open_text(policy_text, sizeof policy_text - 1, NULL, NULL, NULL, &policy, &error));
+    PEL_REQUIRE_OK(policy_open_text(policy_text, sizeof policy_text - 1, NULL, NULL, &policy, &error));
     for (uint64_t nth = 1; failed; nth++) {
         struct cases_file file;
         struct case_result result = {0};

@@ -234,7 +234,8 @@ static void print_keyring_hint(FILE *to, const struct plan *plan)
                       "this machine trusts.");
         return;
     }
-    fprintf(to, "# Keyring %s, of the user that runs the stack: a directory below the stack's keyring_dir.\n",
+    fprintf(to,
+            "# Keyring %s, of the user that runs the stack: a directory below the stack's keyring_dir.\n",
             plan->keyring);
     if (needs_own)
         fprintf(to, "#   pel keyring cert --dir KEYRING_DIR/USER/%s --label %s --%s --ca CA\n", plan->keyring,
@@ -361,7 +362,7 @@ static bool check_policy(struct said *said, const struct policy_out *out)
 {
     struct pel_policy *policy = NULL;
     struct pel_error error = {0};
-    enum pel_err err = policy_open_text(out->text, out->len, NULL, say, said, &policy, &error);
+    enum pel_err err = policy_open_text(out->text, out->len, say, said, &policy, &error);
     if (err != PEL_OK && err != PEL_E_POLICY_SYNTAX)
         fprintf(stderr, "pel: %s\n", error.text);
     pel_policy_close(policy);

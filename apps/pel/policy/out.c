@@ -108,9 +108,8 @@ bool policy_save_secret(const char *path, const char *text, size_t len, bool kee
 }
 
 /* By a file in memory, since policies come by path. */
-enum pel_err policy_open_text(const char *text, size_t len, const struct pel_policy_options *reading,
-                              pel_policy_message_fn *fn, void *arg, struct pel_policy **ret_policy,
-                              struct pel_error *reterr)
+enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_fn *fn, void *arg,
+                              struct pel_policy **ret_policy, struct pel_error *reterr)
 {
     char path[40];
     const char *paths[] = {path};
@@ -118,7 +117,7 @@ enum pel_err policy_open_text(const char *text, size_t len, const struct pel_pol
     enum pel_err err = PEL_E_NO_MEMORY;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (fd >= 0 && policy_write_all(fd, text, len))
-        err = pel_policy_open(paths, 1, reading, fn, arg, ret_policy, NULL, reterr);
+        err = pel_policy_open(paths, 1, NULL, fn, arg, ret_policy, NULL, reterr);
     else
         snprintf(reterr->text, sizeof reterr->text, "%s", strerror(errno));
     if (fd >= 0)

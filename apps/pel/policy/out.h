@@ -37,9 +37,8 @@ bool policy_save(const char *path, const char *text, size_t len, bool keep);
 bool policy_save_secret(const char *path, const char *text, size_t len, bool keep);
 
 /* policy_open_text is pel_policy_open for a text in memory. `reterr` says what failed. */
-enum pel_err policy_open_text(const char *text, size_t len, const struct pel_policy_options *reading,
-                              pel_policy_message_fn *fn, void *arg, struct pel_policy **ret_policy,
-                              struct pel_error *reterr);
+enum pel_err policy_open_text(const char *text, size_t len, pel_policy_message_fn *fn, void *arg,
+                              struct pel_policy **ret_policy, struct pel_error *reterr);
 
 /* policy_base_name returns what follows the last slash. */
 const char *policy_base_name(const char *path);
