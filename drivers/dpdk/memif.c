@@ -9,6 +9,10 @@
  *
  * Starting, stopping and closing a port work on what the interrupt thread works on, without a lock. So they
  * are done in that thread.
+ *
+ * A peer that cannot be greeted the driver forgets, and closes its socket while DPDK still waits on it, which
+ * ends the process. So no message fails here: who cannot be sent one is told the end of the connection, and
+ * the driver reads it.
  */
 #include <pthread.h>
 #include <rte_alarm.h>
@@ -16,6 +20,7 @@
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
 #include <semaphore.h>
+#include <sys/socket.h>
 
 #include "drivers/dpdk/internal.h"
 
@@ -64,6 +69,17 @@ int pel_dpdk_memif_unregister(const struct rte_intr_handle *handle, rte_intr_cal
         rte_rcu_qsbr_synchronize(dpdk->bursts, RTE_QSBR_THRID_INVALID);
     pthread_mutex_unlock(&ports_lock);
     return rte_intr_callback_unregister(handle, fn, arg);
+}
+
+/* In place of sendmsg, of memif's driver alone. */
+ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags);
+ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags)
+{
+    ssize_t len = sendmsg(fd, message, flags | MSG_NOSIGNAL);
+    if (len >= 0)
+        return len;
+    (void)shutdown(fd, SHUT_RDWR);
+    return (ssize_t)message->msg_iov[0].iov_len; /* its messages are of one piece */
 }
 
 struct call {

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Visitors of a memif server that are gone before it has answered them.
+ */
+#include <fcntl.h>
+#include <rte_alarm.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "drivers/dpdk/test_child.h"
+
+#define NUM_VISITORS 5
+
+/* DPDK's interrupt thread, which accepts them, waits while it is held. */
+struct hold {
+    sem_t begun, end, over;
+};
+
+static void await(sem_t *event)
+{
+    while (sem_wait(event) != 0)
+        continue;
+}
+
+static void hold_now(void *arg)
+{
+    struct hold *hold = arg;
+    sem_post(&hold->begun);
+    await(&hold->end);
+    sem_post(&hold->over);
+}
+
+/* Comes, and goes. The name is an abstract one: a zero before it, none behind. */
+static const char *visit(const char *name, char ret_text[TEST_TEXT_LEN])
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    CHECK(fd >= 0);
+    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", name);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    CHECK(connect(fd, (const struct sockaddr *)&address, len) == 0);
+    close(fd);
+    return NULL;
+}
+
+static const char *visit_held(const char *name, char ret_text[TEST_TEXT_LEN])
+{
+    struct hold hold;
+    sem_init(&hold.begun, 0, 0);
+    sem_init(&hold.end, 0, 0);
+    sem_init(&hold.over, 0, 0);
+    CHECK(rte_eal_alarm_set(1, hold_now, &hold) == 0);
+    await(&hold.begun);
+    const char *failure = visit(name, ret_text);
+    sem_post(&hold.end);
+    await(&hold.over);
+    return failure;
+}
+
+static int num_open(void)
+{
+    int num = 0;
+    for (int fd = 0; fd < 256; fd++)
+        num += fcntl(fd, F_GETFD) >= 0;
+    return num;
+}
+
+/* Its socket is closed again; or it was not accepted yet, which cannot be told from it: so it has some time. */
+static bool is_let_go(int num_before)
+{
+    usleep(20000);
+    for (int i = 0; i < 2000 && num_open() > num_before; i++)
+        usleep(10000);
+    return num_open() == num_before;
+}
+
+static const char *hasty(char ret_text[TEST_TEXT_LEN])
+{
+    char name[64], device[128];
+    snprintf(name, sizeof name, "/tmp/pel-memif-hasty-%d.sock", (int)getpid());
+    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    int before = num_open();
+    for (int i = 0; i < NUM_VISITORS; i++) {
+        CHECK_NULL(visit_held(name, ret_text));
+        CHECK(is_let_go(before));
+    }
+    pel_port_close(port);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_memif, visitors_that_are_gone_before_they_are_answered)
+{
+    IN_CHILD(hasty);
+}
