@@ -28,7 +28,7 @@
 
 #define THREADS_MAX     256
 #define REFUSALS_SAID   20 /* so many are named; then they are only counted */
-#define ANSWER_S        2
+#define ANSWER_S        10
 #define SYS_SECCOMP_NOW 1 /* si_code of a refused call: SYS_SECCOMP, which <signal.h> lacks */
 
 /* Sanitizers watch the process with the very calls that are refused here. */
@@ -276,9 +276,9 @@ static int ask(pid_t thread)
     sandbox.no_landlock = looks_at_processes(thread);
     if (syscall(SYS_tgkill, getpid(), thread, SIGSYS) != 0)
         return errno == ESRCH ? 0 : errno; /* it has ended by itself */
-    clock_gettime(CLOCK_REALTIME, &end);
+    clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += ANSWER_S;
-    while (sem_timedwait(&sandbox.answered, &end) != 0)
+    while (sem_clockwait(&sandbox.answered, CLOCK_MONOTONIC, &end) != 0)
         if (errno != EINTR)
             return ETIMEDOUT;
     return sandbox.error;

@@ -21,7 +21,7 @@
 #define DEFAULT_NUM_TX_PACKETS 512u
 #define MAX_NUM_PACKETS        (1u << 22)
 #define MAX_POOL_CACHE         256u
-#define MEMIF_TRIES            20
+#define MEMIF_TRIES            50
 #define MEMIF_WAIT_MS          100u
 #define NUM_DESCRIPTORS        512u
 #define DEVICE_LEN             256
