@@ -31,7 +31,9 @@
 struct host {
     struct pel_stack *stack;
     char dir[64], policy[96];
-    _Atomic uint32_t speed;                               /* so many times as fast go the watch's timers */
+    _Atomic uint64_t still_us;                            /* where the watch's clock stands; 0: it goes */
+    _Atomic uint64_t ahead_us;                            /* of the real one, when it goes */
+    _Atomic uint32_t num_looks;                           /* how often the watch has looked at its clock */
     void (*on_line)(struct host *host, const char *line); /* NULL: none; within the thread that logs */
     char log[65536];                                      /* under the stack's log_lock */
 };
@@ -98,10 +100,24 @@ static uint64_t real_now_us(void)
     return pel_clock_now_us(&real);
 }
 
-static uint64_t fast_now_us(void *arg)
+static uint64_t watch_now_us(void *arg)
 {
-    const struct host *host = arg;
-    return real_now_us() * host->speed;
+    struct host *host = arg;
+    host->num_looks++;
+    uint64_t still_us = host->still_us;
+    return still_us != 0 ? still_us : real_now_us() + host->ahead_us;
+}
+
+/* From now on the watch's time goes on only by let_pass, however long any thread is held up. */
+static void stop_clock(struct host *host)
+{
+    host->still_us = real_now_us() + host->ahead_us;
+}
+
+static void start_clock(struct host *host)
+{
+    host->ahead_us = host->still_us - real_now_us();
+    host->still_us = 0;
 }
 
 static int64_t real_wall_s(void *arg)
@@ -111,11 +127,35 @@ static int64_t real_wall_s(void *arg)
     return pel_clock_wall_s(&real);
 }
 
+#define PATIENCE_MS 20000
+
 static void start_watch(struct host *host)
 {
     struct pel_error error = {0};
     PEL_EXPECT_ERR(pel_watch_start(host->stack->watch, &error), PEL_OK);
-    usleep(50000); /* it has looked once */
+    /* At the clock it looks once before it has looked at the files, and once after it. */
+    for (int i = 0; i < PATIENCE_MS && host->num_looks < 2; i++)
+        usleep(1000);
+    PEL_EXPECT(host->num_looks >= 2);
+}
+
+/* Until the watch has heard what has happened up to now, and done what was due. It looks at its clock twice
+ * in each round of its loop, and once for each event. */
+static void let_look(struct host *host)
+{
+    uint32_t enough = host->num_looks + 16;
+    for (int i = 0; i < PATIENCE_MS && host->num_looks < enough; i++) {
+        pel_watch_note(host->stack->watch);
+        usleep(500);
+    }
+    PEL_EXPECT(host->num_looks >= enough);
+}
+
+static void let_pass(struct host *host, uint64_t ms)
+{
+    let_look(host);
+    host->still_us += ms * 1000;
+    let_look(host);
 }
 
 /* NULL: it could not be made. With `text` as the policy that is in force; nobody watches yet. */
@@ -124,7 +164,6 @@ static struct host *open_host(const char *text, bool watch)
     struct host *host = calloc(1, sizeof *host);
     struct pel_stack *stack = calloc(1, sizeof *stack);
     host->stack = stack;
-    host->speed = 1;
     strcpy(host->dir, "/tmp/pel-load-XXXXXX");
     pel_policy_live_init(&stack->live);
     pel_generation_slot_init(&stack->slot);
@@ -147,7 +186,7 @@ static struct host *open_host(const char *text, bool watch)
     usleep(30000); /* so that what there is is older than the load that reads it */
     struct pel_error error = {0};
     PEL_EXPECT_ERR(pel_stack_reload_current(stack, PEL_LOAD_START, NULL, &error), PEL_OK);
-    const struct pel_clock clock = {.now_us = fast_now_us, .wall_s = real_wall_s, .arg = host};
+    const struct pel_clock clock = {.now_us = watch_now_us, .wall_s = real_wall_s, .arg = host};
     PEL_EXPECT_ERR(pel_watch_open(stack, &clock, &stack->watch, &error), PEL_OK);
     return host;
 }
@@ -169,12 +208,15 @@ static void close_host(struct host *host)
     free(host);
 }
 
+/* Of the last load that succeeded and is over: the generation is in force a little before that. */
 static uint64_t generation_of(const struct host *host)
 {
-    return pel_generation_number(&host->stack->slot);
+    struct pel_policy_live *live = &host->stack->live;
+    pthread_mutex_lock(&live->lock);
+    uint64_t generation = live->generation;
+    pthread_mutex_unlock(&live->lock);
+    return generation;
 }
-
-#define PATIENCE_MS 10000
 
 static bool wait_for_generation(const struct host *host, uint64_t number)
 {
@@ -200,13 +242,22 @@ static size_t count_lines(struct host *host, const char *part)
     return num;
 }
 
-/* Once more may be right, when a file was as new as the load; again and again is not. */
+static size_t count_loads(struct host *host)
+{
+    return count_lines(host, "policy not loaded") + generation_of(host);
+}
+
+/* Once more may be right, when a file was as new as the load; again and again is not. It is at rest when for
+ * a while in which the watch was awake nothing was loaded. */
 static bool comes_to_rest(struct host *host)
 {
-    usleep(400000);
-    size_t num = count_lines(host, "policy not loaded") + generation_of(host);
-    usleep(400000);
-    return count_lines(host, "policy not loaded") + generation_of(host) == num;
+    size_t first = count_loads(host), before;
+    do {
+        before = count_loads(host);
+        usleep(400000);
+        let_look(host);
+    } while (count_loads(host) != before && before < first + 4);
+    return count_loads(host) == before;
 }
 
 /* The problem of the certificate as the status shows it; ARG: it is not there. */
@@ -388,13 +439,13 @@ PEL_TEST(load, what_is_shown_of_a_keyring_is_what_is_served)
 
 /* ---- which changes are loaded, and when ---- */
 
-/* Writes to an open file until a load has come or `ms` have passed. */
+/* Writes to an open file every tenth of a second until a load has come or `ms` have passed, by the watch's
+ * clock, which stands still. */
 static bool is_loaded_meanwhile(struct host *host, int fd, uint64_t number, uint64_t ms)
 {
-    uint64_t end_us = real_now_us() + ms * 1000;
-    while (real_now_us() < end_us && generation_of(host) < number) {
+    for (uint64_t passed_ms = 0; passed_ms < ms && generation_of(host) < number; passed_ms += 100) {
         PEL_EXPECT_EQ(write(fd, "x", 1), 1);
-        usleep(5000);
+        let_pass(host, 100);
     }
     return generation_of(host) >= number;
 }
@@ -413,6 +464,7 @@ PEL_TEST(load, who_writes_beside_a_keyring_holds_nothing_up)
     PEL_REQUIRE(host != NULL);
     run(host, "cp rings/me/ca/ca.crt spare.crt");
     start_watch(host);
+    stop_clock(host);
     int fd = open(path_in(host, "rings/me/web/junk.log"), O_WRONLY | O_CREAT, 0600);
     PEL_EXPECT(write(fd, "x", 1) == 1);
     put_authority(host);
@@ -427,13 +479,13 @@ PEL_TEST(load, a_keyring_that_is_written_for_ever_is_waited_for_ten_seconds)
     struct host *host = open_host(GROUP RULE("A", "web"), true);
     PEL_REQUIRE(host != NULL);
     run(host, "cp rings/me/ca/ca.crt spare.crt");
-    host->speed = 10;
     start_watch(host);
+    stop_clock(host);
     int fd = open(path_in(host, "rings/me/web/users"), O_WRONLY | O_CREAT | O_APPEND, 0600);
     PEL_EXPECT(write(fd, "#", 1) == 1);
     put_authority(host);
-    PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 400));
-    PEL_EXPECT(is_loaded_meanwhile(host, fd, 2, 5000));
+    PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 9500));
+    PEL_EXPECT(is_loaded_meanwhile(host, fd, 2, 2000));
     PEL_EXPECT_ERR(cert_problem(host, "web", "spare"), PEL_OK);
     close(fd);
     close_host(host);
@@ -446,12 +498,13 @@ PEL_TEST(load, a_policy_is_not_taken_while_it_is_written)
     struct host *host = open_host(GROUP RULE("A", "web"), true);
     PEL_REQUIRE(host != NULL);
     run(host, "cp rings/me/ca/ca.crt spare.crt");
-    host->speed = 10;
     start_watch(host);
+    stop_clock(host);
     int fd = open(path_in(host, "policy"), O_WRONLY | O_TRUNC);
     PEL_EXPECT(write(fd, "#", 1) == 1);
     put_authority(host); /* does not bring it forward */
-    PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 2500));
+    PEL_EXPECT(!is_loaded_meanwhile(host, fd, 2, 25000));
+    start_clock(host);
     PEL_EXPECT(write(fd, rest, sizeof rest - 1) == sizeof rest - 1);
     close(fd);
     PEL_EXPECT(wait_for_line(host, "policy generation 2"));

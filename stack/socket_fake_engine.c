@@ -116,9 +116,9 @@ static void step_open(struct pel_conn *conn)
 {
     if (conn->is_open || !conn->is_ready || conn->end != PEL_OK)
         return;
-    if (conn->open_at_us == 0)
-        conn->open_at_us = now_us() + pel_fake_net.open_delay_ms * 1000u;
-    if (now_us() < conn->open_at_us)
+    if (conn->ready_us == 0)
+        conn->ready_us = now_us();
+    if (now_us() < conn->ready_us + pel_fake_net.open_delay_ms * 1000ull)
         return;
     conn->is_open = true;
     pel_fake_unlock();

@@ -24,7 +24,7 @@ void pel_fake_stop(void);
 /* pel_fake_num_conns returns how many connections exist on either end. */
 size_t pel_fake_num_conns(void);
 
-/* pel_fake_set_open_delay delays the moment at which connections open. */
+/* pel_fake_set_open_delay delays the moment at which connections open, also of those that wait already. */
 void pel_fake_set_open_delay(uint32_t delay_ms);
 
 /* pel_fake_set_tls makes the connecting end open only when the accepting one has been mapped, as a handshake

@@ -49,7 +49,7 @@ struct pel_conn {
     struct pel_endpoint local, remote;
     struct pel_listener *listener; /* to be offered to it */
     bool is_accepted, is_mapped, is_ready, is_open, is_held, is_blocked, is_shut, is_eof_told, is_dead;
-    uint64_t open_at_us;
+    uint64_t ready_us; /* 0: not yet */
     bool is_fin;
     enum pel_err end; /* PEL_OK: none */
     size_t in_len;

@@ -39,7 +39,7 @@ PEL_TEST(socket_stop, stop_resets_everything)
     EXPECT_FAIL(pel_read(pair.server, &byte, 1), ECONNRESET);
     env_later_join(&later);
     pel_fake_stop(); /* from here on nothing may touch an engine */
-    PEL_EXPECT_EQ(pel_epoll_wait(set, &event, 1, 1000), 1);
+    PEL_EXPECT_EQ(pel_epoll_wait(set, &event, 1, 20000), 1);
     EXPECT_FAIL(pel_write(pair.client, "x", 1), ECONNRESET);
     EXPECT_FAIL(pel_write(pair.client, "x", 1), EPIPE);
     EXPECT_FAIL(pel_accept(pair.listener, NULL, NULL), ECONNRESET);
@@ -48,7 +48,7 @@ PEL_TEST(socket_stop, stop_resets_everything)
     EXPECT_FAIL(pel_connect(fresh, (struct sockaddr *)&address, sizeof address), ENETDOWN);
     EXPECT_FAIL(pel_listen(fresh, 1), ENETDOWN);
     EXPECT_FAIL(pel_socket(AF_INET, SOCK_STREAM, 0), ENETDOWN);
-    PEL_EXPECT(env_poll1(pair.listener, POLLIN, 1000) & POLLERR);
+    PEL_EXPECT(env_poll1(pair.listener, POLLIN, 20000) & POLLERR);
     env_pair_close(&pair);
     pel_close(unaccepted);
     pel_close(fresh);

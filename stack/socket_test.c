@@ -229,8 +229,8 @@ PEL_TEST(socket, half_close)
     PEL_EXPECT_EQ(pel_shutdown(pair.server, SHUT_WR), 0);
     PEL_EXPECT(env_read_all(pair.client, bytes, 6));
     PEL_EXPECT_EQ(pel_read(pair.client, bytes, 8), 0);
-    PEL_EXPECT_EQ(env_poll1(pair.client, POLLIN, 1000) & POLLIN, POLLIN);
-    for (int i = 0; i < 1000 && !(env_poll1(pair.server, 0, 0) & POLLHUP); i++)
+    PEL_EXPECT_EQ(env_poll1(pair.client, POLLIN, 20000) & POLLIN, POLLIN);
+    for (int i = 0; i < 20000 && !(env_poll1(pair.server, 0, 0) & POLLHUP); i++)
         env_sleep_ms(1);
     PEL_EXPECT_EQ(env_poll1(pair.server, 0, 0), POLLHUP);
     EXPECT_FAIL(pel_write(pair.server, "x", 1), EPIPE);
@@ -247,7 +247,7 @@ PEL_TEST(socket, shutdown_of_reading)
     env_start(1, 0);
     PEL_REQUIRE(env_pair_open(&pair));
     PEL_EXPECT_EQ(pel_write(pair.client, "ab", 2), 2);
-    PEL_EXPECT_EQ(env_poll1(pair.server, POLLIN, 2000), POLLIN);
+    PEL_EXPECT_EQ(env_poll1(pair.server, POLLIN, 20000), POLLIN);
     PEL_EXPECT_EQ(pel_shutdown(pair.server, SHUT_RD), 0);
     PEL_EXPECT_EQ(pel_read(pair.server, bytes, 4), 2);
     PEL_EXPECT_EQ(pel_read(pair.server, bytes, 4), 0);
@@ -374,7 +374,7 @@ PEL_TEST(socket, ioctl_and_fcntl)
     PEL_EXPECT_EQ(pel_ioctl(pair.server, FIONREAD, &num), 0);
     PEL_EXPECT_EQ(num, 0);
     PEL_EXPECT_EQ(pel_write(pair.client, "12345", 5), 5);
-    PEL_EXPECT_EQ(env_poll1(pair.server, POLLIN, 2000), POLLIN);
+    PEL_EXPECT_EQ(env_poll1(pair.server, POLLIN, 20000), POLLIN);
     PEL_EXPECT_EQ(pel_ioctl(pair.server, FIONREAD, &num), 0);
     PEL_EXPECT_EQ(num, 5);
     EXPECT_FAIL(pel_ioctl(pair.listener, FIONREAD, &num), EINVAL);

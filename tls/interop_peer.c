@@ -137,7 +137,7 @@ static int serve(int fd, const struct job *job)
 {
     struct pel_clock clock = pel_clock_real();
     struct link link = {.fd = fd, .out = fopen(job->out_path, "w")};
-    uint64_t end_us = pel_clock_now_us(&clock) + 20000000;
+    uint64_t end_us = pel_clock_now_us(&clock) + 60000000; /* some peers write 4 KB at a time */
     size_t len = 0;
     if (link.out == NULL ||
         pel_tls_new(job->env, job->name, pel_clock_now_us(&clock), NULL, &link.tls) != PEL_OK)

@@ -76,10 +76,16 @@ PEL_TEST(poll, timeouts_are_kept)
     pel_fake_socket(app, &fd);
     struct pollfd row = {.fd = fd, .events = POLLIN};
     for (int ms = 1; ms < 10; ms += 4) {
-        int64_t begin_ns = pel_now_ns();
-        PEL_EXPECT_EQ(poll(&row, 1, ms), 0);
-        PEL_EXPECT(pel_now_ns() - begin_ns >= ms * 1000000ll);
-        PEL_EXPECT(pel_now_ns() - begin_ns < ms * 1000000ll + 500000000);
+        int64_t shortest_ns = INT64_MAX;
+        /* The processor may be somebody else's for a while, but not each time. */
+        for (int i = 0; i < 10 && shortest_ns >= ms * 1000000ll + 500000000; i++) {
+            int64_t begin_ns = pel_now_ns();
+            PEL_EXPECT_EQ(poll(&row, 1, ms), 0);
+            int64_t waited_ns = pel_now_ns() - begin_ns;
+            PEL_EXPECT(waited_ns >= ms * 1000000ll);
+            shortest_ns = waited_ns < shortest_ns ? waited_ns : shortest_ns;
+        }
+        PEL_EXPECT(shortest_ns < ms * 1000000ll + 500000000);
     }
     struct timespec wrong = {.tv_nsec = 1000000000}, short_time = {.tv_nsec = 20000};
     PEL_EXPECT_EQ(ppoll(&row, 1, &short_time, NULL), 0);
@@ -118,7 +124,7 @@ PEL_TEST(poll, either_kind_ends_the_sleep)
                             {.fd = pokes[1].bell, .events = POLLIN}};
     for (int i = 0; i < 2; i++) {
         pthread_create(&pokes[i].thread, NULL, poke, &pokes[i]);
-        PEL_EXPECT_EQ(poll(rows, 3, 5000), 1);
+        PEL_EXPECT_EQ(poll(rows, 3, 20000), 1);
         PEL_EXPECT_EQ(rows[1 + i].revents, POLLIN);
         pthread_join(pokes[i].thread, NULL);
         if (i == 0)
@@ -143,7 +149,7 @@ PEL_TEST(poll, many_rows)
     }
     struct poke one = {.file = files[NUM - 1]};
     pthread_create(&one.thread, NULL, poke, &one);
-    PEL_EXPECT_EQ(poll(rows, NUM, 5000), 1);
+    PEL_EXPECT_EQ(poll(rows, NUM, 20000), 1);
     PEL_EXPECT_EQ(rows[NUM - 1].revents, POLLIN);
     pthread_join(one.thread, NULL);
     for (int i = 0; i < NUM; i++)
@@ -182,7 +188,7 @@ PEL_TEST(poll, no_wake_up_is_lost)
         if (i % 3)
             pel_thread.spin = (struct pel_spin){.num_skipped = 9};
         pel_fake_receive(files[0], 1);
-        num = poll(rows, 2, 10000);
+        num = poll(rows, 2, 20000);
         pel_fake_read(files[1], 1);
     }
     PEL_EXPECT_EQ(num, 1);
@@ -205,7 +211,7 @@ PEL_TEST(poll, a_listener_whose_daemon_has_died_is_readable)
     struct pollfd row = {.fd = fd, .events = POLLIN};
     PEL_EXPECT_EQ(poll(&row, 1, 1), 0);
     pel_fake_die(app);
-    PEL_EXPECT_EQ(poll(&row, 1, 5000), 1);
+    PEL_EXPECT_EQ(poll(&row, 1, 20000), 1);
     PEL_EXPECT_EQ(row.revents, POLLIN);
     pel_fake_close(fd);
 }
@@ -245,9 +251,9 @@ PEL_TEST(select, sets_are_filled_as_the_kernel_would)
     PEL_EXPECT(time.tv_sec == 0 && time.tv_usec == 0);
     FD_SET(fd, &in);
     pel_fake_receive(other, 1);
-    time = (struct timeval){.tv_sec = 5};
+    time = (struct timeval){.tv_sec = 1000};
     PEL_EXPECT_EQ(select(fd + 1, &in, NULL, NULL, &time), 1);
-    PEL_EXPECT(time.tv_sec == 4);
+    PEL_EXPECT(time.tv_sec < 1000 && time.tv_sec > 970); /* what is left */
     close(pipes[1]);
     FD_SET(pipes[1], &in);
     PEL_EXPECT_EQ(select(FD_SETSIZE, &in, NULL, NULL, NULL), -1);

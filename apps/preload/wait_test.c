@@ -183,7 +183,7 @@ static void play(enum manner manner)
     for (; i < num_rounds(manner) && result == 0 && pel_now_ns() < end_ns; i++) {
         pel_fake_receive(echo.there, 1);
         prepare(manner, &random);
-        result = pel_wait_for(echo.back, POLLIN, 5000000, false);
+        result = pel_wait_for(echo.back, POLLIN, 20000000, false);
         pel_fake_read(echo.back, 1);
     }
     PEL_EXPECT_EQ(result, 0);
@@ -213,7 +213,7 @@ PEL_TEST(wait_for, no_wake_up_is_lost_when_all_sleep)
 static void *wait_once(void *arg)
 {
     struct pel_file *file = arg;
-    return (void *)(intptr_t)pel_wait_for(file, POLLIN, 5000000, false);
+    return (void *)(intptr_t)pel_wait_for(file, POLLIN, 20000000, false);
 }
 
 PEL_TEST(wait_for, the_death_of_the_daemon_ends_it)

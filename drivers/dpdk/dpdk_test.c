@@ -333,7 +333,7 @@ static const char *two_queues(char ret_text[TEST_TEXT_LEN])
                    "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev pel0") == 0);
     for (int i = 0; i < 20; i++)
         CHECK(test_run("bash -c 'echo x >/dev/udp/10.9.0.2/%d'", 1000 + i) == 0);
-    for (int i = 0; i < 1000 && num < 20; i++) {
+    for (int i = 0; i < 20000 && num < 20; i++) {
         for (uint16_t queue = 0; queue < 2; queue++) {
             uint32_t n = pel_port_rx(port, queue, got, 32);
             for (uint32_t k = 0; k < n; k++) {

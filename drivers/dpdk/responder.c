@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#define PING_TIMEOUT_US 3000000u
+#define PING_TIMEOUT_US 20000000u
 #define IPV4_LEN        20u
 
 static void swap(uint8_t *a, uint8_t *b, size_t len)

@@ -8,7 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_CHILD_S 60
+#include "base/clock.h"
+
+#define MAX_CHILD_S 120
+#define OPEN_US     20000000u
 
 /* Of the sanitizer, when there is one. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -81,6 +84,19 @@ const char *test_dpdk_start(char ret_text[TEST_TEXT_LEN])
     struct pel_error error = {0};
     CHECK_OK(pel_dpdk_start(&config, &error));
     return NULL;
+}
+
+enum pel_err test_port_open(const struct pel_dpdk_port_config *config, struct pel_port **ret_port,
+                            struct pel_error *reterr)
+{
+    const struct pel_clock clock = pel_clock_real();
+    uint64_t end_us = pel_clock_now_us(&clock) + OPEN_US;
+    for (;;) {
+        enum pel_err err = pel_dpdk_port_open(config, ret_port, reterr);
+        if (err == PEL_OK || strstr(reterr->text, "reach the server") == NULL ||
+            pel_clock_now_us(&clock) >= end_us)
+            return err;
+    }
 }
 
 const char *test_describe(char ret_text[TEST_TEXT_LEN], int line, const char *what, const char *more)

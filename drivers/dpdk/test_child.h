@@ -16,7 +16,7 @@
 /* What failed (static or in ret_text), or NULL. A text that starts with TEST_SKIP_MARK skips. */
 typedef const char *test_child_fn(char ret_text[TEST_TEXT_LEN]);
 
-/* test_in_child runs `fn` in a child in a new network namespace, at most 60 s. */
+/* test_in_child runs `fn` in a child in a new network namespace, at most 120 s. */
 void test_in_child(const char *file, int line, test_child_fn *fn);
 
 /* test_run runs a shell command; its exit status. */
@@ -24,6 +24,11 @@ int test_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* test_dpdk_start starts DPDK with 128 MB, without hugepages. */
 const char *test_dpdk_start(char ret_text[TEST_TEXT_LEN]);
+
+/* test_port_open is pel_dpdk_port_open; a memif client whose server gets no processor time for longer than
+ * the driver asks for it asks again, for 20 s. */
+enum pel_err test_port_open(const struct pel_dpdk_port_config *config, struct pel_port **ret_port,
+                            struct pel_error *reterr);
 
 const char *test_describe(char ret_text[TEST_TEXT_LEN], int line, const char *what, const char *more);
 

@@ -14,7 +14,7 @@
 #include "drivers/dpdk/test_child.h"
 
 #define ROUNDS  20
-#define WAIT_MS 10000
+#define WAIT_MS 20000
 
 static bool is_readable(int fd, int timeout_ms)
 {

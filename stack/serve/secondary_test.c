@@ -123,7 +123,7 @@ static void check_processes(int num_engines)
     hang_up(&data);
     expect_mapped(0, 2);
     hang_up(&control);
-    for (int i = 0; i < 5000 && service_num_conns() > 0; i++)
+    for (int i = 0; i < 20000 && service_num_conns() > 0; i++)
         usleep(1000);
     PEL_REQUIRE(link_up(&net.client, 42, &net.data_listener, 50, &data)); /* after the end */
     PEL_EXPECT(passes(&data));

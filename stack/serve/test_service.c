@@ -13,6 +13,7 @@ static struct pel_pair *pair;
 struct pel_serve *service;
 static struct pel_config config;
 char path[64];
+uint32_t service_patience_ms = SERVICE_PATIENCE_MS;
 
 static void on_log(void *arg, const char *line)
 {
@@ -30,7 +31,7 @@ enum pel_err service_start_another(struct pel_serve **ret_serve, struct pel_erro
                                                   .engines = engines,
                                                   .num_engines = num,
                                                   .overflow = 1024,
-                                                  .patience_ms = 300,
+                                                  .patience_ms = service_patience_ms,
                                                   .log = on_log};
     return pel_serve_start(&serve_config, ret_serve, reterr);
 }
@@ -117,8 +118,8 @@ uint64_t service_num_stats(enum pel_stat stat)
 /* All that programs had comes back: waited for, since ends are noticed by other threads. */
 static void expect_nothing_left(void)
 {
-    for (int i = 0; i < 5000 && (service_report().num_sockets > 0 || service_report().num_applications > 0 ||
-                                 service_report().num_clients > 0 || service_num_conns() > 0);
+    for (int i = 0; i < 20000 && (service_report().num_sockets > 0 || service_report().num_applications > 0 ||
+                                  service_report().num_clients > 0 || service_num_conns() > 0);
          i++)
         usleep(1000);
     PEL_EXPECT_EQ(service_report().num_sockets, 0);

@@ -15,6 +15,11 @@
 extern struct pel_serve *service;
 extern char path[64];
 
+/* How long what a program wrote before it closed may take to be delivered, of a service that starts from now
+ * on: so long that a thread may be held up, unless a test says otherwise. */
+#define SERVICE_PATIENCE_MS 10000
+extern uint32_t service_patience_ms;
+
 /* service_start starts engines and the service; service_stop waits until nothing of any program is left, and
  * ends both; service_start_under has a policy, service_start none. service_start_another starts one more at
  * the same path. */

@@ -142,7 +142,7 @@ class Lab:
         if process.poll() is None:
             process.send_signal(number)
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -154,7 +154,7 @@ class Lab:
         with open(process.log, errors="replace") as text:
             return text.read()
 
-    def wait_for(self, what, done, seconds=10.0):
+    def wait_for(self, what, done, seconds=20.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if done():

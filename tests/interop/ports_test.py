@@ -173,6 +173,8 @@ def dhcp_case(lab):
                             "--bind-interfaces", "--dhcp-range=10.77.0.50,10.77.0.50,255.255.255.0,1h", "--user=root",
                             f"--dhcp-leasefile={lab.path('leases')}", f"--pid-file={lab.path('dnsmasq.pid')}", log="dnsmasq.log")
         try:
+            # The stack waits 10 s for a lease, and asks ever less often: not before there is somebody to hear it.
+            lab.wait_for("dnsmasq", lambda: ":67 " in lab.run("ss", "-Hlun").text, 30)
             httpd = lab.start_httpd(lab.write("httpd.yaml", yaml), "[::]:443")
             both_ways(lab, "10.77.0.50", 1500)
             lab.stop(httpd)
@@ -221,13 +223,16 @@ def failure_cases(lab, case):
         httpd = lab.start(lab.app("httpd"), "--config", config, "--root", lab.path("www"), "--listen", "[::]:443", log="gate.log")
         try:
             lab.address_tap()
-            lab.wait_for("the message", lambda: "start gate stays closed" in lab.log_of(httpd))
-            expect("httpd.policy:3:3: error: " in lab.log_of(httpd), lab.log_of(httpd))
+            lab.wait_for("the message", lambda: "start gate stays closed" in lab.log_of(httpd), 30)
+            expect("httpd.policy:3:3: error: " in lab.log_of(httpd), lab.log_of(httpd))  # the error comes first
+            # It says so before it has engines, let alone a control socket.
+            lab.wait_for("the rest of its start", lambda: lab.pel("stats", "--socket", lab.path("httpd.sock"),
+                                                                  check=False).returncode == 0, 30)
             refused = lab.run("curl", "-sk", "-m", "3", "https://10.77.0.2/mega", check=False)
             expect(refused.returncode != 0, "it was served")
             lab.pel("policy", "load", "--socket", lab.path("httpd.sock"), lab.write("good.policy", POLICY))
-            lab.wait_for("service", lambda: lab.run("curl", "-sk", "-m", "3", "-o", "/dev/null", "https://10.77.0.2/mega",
-                                                    check=False).returncode == 0)
+            lab.wait_for("service", lambda: lab.run("curl", "-sk", "-m", "20", "-o", "/dev/null", "https://10.77.0.2/mega",
+                                                    check=False).returncode == 0, 30)
         finally:
             lab.stop(httpd)
     case("a policy with errors at start: the gate stays closed until a good one is loaded", gate)

@@ -35,7 +35,7 @@ def checksum(data):
 for family, protocol, address, request, reply in ((socket.AF_INET, socket.IPPROTO_ICMP, '10.77.0.2', 8, 0),
                                                   (socket.AF_INET6, socket.IPPROTO_ICMPV6, 'fd77::2', 128, 129)):
     raw = socket.socket(family, socket.SOCK_RAW, protocol)
-    raw.settimeout(3)
+    raw.settimeout(20)
     packet = struct.pack('!BBHHH', request, 0, 0, 77, 1) + b'x' * 56
     if request == 8:
         packet = packet[:2] + struct.pack('!H', checksum(packet)) + packet[4:]
@@ -136,10 +136,15 @@ def client_certificate_cases(lab, case):
         return ("-cert", lab.ring(ring) + "/mine.crt", "-key", lab.ring(ring) + "/mine.key")
 
     def accepted(flag):
-        result = s_client(lab, 445, flag, *with_certificate("client"))
-        expect_hello(result)
-        recent = lab.control("conns", "httpd", "--recent")["recent"]
-        expect("CN=client" in recent[0]["peer_subject"], f"pel conns shows {recent[0]['peer_subject']!r}")
+        def seen():
+            reply = lab.control("conns", "httpd", "--recent")
+            return {conn["id"]: conn for conn in reply["connections"] + reply["recent"]}
+        before = seen()
+        expect_hello(s_client(lab, 445, flag, *with_certificate("client")))
+        # It may not have ended for the server, where it has for the client.
+        new = [conn for number, conn in seen().items() if number not in before]
+        expect(len(new) == 1 and new[0]["local"].endswith(":445"), f"pel conns shows new: {new}")
+        expect("CN=client" in new[0]["peer_subject"], f"pel conns shows {new[0]['peer_subject']!r}")
 
     def missing(flag):
         before = lab.stat("TLS_NO_CLIENT_CERT")
@@ -202,7 +207,7 @@ def refusal_cases(lab, case):
         before = lab.stat("TLS_HANDSHAKE_START_TIMEOUT")
         begin = time.monotonic()
         lab.run("python3", "-c", "import socket; s = socket.create_connection(('10.77.0.2', 450)); s.recv(1)", check=False)
-        expect(time.monotonic() - begin < 5, "the silent client was kept")
+        expect(time.monotonic() - begin < 9, "the silent client was kept")  # without a HandshakeTimeout it would be 10 s
         expect(lab.stat("TLS_HANDSHAKE_START_TIMEOUT") == before + 1, "the timeout was not counted")
     case("a silent client meets the handshake timeout", silent)
 
@@ -288,20 +293,23 @@ def policy_cases(lab, case, httpd):
         expect_hello(lab.run("curl", "-sS", "http://10.77.0.2:443/hello"))
         generation = lab.control("stats")["generation"]
         httpd.send_signal(1)
-        lab.wait_for("the reload", lambda: lab.control("stats")["generation"] == generation + 1)
+        lab.wait_for("the reload", lambda: lab.control("stats")["generation"] == generation + 1, 30)
         expect_hello(s_client(lab, 443))
     case("pel policy load, then SIGHUP back to the configured policy", clear_and_back)
 
     def under_load():
         command = ["ab", "-q", "-n", "1500", "-c", "20", "-f", "TLS1.3", "https://10.77.0.2:443/hello"]
-        client = lab.start(*command, log="ab.log")
         num_loads = 0
-        while client.poll() is None:
-            expect(load(lab.path("httpd.policy")).returncode == 0, "not loaded")
-            num_loads += 1
-        text = lab.log_of(client)
-        lab.stop(client)
-        expect(re.search(r"Failed requests:\s+0\n", text) and "Complete requests:      1500" in text, text)
+        for _ in range(20):  # which of the two is the faster nobody knows: requests for as long as the loads take
+            client = lab.start(*command, log="ab.log")
+            while client.poll() is None:
+                expect(load(lab.path("httpd.policy")).returncode == 0, "not loaded")
+                num_loads += client.poll() is None
+            text = lab.log_of(client)
+            lab.stop(client)
+            expect(re.search(r"Failed requests:\s+0\n", text) and "Complete requests:      1500" in text, text)
+            if num_loads >= 5:
+                break
         expect(num_loads >= 5, f"only {num_loads} loads")
     case("the policy is swapped again and again under load: no request fails", under_load)
 

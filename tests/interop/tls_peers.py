@@ -6,9 +6,12 @@ HelloRetryRequest; the choice of TLS 1.3 suites. Prints one line a case; exit st
 installed.
 
 Usage: tls_peers.py INTEROP_PEER [CASE…]"""
+import contextlib
 import os
 import pathlib
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -59,14 +62,14 @@ class OurServer:
     def __exit__(self, *_):
         self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
 
 
-def talk(command, data, want, timeout=20, stderr=subprocess.DEVNULL):
+def talk(command, data, want, timeout=40, stderr=subprocess.DEVNULL):
     """Runs a peer's program, writes `data` to it, reads `want` bytes, and ends it. Returns what it printed."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
@@ -87,13 +90,14 @@ def talk(command, data, want, timeout=20, stderr=subprocess.DEVNULL):
         if not part:
             break
         got += part
-    writer.join(5)
+    writer.join(20)
     try:
         process.stdin.close()
     except OSError:
         pass
-    rest_end = time.time() + 3
-    while process.poll() is None and time.time() < rest_end:
+    # It ends by itself as soon as the server has closed; killed before that it would leave without a close_notify.
+    rest_end = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < rest_end:
         time.sleep(0.01)
     process.kill()
     process.wait()
@@ -135,21 +139,23 @@ def case_our_server(work, client, label, versions, auth):
 
 
 def wait_for_port(port, process):
-    end = time.time() + 10
-    needle = f":{int(port):04X} 00000000:0000 0A"
-    while time.time() < end and process.poll() is None:
-        tables = pathlib.Path("/proc/net/tcp").read_text() + pathlib.Path("/proc/net/tcp6").read_text()
-        if needle in tables or f":{int(port):04X} 00000000000000000000000000000000:0000 0A" in tables:
+    """Over IPv4, which our client uses: gnutls-serv has a socket for each family, one after the other."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        if f":{int(port):04X} 00000000:0000 0A" in pathlib.Path("/proc/net/tcp").read_text():
             return
         time.sleep(0.02)
     raise Failed("the peer's server does not listen")
 
 
 def free_port():
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """One that the kernel gives nobody by itself: else a connection of another test could have it before the server has."""
+    for _ in range(1000):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+    raise Failed("no free port")
 
 
 def openssl_server(work, port, label, versions, auth, *more):
@@ -193,7 +199,7 @@ def case_openssl_server(work, label, versions, auth, *more):
         reader.start()
         writer.start()
         result, out = our_client(work, port, versions, auth, MEGABYTE)
-        reader.join(5)
+        reader.join(20)  # the server ends by itself, when it has written what it got
     finally:
         process.kill()
         process.wait()

@@ -16,6 +16,8 @@ from puppet import Puppet, start_echo, undisturbed
 PORTS = {"steady": 9100, "victim": 9101, "polled": 9102, "echo": 9200, "sink": 9201}
 NUM_SHORT_LIVED = int(os.environ.get("PEL_PROGRAMS_SHORT_LIVED", "2000"))
 MAX_SOCKETS = 256
+SOON_S = 5.0  # at once, on a machine that may stop one of us for seconds
+PIECE_LEN = 8192
 POLICY = GROUP + "".join((
     inbound("STEADY", PORTS["steady"], "root/web"),
     inbound("VICTIM", "9101-9102", "root/web"),
@@ -125,14 +127,20 @@ def killed_server(faults):
         begun = time.monotonic()
         lab.stop(victim, signal.SIGKILL)
         for thread in threads:
-            thread.join(10)
+            thread.join(20)
         expect(len(results) == 10, f"only {len(results)} of 10 clients saw the end")
-        expect(all(when - begun < 1.0 for when, _ in results), f"after {max(when for when, _ in results) - begun:.2f} s")
+        longest = max(when for when, _ in results) - begun
+        print(f"# the last client saw it after {longest:.3f} s", flush=True)
+        expect(longest < SOON_S, f"after {longest:.2f} s")
         expect(ON_KERNEL or all(how not in ("end", "data") for _, how in results),
                f"the end of a killed program looked like a proper one: {results}")
-    with contextlib.suppress(OSError):
-        lab.raw_connect(PORTS["victim"]).close()
-        raise AssertionError("its port still accepts")
+    def is_free():
+        try:
+            lab.raw_connect(PORTS["victim"]).close()
+        except OSError:
+            return True
+        return False
+    lab.wait_for("its port to accept no longer", is_free)  # the connections of the dead may end before its listener
     again = start_echo(lab, PORTS["victim"])
     lab.stop(again, signal.SIGKILL)
 
@@ -147,9 +155,11 @@ def killed_client(faults):
         faults.seen.clear()
         begun = time.monotonic()
         puppet.process.kill()
-        lab.wait_for("the servers to see it", lambda: len(faults.seen) == 5)
+        lab.wait_for("the servers to see it", lambda: len(faults.seen) == 5, 20)
         puppet.end()
-        expect(all(when - begun < 1.0 for when, _ in faults.seen), f"late: {faults.seen}")
+        longest = max(when for when, _ in faults.seen) - begun
+        print(f"# the last server saw it after {longest:.3f} s", flush=True)
+        expect(longest < SOON_S, f"late: {faults.seen}")
         expect(ON_KERNEL or all(how != "end" for _, how in faults.seen), f"it looked like a proper end: {faults.seen}")
 
 
@@ -161,7 +171,8 @@ def killed_again_and_again(faults):
         line = f"kept.append(socket.create_connection(('{KERNEL_NAME}', {PORTS['sink']}))); kept[-1].setblocking(False)"
         expect(puppet.ask(line) == "done", "connect")
         puppet.tell("while True: select.select([], kept, []); kept[0].send(b'x' * 100000)")
-        lab.wait_for("bytes", lambda: any(conn["bytes_out"] > 1 << 20 for conn in lab.control("conns", "stack")["connections"]))
+        lab.wait_for("bytes", lambda: any(conn["bytes_out"] > 1 << 20 for conn in lab.control("conns", "stack")["connections"]),
+                     30)
         puppet.process.kill()
         puppet.end()
     sizes = []
@@ -171,40 +182,53 @@ def killed_again_and_again(faults):
         sizes.append(faults.at_rest())
     print(f"# after 8 killed programs each: {sizes}", flush=True)
     # The daemon may not have closed yet what has just asked it for the figures.
-    lab.wait_for("descriptors of the dead to be closed", lambda: lab.figures()["fds"] <= sizes[0]["fds"])
+    lab.wait_for("descriptors of the dead to be closed", lambda: lab.figures()["fds"] <= sizes[0]["fds"], 30)
     expect(is_sanitized(lab.build) or sizes[2]["rss_kb"] - sizes[1]["rss_kb"] < 1024 or sizes[1]["rss_kb"] - sizes[0]["rss_kb"] < 1024,
            "memory of the dead is kept")
 
 
 # ---- an application is stopped ----
 
+def is_stopped(pid):
+    """All its threads."""
+    def state(thread):
+        with open(f"/proc/{pid}/task/{thread}/stat") as text:
+            return text.read().rsplit(")", 1)[1].split()[0]
+    return all(state(thread) == "T" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
 def stopped(faults):
     lab = faults.lab
     victim = start_echo(lab, PORTS["victim"])
     data = os.urandom(4 << 20)
     sock = lab.connect(PORTS["victim"])
-    failed, moved = [], [0]
+    failed, moved, is_over = [], [0], threading.Event()
 
     def pump():
         try:
-            for i in range(0, len(data), 8192):
-                sock.sendall(data[i:i + 8192])
-                expect(receive(sock, len(data[i:i + 8192])) == data[i:i + 8192], "what came back differs")
-                moved[0] = i
+            while not is_over.is_set():
+                at = moved[0] % len(data)
+                piece = data[at:at + PIECE_LEN]
+                sock.sendall(piece)
+                expect(receive(sock, len(piece)) == piece, "what came back differs")
+                moved[0] += len(piece)
         except Exception as error:  # told by the case
             failed.append(f"{type(error).__name__}: {error}")
-    with faults.undisturbed():
+    with faults.undisturbed() as steady:
         thread = threading.Thread(target=pump)
         thread.start()
-        lab.wait_for("bytes", lambda: moved[0] > 100000 or failed)
+        lab.wait_for("bytes", lambda: moved[0] > 100000 or failed, 30)
         victim.send_signal(signal.SIGSTOP)
+        lab.wait_for("it to be stopped", lambda: is_stopped(victim.pid), 20)
+        was = moved[0]
         # Meanwhile new clients come, and one that sends more than fits; the echo server beside it answers all the time.
         waiting = [lab.raw_connect(PORTS["victim"]) for _ in range(5)]
-        time.sleep(1.5)
-        was = moved[0]
-        time.sleep(0.5)
-        expect(moved[0] == was, "a stopped program answers")
+        steady.goes_on(100)
+        time.sleep(2)
+        expect(moved[0] <= was + PIECE_LEN, "a stopped program answers")  # one piece may have been under way
         victim.send_signal(signal.SIGCONT)
+        lab.wait_for("it to go on", lambda: moved[0] > was + len(data) or failed, 30)
+        is_over.set()
         thread.join(30)
     expect(not failed and not thread.is_alive(), failed or "it does not go on")
     for one in (sock, *waiting):
@@ -244,7 +268,7 @@ def short_lived(faults):
         go(NUM_SHORT_LIVED)
         sizes.append(faults.at_rest())
     print(f"# {NUM_SHORT_LIVED} processes, {each * 1000:.1f} ms each; {sizes}", flush=True)
-    lab.wait_for("all descriptors to be closed", lambda: lab.figures()["fds"] <= sizes[0]["fds"])
+    lab.wait_for("all descriptors to be closed", lambda: lab.figures()["fds"] <= sizes[0]["fds"], 30)
     expect(is_sanitized(lab.build) or sizes[-1]["rss_kb"] - sizes[-2]["rss_kb"] < 2048, "memory was left behind, again and again")
 
 
@@ -252,7 +276,7 @@ def short_lived(faults):
 
 def greedy(faults):
     lab = faults.lab
-    with faults.undisturbed():
+    with faults.undisturbed() as steady:
         puppet = Puppet(lab)
         puppet.ask("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))")
         answer = puppet.ask(f"for _ in range(5000): kept.append(socket.create_connection(('{KERNEL}', {PORTS['sink']})))", 60)
@@ -263,9 +287,10 @@ def greedy(faults):
         other = Puppet(lab)
         expect(other.ask(f"socket.create_connection(('{KERNEL}', {PORTS['echo']})).close()") == "None", "another gets none")
         other.end()
+        steady.goes_on()
         puppet.ask("[sock.close() for sock in kept[10:]]; del kept[10:]")
         lab.wait_for("a socket again", lambda: puppet.ask(f"kept.append(socket.create_connection(('{KERNEL}', {PORTS['sink']})))")
-                     == "None")
+                     == "None", 30)
         puppet.end()
     faults.at_rest()
 
@@ -275,7 +300,7 @@ def greedy(faults):
 def silent(faults):
     lab = faults.lab
     before = lab.figures()
-    with faults.undisturbed():
+    with faults.undisturbed() as steady:
         socks = []
         for i in range(60):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -292,11 +317,11 @@ def silent(faults):
         puppet = Puppet(lab)
         expect(puppet.ask(f"socket.create_connection(('{KERNEL}', {PORTS['echo']})).close()") == "None", "no one else gets in")
         puppet.end()
-        time.sleep(0.5)
+        steady.goes_on(100)
         for sock in socks:
             sock.close()
     try:
-        lab.wait_for("their descriptors to be back", lambda: lab.figures()["fds"] <= before["fds"], 15)
+        lab.wait_for("their descriptors to be back", lambda: lab.figures()["fds"] <= before["fds"], 30)
     except AssertionError as error:
         raise AssertionError(f"{error}: {before}, now {lab.figures()}") from None
 
@@ -336,21 +361,22 @@ def daemon_killed(faults):
     time.sleep(0.3)
     begun = time.monotonic()
     lab.stop(lab.daemon, signal.SIGKILL)
-    heard = reader.hear(5)
+    heard = reader.hear(2 * SOON_S)
     expect(heard == "!ECONNRESET", f"a blocked recv says {heard}")
-    expect(waiter.hear(5) == "True", "epoll says nothing")
+    expect(waiter.hear(2 * SOON_S) == "True", "epoll says nothing")
     print(f"# awake after {time.monotonic() - begun:.3f} s", flush=True)
-    expect(waiter.ask("sock.recv(10)", 5) == "!ECONNRESET", "then recv")
-    heard = reader.ask(connect, 10)
+    expect(waiter.ask("sock.recv(10)") == "!ECONNRESET", "then recv")
+    heard = reader.ask(connect)
     expect(heard.startswith("!"), f"without a daemon connect says {heard}")
     lab.start_daemon(lab.path("stack.yaml"))
-    lab.wait_for("a new connection of the same program", lambda: reader.ask(connect, 15) == "done", 15)
+    lab.wait_for("a new connection of the same program", lambda: reader.ask(connect) == "done", 30)
     expect(reader.ask("sock.sendall(b'again'), sock.recv(5)") == "(None, b'again')", "no echo")
     # The program hears of a new connection by its poll, and takes it.
     poller.tell(f"exec({POLLED!r})")
     for puppet, port in ((acceptor, PORTS["victim"]), (poller, PORTS["polled"])):
         greeted(lab, port)
-        puppet.hear(5)
+        puppet.hear()
+    lab.wait_served(PORTS["steady"], faults.steady)  # that one, too, has to hear of the new daemon first
     with faults.undisturbed():
         pass
     for puppet in (reader, waiter, acceptor, poller):
@@ -365,7 +391,7 @@ def greeted(lab, port):
                 return receive(sock, 4) == b"here"
         except ConnectionRefusedError:
             return False
-    lab.wait_for(f"port {port} to be listened to again", is_greeted, 10)
+    lab.wait_for(f"port {port} to be listened to again", is_greeted, 30)
 
 
 def daemon_stopped_properly(faults):
@@ -375,7 +401,7 @@ def daemon_stopped_properly(faults):
     expect(reader.ask(f"sock = socket.create_connection(('{KERNEL_NAME}', {PORTS['echo']}))") == "done", "connect")
     reader.tell("sock.recv(10)")
     status = lab.stop(lab.daemon)
-    heard = reader.hear(5)
+    heard = reader.hear()
     expect(status == 0, f"exit status {status}:\n{lab.log_of(lab.daemon)[-2000:]}")
     expect(heard == "!ECONNRESET", f"a blocked recv says {heard}")
     reader.end()
@@ -384,8 +410,8 @@ def daemon_stopped_properly(faults):
 def cases(lab, case):
     lab.start_stack(POLICY, attach=f"  max_sockets: {MAX_SOCKETS}\n", more="stop:\n  drain_s: 1\n")
     faults = Faults(lab, case)
-    listed = [("a server is killed: its clients see a reset within 1 s, its port is free", killed_server),
-              ("a client is killed: its servers see a reset within 1 s", killed_client),
+    listed = [(f"a server is killed: its clients see a reset within {SOON_S:g} s, its port is free", killed_server),
+              (f"a client is killed: its servers see a reset within {SOON_S:g} s", killed_client),
               ("programs are killed again and again while they send: memory and descriptors come back", killed_again_and_again),
               ("a server is stopped under load, and goes on: equal", stopped),
               (f"{NUM_SHORT_LIVED} short-lived programs leave nothing behind", short_lived),

@@ -57,7 +57,9 @@ def script(build):
                           for i, line in enumerate(command.splitlines()))
         text.append(f"cat <<'{MARK}'\n{shown}\n{MARK}")
         text.append(command.replace("$PWD/build/", f"{build}/"))
-        text.append("sleep 0.3" if command.rstrip().endswith("&") else "")
+        text.append("sleep 0.3" if command.rstrip().endswith("&") else "")  # for what it says to stand behind it
+        if "/attach.sock" in command:  # the socket by which `pel` asks is there a little later, and no command waits for it
+            text.append("until ls /run/pellucid/pel-*.sock >/dev/null 2>&1; do sleep 0.1; done")
     text.append("kill $(jobs -p); wait")
     return "\n".join(text) + "\n"
 

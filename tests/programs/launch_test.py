@@ -213,7 +213,7 @@ server {{ listen 10.8.0.2:{PORTS['origin']} ssl; ssl_certificate {cert}; ssl_cer
     try:
         lab.run(*command, timeout=60)
         lab.expect_same("www/mega", "got")
-        lab.wait_for("its tap to be gone", lambda: lab.run("ip", "link", "show", "pel1", check=False).returncode != 0, 15)
+        lab.wait_for("its tap to be gone", lambda: lab.run("ip", "link", "show", "pel1", check=False).returncode != 0, 30)
     finally:
         lab.stop(kernel_side)
         if os.path.exists(lab.path("own.pid")):
@@ -226,11 +226,8 @@ def full_disk_case(lab):
     fill = ("sh", "-c", 'mkdir -p "$0" && mount -t tmpfs -o size=64k none "$0" && head -c 65536 /dev/zero > "$0/rest"; '
             'exec "$@" > "$0/log" 2>&1', lab.path("full"))
     lab.daemon = lab.start(*fill, lab.app("pel"), "stack", "--config", lab.path("stack.yaml"), log="full.log")
-    lab.wait_for("pel stack on a full disk", lambda: os.path.exists(lab.attach) or lab.daemon.poll() is not None, 30)
+    lab.wait_started(lab.daemon)
     expect(lab.daemon.poll() is None, f"it ended, status {lab.daemon.returncode}")
-    lab.wait_for("the interface", lambda: lab.run("ip", "link", "show", "pel0", check=False).returncode == 0)
-    lab.run("ip", "link", "set", "pel0", "up")
-    lab.add_addresses("pel0")
     server = start_echo(lab, PORTS["steady"])
     for _ in range(50):  # each is something to complain of
         lab.expect_no_clear(PORTS["steady"], b"words in clear", b"words in clear")

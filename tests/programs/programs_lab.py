@@ -161,12 +161,17 @@ class ProgramLab(Lab):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         self.daemon = daemon = self.start(self.app("pel"), "stack", "--config", config, log=self.daemon_log)
-        self.wait_for("pel stack", lambda: daemon.poll() is not None or os.path.exists(self.attach), 30)
+        self.wait_started(daemon)
         expect(daemon.poll() is None, f"pel stack did not start:\n{self.log_of(daemon)}")
-        self.wait_for("the interface", lambda: self.run("ip", "link", "show", "pel0", check=False).returncode == 0)
-        self.run("ip", "link", "set", "pel0", "up")
-        self.add_addresses("pel0")
         return daemon
+
+    def wait_started(self, daemon):
+        """Until programs can attach and `pel` can ask, whose socket comes last, or the daemon has ended; and the tap is up."""
+        sockets = (self.attach, self.path("stack.sock"))
+        self.wait_for("pel stack", lambda: daemon.poll() is not None or all(map(os.path.exists, sockets)), 30)
+        if daemon.poll() is None:
+            self.run("ip", "link", "set", "pel0", "up")
+            self.add_addresses("pel0")
 
     def add_addresses(self, device, both=False):
         for address in (KERNEL, STACK) if both else (KERNEL,):
@@ -233,7 +238,7 @@ class ProgramLab(Lab):
             finally:
                 expect(libc.setns(own.fileno(), 0) == 0, "setns back")
 
-    def raw_connect(self, port, address=STACK, timeout=10):
+    def raw_connect(self, port, address=STACK, timeout=20):
         with self.inside():
             sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         sock.settimeout(timeout)
@@ -258,7 +263,7 @@ class ProgramLab(Lab):
             if process.poll() is not None:
                 return True
             try:
-                self.connect(port, timeout=3, tls=tls).close()
+                self.connect(port, timeout=10, tls=tls).close()
                 return True
             except OSError:
                 return False
@@ -271,7 +276,7 @@ class ProgramLab(Lab):
             return
         before = self.count_stat("TLS_CLEARTEXT_RECEIVED")
         got = b""
-        with self.raw_connect(port, timeout=5) as sock:
+        with self.raw_connect(port) as sock:
             sock.sendall(request)
             with contextlib.suppress(ConnectionError):
                 while piece := sock.recv(4096):
@@ -294,7 +299,8 @@ class ProgramLab(Lab):
         conf = self.write("origin.conf", ORIGIN.format(dir=self.dir, addr=KERNEL, addr6=KERNEL6, port=port, ssl=tls,
                                                        certificate=certificate))
         origin = self.start("nginx", "-e", self.path("origin.err"), "-c", conf, "-p", self.dir, log="origin.out")
-        self.wait_for("the origin", lambda: f":{port} " in self.run("ss", "-Hltn").text)
+        # It has one socket for each family, made one after the other.
+        self.wait_for("the origin", lambda: self.run("ss", "-Hltn").text.count(f":{port} ") == 2, 30)
         return origin
 
     def origin_saw(self, port, method, uri, status, name=KERNEL_NAME, version="TLSv1.3"):
@@ -304,7 +310,7 @@ class ProgramLab(Lab):
             with open(self.path("origin.log")) as text:
                 return any(line.startswith(wanted) for line in text)
         try:
-            self.wait_for("the origin's log", is_logged, 3)
+            self.wait_for("the origin's log", is_logged, 20)
         except AssertionError:
             with open(self.path("origin.log")) as text:
                 raise AssertionError(f"the origin's log has no {wanted!r}; its end:\n{text.read()[-500:]}") from None
@@ -315,7 +321,7 @@ class ProgramLab(Lab):
                   f"OPENSSL:{STACK}:{port},cafile={self.path('ca.pem')},commonname={STACK_NAME},nodelay")
         process = self.start("socat", "-t", "10", f"TCP-LISTEN:{at},bind={pinned or '127.0.0.1'},fork,reuseaddr,nodelay",
                              target, log=f"relay-{at}.log")
-        self.wait_for("the relay", lambda: f":{at} " in self.run("ss", "-Hltn").text)
+        self.wait_for("the relay", lambda: f":{at} " in self.run("ss", "-Hltn").text, 30)
         return process
 
     def relay_out(self, port, to):
@@ -324,7 +330,7 @@ class ProgramLab(Lab):
         listen = (f"TCP-LISTEN:{port},bind={KERNEL},fork,reuseaddr,nodelay" if ON_KERNEL else
                   f"OPENSSL-LISTEN:{port},bind={KERNEL},fork,reuseaddr,cert={cert},key={key},verify=0,nodelay")
         process = self.start("socat", "-t", "10", listen, f"TCP:127.0.0.1:{to},nodelay", log=f"relay-{port}.log")
-        self.wait_for("the relay", lambda: f":{port} " in self.run("ss", "-Hltn").text)
+        self.wait_for("the relay", lambda: f":{port} " in self.run("ss", "-Hltn").text, 30)
         return process
 
     def serve(self, port, handler, tls=True):

@@ -67,7 +67,7 @@ class Puppet:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
-    def hear(self, seconds=20):
+    def hear(self, seconds=30):
         end = time.monotonic() + seconds
         while b"\n" not in self.partial:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, end - time.monotonic()))
@@ -78,7 +78,7 @@ class Puppet:
         line, self.partial = self.partial.split(b"\n", 1)
         return line.decode()
 
-    def ask(self, line, seconds=20):
+    def ask(self, line, seconds=30):
         self.tell(line)
         return self.hear(seconds)
 
@@ -88,9 +88,11 @@ class Puppet:
 
 
 class Steady:
-    """A kernel client of an echo server, that goes on until it is stopped; every answer must come, and soon."""
+    """A kernel client of an echo server, that goes on until it is stopped; every answer must come, and soon. How soon leaves
+    room for a machine that stops one of us for seconds; what lasts is to be tried by `goes_on` while it does."""
 
     def __init__(self, lab, port):
+        self.lab = lab
         self.sock = lab.connect(port)
         self.gap = 0.0
         self.num = 0
@@ -112,7 +114,12 @@ class Steady:
         except Exception as error:  # told at the end
             self.error = error
 
-    def end(self, longest=2.0):
+    def goes_on(self, num=20):
+        """Waits for so many answers more."""
+        wanted = self.num + num
+        self.lab.wait_for("the other application's answers", lambda: self.num > wanted or self.error, 30)
+
+    def end(self, longest=5.0):
         self.is_over = True
         self.thread.join(20)
         expect(not self.thread.is_alive(), "it hangs")
@@ -124,11 +131,10 @@ class Steady:
 
 @contextlib.contextmanager
 def undisturbed(lab, port):
-    """What is done meanwhile must not be felt by the echo server at this port."""
+    """What is done meanwhile must not be felt by the echo server at this port. Gives its client."""
     steady = Steady(lab, port)
-    yield
-    begun = steady.num
-    lab.wait_for("the other application", lambda: steady.num > begun + 20 or steady.error, 10)
+    yield steady
+    steady.goes_on()
     steady.end()
 
 

@@ -30,10 +30,10 @@ def idle(lab):
     if ON_KERNEL:
         raise Skip("there is no daemon")
     warm = lab.start_under("python3", "-c", IDLE.replace("9400", "9399"), log="warm.log")  # what the first one costs stays
-    lab.wait_for("an idle program", lambda: "idle" in lab.log_of(warm))
+    lab.wait_for("an idle program", lambda: "idle" in lab.log_of(warm), 30)
     before = lab.figures()["rss_kb"]
     programs = [lab.start_under("python3", "-c", IDLE.replace("9400", str(9400 + i)), log=f"idle{i}.log") for i in range(10)]
-    lab.wait_for("ten idle programs", lambda: all("idle" in lab.log_of(program) for program in programs))
+    lab.wait_for("ten idle programs", lambda: all("idle" in lab.log_of(program) for program in programs), 30)
     each_kb = (lab.figures()["rss_kb"] - before) / 10
     for program in programs:
         lab.stop(program)
@@ -44,7 +44,7 @@ def idle(lab):
 def many(lab):
     resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
     server = lab.start_under("python3", "-c", ECHO, log="echo.log")
-    lab.wait_for("the server", lambda: "serving" in lab.log_of(server))
+    lab.wait_for("the server", lambda: "serving" in lab.log_of(server), 30)
     socks = []
     try:
         for kind, num in NUM.items():

@@ -5,9 +5,13 @@ UDP, netcat and socat that listen, Python's socketserver and asyncio as servers.
 import hashlib
 import json
 import os
+import re
+import select
 import signal
 import socket
+import ssl
 import threading
+import time
 
 from programs_lab import (GROUP, KERNEL, KERNEL_NAME, ON_KERNEL, STACK, STACK_NAME, expect, inbound, main, need, outbound,
                           receive, receive_all)
@@ -72,29 +76,46 @@ def iperf_report(text):
     """iperf3's JSON; what the kernel's and the stack's side say must agree."""
     report = json.loads(text[text.index("{"):])
     expect("error" not in report, report.get("error"))
-    return report["end"]
+    return report
 
 
 def expect_carried(text):
-    end = iperf_report(text)
+    end = iperf_report(text)["end"]
     sent, received = end["sum_sent"]["bytes"], end["sum_received"]["bytes"]
     expect(received > 1 << 20 and received <= sent, f"sent {sent} bytes, received {received}")
     print(f"# {end['sum_received']['bits_per_second'] / 1e6:.0f} Mbit/s", flush=True)
 
 
+def lost_of_each(report):
+    """(how many datagrams were lost, of how many) in each tenth of a second, as the end that received them counted."""
+    if "server_output_text" not in report:
+        return [(row["sum"]["lost_packets"], row["sum"]["packets"]) for row in report["intervals"]]
+    lines = [line for line in report["server_output_text"].splitlines() if not line.endswith("receiver")]
+    return [(int(lost), int(num)) for lost, num in re.findall(r" (\d+)/(\d+) \(", "\n".join(lines))]
+
+
 def expect_datagrams(text):
-    total = iperf_report(text)["sum"]
-    expect(total["packets"] > 500 and total["lost_percent"] < 20, f"{total['packets']} packets, {total['lost_percent']} % lost")
-    print(f"# {total['packets']} datagrams, {total['lost_percent']:.2f} % lost", flush=True)
+    """While one of those that take part is stopped for lack of a processor, all that comes is lost once the buffers are full,
+    also between two kernels. Who loses by himself does so all the time: many a tenth of a second must be without."""
+    report = iperf_report(text)
+    total, each = report["end"]["sum"], lost_of_each(report)
+    fine = [row for row in each if row[0] * 5 < row[1]]
+    expect(total["packets"] > 500 and len(fine) > 8 and len(fine) * 4 > len(each),
+           f"{total['packets']} packets, {total['lost_percent']} % lost; lost of how many, each 0.1 s: {each}")
+    print(f"# {total['packets']} datagrams, {total['lost_percent']:.2f} % lost, {len(fine)} of {len(each)} intervals fine", flush=True)
 
 
 def iperf(host, port, *more):
-    return ("iperf3", "-c", host, "-p", str(port), "-t", "2", "-J", "--connect-timeout", "5000", *more)
+    return ("iperf3", "-c", host, "-p", str(port), "-t", "4", "-J", "--connect-timeout", "20000", *more)
+
+
+def iperf_udp(host, port, *more):
+    return iperf(host, port, "-u", "-b", "20M", "-l", "1400", "-i", "0.1", *more)
 
 
 def wait_listening(lab, server, num_tests):
     """iperf3 -s listens anew for each test, and refuses meanwhile."""
-    lab.wait_for("iperf3", lambda: lab.log_of(server).count("Server listening") > num_tests or server.poll() is not None)
+    lab.wait_for("iperf3", lambda: lab.log_of(server).count("Server listening") > num_tests or server.poll() is not None, 30)
 
 
 def iperf_server_cases(lab, case):
@@ -104,7 +125,7 @@ def iperf_server_cases(lab, case):
     for num, (name, more) in enumerate((("4 streams up", ("-P", "4")), ("4 streams down (-R)", ("-P", "4", "-R")))):
         def carried(more=more, num=num):
             wait_listening(lab, server, num)
-            expect_carried(lab.run(*iperf("127.0.0.1", PORTS["relay"], *more), timeout=40).text)
+            expect_carried(lab.run(*iperf("127.0.0.1", PORTS["relay"], *more)).text)
             lab.expect_rule("IPERF", direction="inbound")
         case(f"iperf3 -s under the stack: {name}", carried)
     case("iperf3 -s: nothing in clear", lambda: lab.expect_no_clear(PORTS["iperf"], b"x" * 37, b"\x09"))
@@ -112,15 +133,15 @@ def iperf_server_cases(lab, case):
     lab.stop(server, signal.SIGKILL)
 
     def udp():
-        server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf_clear"]), "--forceflush",
+        server = lab.start_under("iperf3", "-s", "-p", str(PORTS["iperf_clear"]), "-i", "0.1", "--forceflush",
                                  *(("-B", STACK) if ON_KERNEL else ()), log="iperf-udp.log")
         wait_listening(lab, server, 0)
-        expect_datagrams(lab.run(*iperf(STACK, PORTS["iperf_clear"], "-u", "-b", "20M", "-l", "1400"), timeout=40).text)
+        expect_datagrams(lab.run(*iperf_udp(STACK, PORTS["iperf_clear"], "--get-server-output")).text)
         wait_listening(lab, server, 1)
-        expect_datagrams(lab.run(*iperf(STACK, PORTS["iperf_clear"], "-u", "-b", "20M", "-l", "1400", "-R"), timeout=40).text)
+        expect_datagrams(lab.run(*iperf_udp(STACK, PORTS["iperf_clear"], "-R")).text)
         wait_listening(lab, server, 2)
         # Not through a relay, which may swap the two connections, and iperf3 knows them by their order alone.
-        expect_carried(lab.run(*iperf(STACK, PORTS["iperf_clear"], "--bidir"), timeout=40).text)
+        expect_carried(lab.run(*iperf(STACK, PORTS["iperf_clear"], "--bidir")).text)
         lab.stop(server, signal.SIGKILL)
     case("iperf3 -s under the stack: UDP, 20 Mbit/s, both directions; TCP in clear, both ways at once", udp)
 
@@ -128,17 +149,18 @@ def iperf_server_cases(lab, case):
 def iperf_client_cases(lab, case):
     need("iperf3", "socat")
     server = lab.start("iperf3", "-s", "-B", "127.0.0.1", "-p", str(PORTS["behind"]), "--forceflush", log="iperf-kernel.log")
-    other = lab.start("iperf3", "-s", "-B", KERNEL, "-p", str(PORTS["out_clear"]), "--forceflush", log="iperf-kernel2.log")
-    for process in (server, other):
-        lab.wait_for("iperf3", lambda process=process: "Server listening" in lab.log_of(process))
+    other = lab.start("iperf3", "-s", "-B", KERNEL, "-p", str(PORTS["out_clear"]), "-i", "0.1", "--forceflush",
+                      log="iperf-kernel2.log")
+    wait_listening(lab, other, 0)
     relay = lab.relay_out(PORTS["out"], PORTS["behind"])
-    for name, more in (("4 streams up", ("-P", "4")), ("4 streams down (-R)", ("-P", "4", "-R"))):
-        def carried(more=more):
-            expect_carried(lab.run_under(*iperf(KERNEL_NAME, PORTS["out"], *more), timeout=40).text)
+    for num, (name, more) in enumerate((("4 streams up", ("-P", "4")), ("4 streams down (-R)", ("-P", "4", "-R")))):
+        def carried(more=more, num=num):
+            wait_listening(lab, server, num)
+            expect_carried(lab.run_under(*iperf(KERNEL_NAME, PORTS["out"], *more)).text)
             lab.expect_rule("TO_IPERF", direction="outbound")
         case(f"iperf3 -c under the stack: {name}", carried)
     case("iperf3 -c under the stack: UDP, 20 Mbit/s",
-         lambda: expect_datagrams(lab.run_under(*iperf(KERNEL, PORTS["out_clear"], "-u", "-b", "20M", "-l", "1400"), timeout=40).text))
+         lambda: expect_datagrams(lab.run_under(*iperf_udp(KERNEL, PORTS["out_clear"], "--get-server-output")).text))
     for process in (relay, server, other):
         lab.stop(process)
 
@@ -159,7 +181,7 @@ def netcat_case(lab):
         except ConnectionRefusedError:
             return server.poll() is not None
         return True
-    lab.wait_for("nc", connected, 20)
+    lab.wait_for("nc", connected, 30)
     with sock:
         sock.sendall(data)
         server.stdin.write(b"said by nc\n")
@@ -222,10 +244,16 @@ def finish(sock):
         sock.shutdown(socket.SHUT_WR)
         return
     sock.settimeout(0.0)
-    try:
-        sock.unwrap()  # sends close_notify; the peer's comes later
-    except OSError:
-        pass
+    end = time.monotonic() + 30
+    is_sent = False
+    while not is_sent and time.monotonic() < end:
+        try:
+            sock.unwrap()  # sends close_notify; the peer's comes later
+            is_sent = True
+        except ssl.SSLWantWriteError:  # what was sent before fills the kernel's buffer
+            select.select([], [sock], [], 1)
+        except OSError:
+            is_sent = True
     sock.settimeout(30)
 
 
@@ -267,7 +295,7 @@ def python_cases(lab, case):
     lab.stop(aio, signal.SIGKILL)
 
     udp = lab.start_under("python3", lab.write("udp.py", UDP), str(PORTS["udp"]), log="udp.log")
-    lab.wait_for("it", lambda: "bound" in lab.log_of(udp) or udp.poll() is not None)
+    lab.wait_for("it", lambda: "bound" in lab.log_of(udp) or udp.poll() is not None, 30)
     case("python3 UDP: datagrams of 1 to 8,000 bytes come back, each from the port that it was sent to", lambda: datagrams(lab))
     lab.stop(udp, signal.SIGKILL)
 
@@ -289,7 +317,7 @@ def datagrams(lab):
     with lab.inside():
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with sock:
-        sock.settimeout(5)
+        sock.settimeout(20)
         for length in (1, 2, 100, 1400, 1472, 1473, 3000, 8000):
             data = os.urandom(length)
             sock.sendto(data, (STACK, PORTS["udp"]))

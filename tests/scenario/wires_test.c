@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,10 +17,12 @@
 #include "tests/harness/harness.h"
 #include "tests/scenario/world.h"
 
-#define NUM_CONNS   8
-#define MAX_ENGINES 2
-#define PATIENCE_US 40000000u
-#define LINGER_US   300000u /* for what is still to be said when all is received */
+#define NUM_CONNS    8
+#define MAX_ENGINES  2
+#define PATIENCE_US  80000000u
+/* For what is still to be said when all is received: so long, and so many steps. */
+#define LINGER_US    300000u
+#define LINGER_STEPS 20000u
 #define CSUMS                                                                                                \
     (PEL_OFFLOAD_TX_IP_CSUM | PEL_OFFLOAD_TX_L4_CSUM | PEL_OFFLOAD_RX_IP_CSUM | PEL_OFFLOAD_RX_L4_CSUM)
 
@@ -34,6 +37,7 @@ struct side {
     struct pel_listener *listeners[MAX_ENGINES];
     struct peer peers[NUM_CONNS];
     uint32_t num_peers;
+    uint32_t *num_done; /* atomic: how many sides have all, those of other processes too; all wait for all */
 };
 
 static struct peer *new_peer(struct side *side)
@@ -86,7 +90,7 @@ static const char *open_side(struct side *side, const struct pel_dpdk_port_confi
                              char ret_text[TEST_TEXT_LEN])
 {
     struct pel_error error = {0};
-    CHECK_OK(pel_dpdk_port_open(config, &side->port, &error));
+    CHECK_OK(test_port_open(config, &side->port, &error));
     if (side->num_engines > 1)
         CHECK_OK(pel_steer_open(side->port, side->num_engines, NULL, &side->port));
     pel_generation_slot_init(&side->slot);
@@ -127,12 +131,20 @@ static void step(struct side *sides, int num)
 static const char *run(struct side *sides, int num, char ret_text[TEST_TEXT_LEN])
 {
     struct pel_clock clock = pel_clock_real();
-    uint64_t start_us = pel_clock_now_us(&clock), done_us = 0, now_us = start_us;
-    while (done_us == 0 || now_us < done_us + LINGER_US) {
+    uint64_t start_us = pel_clock_now_us(&clock), done_us = 0, now_us = start_us, num_steps = 0;
+    bool is_told = false;
+    while (done_us == 0 || now_us < done_us + LINGER_US || num_steps < LINGER_STEPS) {
         step(sides, num);
+        num_steps++;
         now_us = pel_clock_now_us(&clock);
-        if (done_us == 0 && is_done(&sides[0]) && is_done(&sides[num - 1]))
+        if (!is_told && is_done(&sides[0]) && is_done(&sides[num - 1])) {
+            is_told = true;
+            __atomic_add_fetch(sides[0].num_done, (uint32_t)num, __ATOMIC_SEQ_CST);
+        }
+        if (done_us == 0 && __atomic_load_n(sides[0].num_done, __ATOMIC_SEQ_CST) == NUM_HOSTS) {
             done_us = now_us;
+            num_steps = 0;
+        }
         CHECK(now_us < start_us + PATIENCE_US);
     }
     for (int s = 0; s < num; s++) {
@@ -169,8 +181,10 @@ static uint64_t mean_frame_len(const struct side *side)
 
 static const char *virtio(char ret_text[TEST_TEXT_LEN])
 {
-    struct side sides[NUM_HOSTS] = {{.host = HOST_A, .num_engines = 1, .len = 8u << 20},
-                                    {.host = HOST_B, .num_engines = 1, .len = 8u << 20}};
+    uint32_t num_done = 0;
+    struct side sides[NUM_HOSTS] = {
+        {.host = HOST_A, .num_engines = 1, .len = 8u << 20, .num_done = &num_done},
+        {.host = HOST_B, .num_engines = 1, .len = 8u << 20}};
     struct pel_dpdk_config dpdk = {.hugepages = PEL_DPDK_HUGEPAGES_NO, .memory_mb = 512};
     struct pel_error error = {0};
     char vhost[128], user[128];
@@ -207,7 +221,8 @@ PEL_TEST(wires, virtio_with_segments_larger_than_the_mtu)
 
 /* ---- memif ---- */
 
-static const char *memif_side(int host, uint16_t num_engines, int pid, char ret_text[TEST_TEXT_LEN])
+static const char *memif_side(int host, uint16_t num_engines, int pid, uint32_t *num_done,
+                              char ret_text[TEST_TEXT_LEN])
 {
     struct side *side = calloc(1, sizeof *side);
     struct pel_error error = {0};
@@ -221,6 +236,7 @@ static const char *memif_side(int host, uint16_t num_engines, int pid, char ret_
     side->host = host;
     side->num_engines = num_engines;
     side->len = 4u << 20;
+    side->num_done = num_done;
     CHECK_OK(pel_dpdk_start(&dpdk, &error));
     CHECK_NULL(open_side(side, &config, ret_text));
     CHECK(num_engines == 1 || (side->port->num_queues == num_engines && side->port->rss != NULL));
@@ -238,14 +254,17 @@ static const char *memif_side(int host, uint16_t num_engines, int pid, char ret_
 static const char *memif(uint16_t num_engines, char ret_text[TEST_TEXT_LEN])
 {
     int pid = getpid(), status = 0;
+    uint32_t *num_done =
+        mmap(NULL, sizeof *num_done, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(num_done != MAP_FAILED);
     pid_t other = fork();
     if (other == 0) {
-        const char *failure = memif_side(HOST_A, num_engines, pid, ret_text);
+        const char *failure = memif_side(HOST_A, num_engines, pid, num_done, ret_text);
         if (failure != NULL)
             fprintf(stderr, "the other process: %s\n", failure);
         _exit(failure != NULL);
     }
-    const char *failure = memif_side(HOST_B, num_engines, pid, ret_text);
+    const char *failure = memif_side(HOST_B, num_engines, pid, num_done, ret_text);
     CHECK(waitpid(other, &status, 0) == other);
     CHECK_NULL(failure);
     CHECK(status == 0);
