@@ -68,7 +68,7 @@ static int num_open(void)
     return num;
 }
 
-/* Its socket is closed again; or it was not accepted yet, which cannot be told from it: so it has some time. */
+/* Its socket is closed again. One that was not accepted yet looks the same: hence some time. */
 static bool is_let_go(int num_before)
 {
     usleep(20000);
