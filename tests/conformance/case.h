@@ -23,7 +23,7 @@
 #include <netinet/in.h>
 
 #define SKIP_NOTHING_MS 60   /* how long is waited for what must not come */
-#define PATIENCE_MS     2000 /* how long is waited for what must come */
+#define PATIENCE_MS     6000 /* how long is waited for what must come, on a machine that stalls at times */
 
 struct conf_case {
     const char *name;
@@ -125,8 +125,14 @@ int await(int fd, int events);
 /* await_for is await with a bound of its own. */
 int await_for(int fd, int events, int ms);
 
+/* settled is for who polls by himself: revents once the kernel is done with saying how a stream has ended. */
+int settled(int fd, int events, int revents);
+
 /* await_bytes waits until `len` bytes can be read at once; says so when they do not come. */
 void await_bytes(int fd, size_t len);
+
+/* await_unread is await_bytes for a socket whose reads find an end whatever comes. */
+void await_unread(int fd, int len);
 
 /* await_end waits until the peer's FIN has come, await_reset until its RST. */
 void await_end(int fd);
@@ -135,6 +141,10 @@ void await_reset(int fd);
 /* await_secured waits until a connection that policy puts under TLS has it: until then it cannot end well,
  * and a case that ends it would tell who was faster. Does nothing to other sockets. */
 void await_secured(int fd);
+
+/* there_and_back sends a datagram to the peer and waits for one from it: what was sent either way before has
+ * come, and both systems have worked on it. */
+void there_and_back(void);
 
 /* drain reads to the end, says how much and how it ended. */
 void drain(const char *what, int fd);

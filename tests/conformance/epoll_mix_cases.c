@@ -273,30 +273,40 @@ static void exclusive(int arg)
     say_rc("nested", epoll_ctl(set, EPOLL_CTL_ADD, new_set(), &event));
 }
 
+static void accept_exclusively(int door, int end_of_waiting)
+{
+    int set = new_set();
+    struct epoll_event event;
+    add(set, door, EPOLLIN | EPOLLEXCLUSIVE, 1);
+    add(set, end_of_waiting, EPOLLIN, 2);
+    if (epoll_wait(set, &event, 1, PATIENCE_MS) != 1 || event.data.u64 != 1)
+        _exit(2);
+    char byte;
+    int fd = accept(door, NULL, NULL);
+    _exit(fd >= 0 && read(fd, &byte, 1) == 0 ? 0 : 3);
+}
+
 static void exclusive_listeners(int arg)
 {
-    /* Two processes wait exclusively for one listener: a connection is accepted by one of them. */
+    /* Two processes wait exclusively for one listener: a connection is accepted by one of them. The other
+     * waits until that one has it. */
     uint16_t port;
-    int door = listener(AF_INET, &port), status, accepted = 0;
-    pid_t children[2];
+    int door = listener(AF_INET, &port), pipes[2], status, accepted = 0;
+    must("pipe", pipe(pipes));
     set_nonblocking(door);
     for (int i = 0; i < 2; i++)
-        if ((children[i] = fork()) == 0) {
-            int set = new_set();
-            struct epoll_event event;
-            add(set, door, EPOLLIN | EPOLLEXCLUSIVE, 1);
-            if (epoll_wait(set, &event, 1, 500) != 1)
-                _exit(2);
-            char byte;
-            int fd = accept(door, NULL, NULL);
-            _exit(fd >= 0 && read(fd, &byte, 1) == 0 ? 0 : 3);
+        if (fork() == 0) {
+            close(pipes[1]);
+            accept_exclusively(door, pipes[0]);
         }
     pause_ms(60);
     peer_connect(CONN, AF_INET, port);
     peer_close(CONN);
     for (int i = 0; i < 2; i++) {
-        must("waitpid", waitpid(children[i], &status, 0));
+        must("waitpid", waitpid(-1, &status, 0));
         accepted += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (accepted == 1)
+            close(pipes[1]);
     }
     say("accepted=%d", accepted);
 }

@@ -15,7 +15,7 @@
 #include "tests/conformance/main.h"
 #include "tests/conformance/peer.h"
 
-enum { CASE_MS = 10000 };
+enum { CASE_MS = 30000 };
 
 static const struct conf_group *const groups[] = {
     &socket_cases,     &bind_cases,      &listen_cases,  &connect_cases,   &name_cases,       &fault_cases,

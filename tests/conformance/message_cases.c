@@ -214,7 +214,7 @@ static void receive_several_in_time(int arg)
     static char texts[2][4];
     struct iovec parts[2];
     struct mmsghdr messages[2];
-    struct timespec time = {.tv_nsec = 50000000};
+    struct timespec time = {.tv_sec = 5};
     memset(messages, 0, sizeof(messages));
     for (int i = 0; i < 2; i++) {
         parts[i] = (struct iovec){texts[i], 3};
@@ -250,7 +250,7 @@ static void datagrams_several(int arg)
         messages[i].msg_hdr.msg_name = &from[i].sa;
         messages[i].msg_hdr.msg_namelen = sizeof(from[i].sa);
     }
-    pause_ms(30);
+    there_and_back();
     memset(texts, 0, sizeof(texts));
     say_rc("recvmmsg", recvmmsg(fd, messages, 3, MSG_DONTWAIT, NULL));
     say("%s,%s,%s", texts[0], texts[1], texts[2]);

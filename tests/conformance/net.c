@@ -172,6 +172,32 @@ void pause_ms(int ms)
         ;
 }
 
+/* Returns when the kernel is not at work on the socket: it holds the lock that this takes. */
+static void let_finish(int fd)
+{
+    struct address name = {.len = sizeof(name.sa)};
+    int error = errno;
+    getsockname(fd, (struct sockaddr *)&name.sa, &name.len);
+    errno = error;
+}
+
+/* The kernel says that there is an error a moment before it says that the connection has ended. */
+int settled(int fd, int events, int revents)
+{
+    int type = 0, error = errno;
+    socklen_t len = sizeof(type);
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    struct pollfd poller = {.fd = fd, .events = (short)events, .revents = (short)revents};
+    if ((revents & (POLLERR | POLLHUP)) == POLLERR && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+        type == SOCK_STREAM)
+        do {
+            let_finish(fd);
+            poll(&poller, 1, 0);
+        } while ((poller.revents & (POLLERR | POLLHUP)) == POLLERR && now_ms() < end_ms);
+    errno = error;
+    return poller.revents;
+}
+
 int await_for(int fd, int events, int ms)
 {
     struct pollfd poller = {.fd = fd, .events = (short)events};
@@ -180,7 +206,7 @@ int await_for(int fd, int events, int ms)
         int64_t left_ms = end_ms - now_ms();
         int rc = poll(&poller, 1, left_ms > 0 ? (int)left_ms : 0);
         if (rc >= 0 || errno != EINTR)
-            return rc > 0 ? poller.revents : 0;
+            return rc > 0 ? settled(fd, events, poller.revents) : 0;
     }
 }
 
@@ -205,16 +231,28 @@ void await_bytes(int fd, size_t len)
         say("LATE");
 }
 
+void await_unread(int fd, int len)
+{
+    int num = 0;
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    while (ioctl(fd, FIONREAD, &num) == 0 && num < len && now_ms() < end_ms)
+        pause_ms(1);
+    if (num != len)
+        say("LATE");
+}
+
 void await_end(int fd)
 {
     if ((await(fd, POLLRDHUP) & (POLLRDHUP | POLLHUP)) == 0)
         say("NO-END");
+    let_finish(fd);
 }
 
 void await_reset(int fd)
 {
     if ((await(fd, 0) & (POLLERR | POLLHUP)) == 0)
         say("NO-RESET");
+    let_finish(fd);
 }
 
 void await_secured(int fd)
@@ -228,6 +266,26 @@ void await_secured(int fd)
             break;
         pause_ms(1);
     }
+    errno = error;
+}
+
+void there_and_back(void)
+{
+    uint16_t port;
+    int fd = udp_bound(AF_INET, &port), error = errno;
+    struct address to = address_of_peer(AF_INET, peer_datagram(ECHO, AF_INET));
+    bool has_come = false;
+    for (int i = 0; i < 3 && !has_come; i++) { /* datagrams may be lost */
+        must("there and back", sendto(fd, "x", 1, 0, SA(to)));
+        if (!peer_waits(ECHO, POLLIN))
+            continue;
+        peer_send_to(ECHO, AF_INET, port, "x", 1);
+        has_come = await(fd, POLLIN) != 0;
+    }
+    if (!has_come)
+        say("NO-WAY-BACK");
+    peer_close(ECHO);
+    close(fd);
     errno = error;
 }
 
@@ -247,13 +305,24 @@ void drain(const char *what, int fd)
         rc == 0 ? "EOF" : (rc < 0 ? error_name(errno) : "NO-END"));
 }
 
+/* Whether there is no room for a while in which nobody who might make some has stood still. */
+static bool stays_full(int fd)
+{
+    for (int i = 0; i < 3; i++) {
+        if (await_for(fd, POLLOUT, 80) != 0)
+            return false;
+        there_and_back();
+    }
+    return await_for(fd, POLLOUT, 0) == 0;
+}
+
 size_t fill(int fd)
 {
     static char bytes[65536];
     size_t done = 0;
     int64_t end_ms = now_ms() + 2 * PATIENCE_MS;
-    /* Full is what stays full for a moment: the stack may still be taking bytes over. Room that is too little
-     * for POLLOUT is room all the same. */
+    /* Full is what stays full: the stack may still be taking bytes over. Room that is too little for POLLOUT
+     * is room all the same. */
     bool was_full = false;
     while (now_ms() < end_ms) {
         for (size_t i = 0; i < sizeof(bytes); i++)
@@ -265,7 +334,7 @@ size_t fill(int fd)
             give_up("fill");
         else if (was_full)
             return done;
-        was_full = rc <= 0 && await_for(fd, POLLOUT, 250) == 0;
+        was_full = rc <= 0 && stays_full(fd);
     }
     give_up("never full");
 }

@@ -24,14 +24,14 @@ enum peer_op {
     PEER_SHUTDOWN,  /* num: how */
     PEER_CLOSE,
     PEER_RESET,
-    PEER_AWAIT,  /* num: poll's events; other: for so many ms, 0: a while */
+    PEER_AWAIT, /* num: poll's events; other: for so many ms, 0: a while */
     PEER_SECURED,
     PEER_BUFFER, /* num: SO_RCVBUF */
     PEER_URGENT, /* bytes, as urgent data */
 };
 
 enum { PEER_SLOTS = 24, PEER_TEXT = 1024 };
-enum { LISTENER, CONN, CONN2, CONN3, DGRAM, DGRAM2, HOLE };
+enum { LISTENER, CONN, CONN2, CONN3, DGRAM, DGRAM2, HOLE, ECHO };
 
 struct peer_request {
     int op, slot, other, family;

@@ -190,7 +190,7 @@ static void wakes_at_end(int is_reset)
         peer_close(CONN);
     struct pollfd poller = {.fd = fd, .events = POLLIN | POLLRDHUP};
     say_rc("poll", poll(&poller, 1, -1));
-    say_poll("events", poller.revents);
+    say_poll("events", settled(fd, poller.events, poller.revents));
 }
 
 static void timeouts(int arg)

@@ -73,7 +73,7 @@ static void connects(int is_refused)
     set_nonblocking(fd);
     say_rc("connect", connect(fd, SA(to)));
     fd_set out;
-    struct timeval time = {.tv_sec = 2};
+    struct timeval time = {.tv_sec = PATIENCE_MS / 1000};
     FD_ZERO(&out);
     FD_SET(fd, &out);
     say_rc("select", select(fd + 1, NULL, &out, NULL, &time));
@@ -119,11 +119,11 @@ static void time_left(int arg)
 {
     int fd = pair(OUT4);
     fd_set out;
-    struct timeval time = {.tv_sec = 5};
+    struct timeval time = {.tv_sec = 60};
     FD_ZERO(&out);
     FD_SET(fd, &out);
     say_rc("select", select(fd + 1, NULL, &out, NULL, &time));
-    say("left=%d", time.tv_sec >= 4 && (time.tv_sec < 5 || time.tv_usec == 0));
+    say("left=%d", time.tv_sec >= 50 && (time.tv_sec < 60 || time.tv_usec == 0));
 }
 
 static void wakes(int arg)
@@ -170,7 +170,7 @@ static void mixed(int arg)
     int pipes[2], fd = pair(OUT4);
     must("pipe", pipe(pipes));
     fd_set in, out;
-    struct timeval time = {.tv_sec = 2};
+    struct timeval time = {.tv_sec = PATIENCE_MS / 1000};
     FD_ZERO(&in);
     FD_ZERO(&out);
     FD_SET(fd, &in);
@@ -214,7 +214,7 @@ static void urgent(int arg)
     int fd = pair(OUT4);
     peer_urgent(CONN, "u");
     fd_set bad;
-    struct timeval time = {.tv_sec = 2};
+    struct timeval time = {.tv_sec = PATIENCE_MS / 1000};
     FD_ZERO(&bad);
     FD_SET(fd, &bad);
     say_rc("select", select(fd + 1, NULL, NULL, &bad, &time));

@@ -69,7 +69,7 @@ static void read_shut_takes_data(int arg)
     say_rc("shutdown", shutdown(fd, SHUT_RD));
     say_read("recv", fd);
     peer_send(CONN, "after");
-    pause_ms(30);
+    await_unread(fd, 5);
     say_read("recv", fd);
     say_read("recv", fd);
 }

@@ -60,7 +60,7 @@ static void keepalive_connected(int arg)
     must("setsockopt", setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)));
     set_option("idle", fd, TCP_KEEPIDLE, 1);
     set_option("interval", fd, TCP_KEEPINTVL, 1);
-    set_option("count", fd, TCP_KEEPCNT, 2);
+    set_option("count", fd, TCP_KEEPCNT, 9); /* of a peer that may stand still */
     say_option("idle", fd, TCP_KEEPIDLE);
     pause_ms(1300);
     say_poll("alive", await_for(fd, POLLIN | POLLRDHUP, 0));

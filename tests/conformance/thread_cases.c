@@ -13,7 +13,7 @@ enum { BULK = 2 << 20 };
 /* A thread's one call and what came of it. */
 struct call {
     pthread_t thread;
-    int fd, set, rc, error, revents;
+    int fd, set, rc, error, revents, id, is_done;
     bool equal;
     char text[16];
 };
@@ -32,9 +32,41 @@ static void end(const char *what, struct call *call)
     say_rc(what, call->rc);
 }
 
-static void *do_read(void *arg)
+/* What a thread begins with. */
+static struct call *begin(void *arg)
 {
     struct call *call = arg;
+    __atomic_store_n(&call->id, gettid(), __ATOMIC_RELEASE);
+    return call;
+}
+
+/* Whether the thread sleeps now. */
+static bool is_asleep(const struct call *call)
+{
+    char path[64], line[512] = "";
+    int id = __atomic_load_n(&call->id, __ATOMIC_ACQUIRE);
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
+    FILE *stat = id != 0 ? fopen(path, "r") : NULL;
+    if (stat == NULL)
+        return false;
+    if (fgets(line, sizeof(line), stat) == NULL)
+        line[0] = '\0';
+    fclose(stat);
+    const char *name_end = strrchr(line, ')');
+    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
+}
+
+/* Waits until the thread sleeps in its call: until it is seen asleep for a while. */
+static void await_asleep(const struct call *call)
+{
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    for (int num_seen = 0; num_seen < 10 && now_ms() < end_ms; pause_ms(3))
+        num_seen = is_asleep(call) ? num_seen + 1 : 0;
+}
+
+static void *do_read(void *arg)
+{
+    struct call *call = begin(arg);
     call->rc = (int)read(call->fd, call->text, sizeof(call->text));
     call->error = errno;
     return NULL;
@@ -42,7 +74,7 @@ static void *do_read(void *arg)
 
 static void *do_accept(void *arg)
 {
-    struct call *call = arg;
+    struct call *call = begin(arg);
     call->rc = accept(call->fd, NULL, NULL) < 0 ? -1 : 0;
     call->error = errno;
     return NULL;
@@ -50,9 +82,9 @@ static void *do_accept(void *arg)
 
 static void *do_poll(void *arg)
 {
-    struct call *call = arg;
+    struct call *call = begin(arg);
     struct pollfd poller = {.fd = call->fd, .events = POLLIN | POLLRDHUP};
-    call->rc = poll(&poller, 1, 3000);
+    call->rc = poll(&poller, 1, PATIENCE_MS);
     call->error = errno;
     call->revents = poller.revents;
     return NULL;
@@ -60,18 +92,19 @@ static void *do_poll(void *arg)
 
 static void *do_epoll(void *arg)
 {
-    struct call *call = arg;
-    struct epoll_event event;
-    call->rc = epoll_wait(call->fd, &event, 1, 3000);
+    struct call *call = begin(arg);
+    struct epoll_event event = {.events = 0};
+    call->rc = epoll_wait(call->fd, &event, 1, 2 * PATIENCE_MS);
     call->error = errno;
     call->revents = (int)event.events;
+    __atomic_store_n(&call->is_done, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
 static void *do_write(void *arg)
 {
     static char bytes[1 << 20];
-    struct call *call = arg;
+    struct call *call = begin(arg);
     ssize_t rc = write(call->fd, bytes, sizeof(bytes));
     while (rc > 0)
         rc = write(call->fd, bytes, sizeof(bytes));
@@ -123,7 +156,7 @@ static void read_woken_by_data(int arg)
 {
     struct call reader;
     start(&reader, do_read, pair(OUT4));
-    pause_ms(30);
+    await_asleep(&reader);
     peer_send(CONN, "data");
     end("read", &reader);
 }
@@ -133,7 +166,7 @@ static void read_woken_by_shutdown(int how)
     struct call reader;
     int fd = pair(OUT4);
     start(&reader, do_read, fd);
-    pause_ms(50);
+    await_asleep(&reader);
     say_rc("shutdown", shutdown(fd, how));
     end("read", &reader);
 }
@@ -144,7 +177,7 @@ static void accept_woken_by_shutdown(int arg)
     struct call waiter;
     int door = listener(AF_INET, &port);
     start(&waiter, do_accept, door);
-    pause_ms(50);
+    await_asleep(&waiter);
     say_rc("shutdown", shutdown(door, SHUT_RD));
     end("accept", &waiter);
 }
@@ -154,7 +187,7 @@ static void poll_woken_by_shutdown(int how)
     struct call waiter;
     int fd = pair(OUT4);
     start(&waiter, do_poll, fd);
-    pause_ms(50);
+    await_asleep(&waiter);
     say_rc("shutdown", shutdown(fd, how));
     end("poll", &waiter);
     say_poll("events", waiter.revents);
@@ -168,7 +201,7 @@ static void write_woken_by_shutdown(int arg)
     fcntl(fd, F_SETFL, 0);
     signal(SIGPIPE, SIG_IGN);
     start(&writer, do_write, fd);
-    pause_ms(50);
+    await_asleep(&writer);
     say_rc("shutdown", shutdown(fd, SHUT_WR));
     end("write", &writer);
 }
@@ -179,7 +212,7 @@ static void read_outlives_close(int arg)
     struct call reader;
     int fd = pair(OUT4);
     start(&reader, do_read, fd);
-    pause_ms(50);
+    await_asleep(&reader);
     say_rc("close", close(fd));
     peer_send(CONN, "late");
     end("read", &reader);
@@ -194,7 +227,7 @@ static void epoll_woken(int arg)
     struct epoll_event event = {.events = EPOLLIN};
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
     start(&waiter, do_epoll, set);
-    pause_ms(30);
+    await_asleep(&waiter);
     peer_send(CONN, "x");
     end("epoll_wait", &waiter);
     say_epoll("events", (uint32_t)waiter.revents);
@@ -207,7 +240,7 @@ static void epoll_woken_by_add(int arg)
     int fd = pair(OUT4), set = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLOUT};
     start(&waiter, do_epoll, set);
-    pause_ms(50);
+    await_asleep(&waiter);
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
     end("epoll_wait", &waiter);
     say_epoll("events", (uint32_t)waiter.revents);
@@ -220,32 +253,46 @@ static void epoll_woken_by_mod(int arg)
     struct epoll_event event = {.events = EPOLLIN};
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
     start(&waiter, do_epoll, set);
-    pause_ms(50);
+    await_asleep(&waiter);
     event.events = EPOLLOUT;
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_MOD, fd, &event));
     end("epoll_wait", &waiter);
     say_epoll("events", (uint32_t)waiter.revents);
 }
 
+enum { NUM_WAITERS = 3 };
+
+static void await_any_done(const struct call waiters[NUM_WAITERS])
+{
+    bool is_done = false;
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    while (!is_done && now_ms() < end_ms) {
+        for (int i = 0; i < NUM_WAITERS; i++)
+            is_done |= __atomic_load_n(&waiters[i].is_done, __ATOMIC_ACQUIRE) != 0;
+        pause_ms(1);
+    }
+}
+
 static void epoll_edge_wakes_one(int arg)
 {
-    enum { NUM = 3 };
-    struct call waiters[NUM];
+    struct call waiters[NUM_WAITERS];
     int fd = pair(OUT4), set = epoll_create1(0), woken = 0;
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
-    for (int i = 0; i < NUM; i++)
+    for (int i = 0; i < NUM_WAITERS; i++)
         start(&waiters[i], do_epoll, set);
-    pause_ms(50);
+    for (int i = 0; i < NUM_WAITERS; i++)
+        await_asleep(&waiters[i]);
     peer_send(CONN, "x");
-    pause_ms(50);
+    await_any_done(waiters);
+    pause_ms(SKIP_NOTHING_MS);
     /* Those who did not get it are woken by another. */
     int pipes[2];
     must("pipe", pipe(pipes));
     close(pipes[1]);
     event = (struct epoll_event){.events = EPOLLIN};
     must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, pipes[0], &event));
-    for (int i = 0; i < NUM; i++) {
+    for (int i = 0; i < NUM_WAITERS; i++) {
         pthread_join(waiters[i].thread, NULL);
         woken += (waiters[i].revents & EPOLLIN) != 0;
     }
@@ -273,7 +320,8 @@ static void reads_share(int arg)
     int64_t total = 0;
     for (int i = 0; i < 3; i++)
         start(&readers[i], do_read, fd);
-    pause_ms(30);
+    for (int i = 0; i < 3; i++)
+        await_asleep(&readers[i]);
     for (int i = 0; i < 3; i++)
         peer_send(CONN, "abcd");
     peer_close(CONN);
@@ -354,7 +402,7 @@ static void errno_is_a_threads_own(int arg)
 
 static void *do_epoll_on(void *arg)
 {
-    struct call *call = arg;
+    struct call *call = begin(arg);
     struct epoll_event event = {.events = EPOLLIN};
     call->set = epoll_create1(0);
     epoll_ctl(call->set, EPOLL_CTL_ADD, call->fd, &event);
@@ -364,7 +412,7 @@ static void *do_epoll_on(void *arg)
 
 static void *do_select(void *arg)
 {
-    struct call *call = arg;
+    struct call *call = begin(arg);
     fd_set set;
     FD_ZERO(&set);
     FD_SET(call->fd, &set);
@@ -379,7 +427,7 @@ static void cancelled(void *(*work)(void *))
     void *result;
     int fd = pair(OUT4);
     start(&call, work, fd);
-    pause_ms(30);
+    await_asleep(&call);
     pthread_cancel(call.thread);
     pthread_join(call.thread, &result);
     say("cancelled=%d", result == PTHREAD_CANCELED);
@@ -406,7 +454,7 @@ static void cancelled_in_accept(int arg)
     void *result;
     int fd = listener(AF_INET, &port);
     start(&call, do_accept, fd);
-    pause_ms(30);
+    await_asleep(&call);
     pthread_cancel(call.thread);
     pthread_join(call.thread, &result);
     say("cancelled=%d", result == PTHREAD_CANCELED);

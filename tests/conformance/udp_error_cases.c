@@ -81,7 +81,7 @@ static void closed_is_gone(int arg)
     peer_datagram(DGRAM, AF_INET);
     say_rc("close", close(fd));
     peer_send_to(DGRAM, AF_INET, port, "nobody", 6);
-    usleep(50000); /* it must have come before there is another socket at the port */
+    there_and_back(); /* it must have come before there is another socket at the port */
     fd = udp_socket(AF_INET);
     struct address self = address_of_self(AF_INET, port);
     say_rc("bind", bind(fd, SA(self)));
