@@ -11,6 +11,7 @@
 #include "apps/preload/stream.h"
 #include "apps/preload/table.h"
 #include "apps/preload/wait.h"
+#include "apps/preload/wake.h"
 
 static long own_pid; /* the process that the table belongs to */
 
@@ -35,14 +36,16 @@ static bool is_valid(const struct pel_file *file)
     return !pel_file_is_dead(file) && __atomic_load_n(&file->slot->serial, __ATOMIC_RELAXED) == file->serial;
 }
 
-/* SO_LINGER with a time: what was written gets it to be sent. */
+/* SO_LINGER with a time: what was written gets it to be sent. A signal's handler ends that, as with the kernel. */
 static void linger(struct pel_file *file, uint32_t time_s)
 {
     struct timespec pause = {.tv_nsec = 1000000};
-    for (uint32_t i = 0; i < time_s * 1000 && pel_stream_unsent(file) > 0; i++) {
+    int64_t end_ns = pel_deadline_ns((int64_t)time_s * 1000000000);
+    while (pel_stream_unsent(file) > 0 && pel_now_ns() < end_ns) {
         if ((pel_file_state(file) & PEL_SLOT_GONE) || pel_file_is_dead(file))
             return;
-        pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+        if (pel_raw(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0) == -EINTR)
+            return;
     }
 }
 

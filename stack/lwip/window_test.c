@@ -217,8 +217,8 @@ static uint32_t keep(struct lab *lab, struct hand_seen *seen, uint32_t first, ui
     return have;
 }
 
-/* The first segment was to be sent again, but no window let it through; then came the timeout. The window opens
- * before or after that, for less than what is on its way: what is missing first comes first. */
+/* The first segment was to be sent again, but no window let it through; then came the timeout. The window
+ * opens before or after that, for less than what is on its way: what is missing first comes first. */
 PEL_TEST(lwip_window, a_loss_that_no_window_let_through_comes_first_after_a_timeout)
 {
     static const uint32_t waits_ms[] = {100, 3000, 9000};

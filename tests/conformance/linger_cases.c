@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SO_LINGER, and resets that this end sends. */
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/time.h>
 
 #include "tests/conformance/case.h"
 #include "tests/conformance/peer.h"
@@ -91,6 +93,28 @@ static void with_time_runs_out(int arg)
     say("waited=%d", took_ms >= 900 && took_ms < PATIENCE_MS);
 }
 
+static void on_alarm(int number)
+{
+}
+
+static void signalled(int flags)
+{
+    int fd = nonblocking_pair(OUT4);
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = flags};
+    struct itimerval time = {{0, 40000}, {0, 40000}}, none = {{0, 0}, {0, 0}};
+    peer_buffer(CONN, 4096);
+    fill(fd);
+    set_linger(fd, 1, 60);
+    say_rc("fcntl", fcntl(fd, F_SETFL, 0));
+    must("sigaction", sigaction(SIGALRM, &action, NULL));
+    must("setitimer",
+         setitimer(ITIMER_REAL, &time, NULL)); /* again and again: the first may come too early */
+    int64_t start_ms = now_ms();
+    say_rc("close", close(fd));
+    must("setitimer", setitimer(ITIMER_REAL, &none, NULL));
+    say("soon=%d", now_ms() - start_ms < 10000);
+}
+
 static void off(int arg)
 {
     int fd = pair(OUT4);
@@ -144,6 +168,8 @@ static const struct conf_case cases[] = {
     {"linger.zero.peer-half-closed", while_peer_closed, 0},
     {"linger.time", with_time, 0},
     {"linger.time.out", with_time_runs_out, 0},
+    {"linger.signal", signalled, 0},
+    {"linger.signal.restart", signalled, SA_RESTART},
     {"linger.off", off, 0},
     {"linger.round-trip", round_trip, 0},
     {"linger.listener", on_listener, 0},
