@@ -36,7 +36,8 @@ static bool is_valid(const struct pel_file *file)
     return !pel_file_is_dead(file) && __atomic_load_n(&file->slot->serial, __ATOMIC_RELAXED) == file->serial;
 }
 
-/* SO_LINGER with a time: what was written gets it to be sent. A signal's handler ends that, as with the kernel. */
+/* SO_LINGER with a time: what was written gets it to be sent. A signal's handler ends that, as in the kernel.
+ */
 static void linger(struct pel_file *file, uint32_t time_s)
 {
     struct timespec pause = {.tv_nsec = 1000000};

@@ -13,14 +13,21 @@
  * A peer that cannot be greeted the driver forgets, and closes its socket while DPDK still waits on it, which
  * ends the process. So no message fails here: who cannot be sent one is told the end of the connection, and
  * the driver reads it.
+ *
+ * Of a server that is closed the driver forgets the socket that listens, which DPDK goes on to wait on:
+ * whoever came then would keep the interrupt thread busy for ever. So it is closed with its handle.
  */
+#define ALLOW_EXPERIMENTAL_API /* a handle's descriptor; the driver's build decides which DPDK it is anyway */
+#include <errno.h>
 #include <pthread.h>
 #include <rte_alarm.h>
 #include <rte_interrupts.h>
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "drivers/dpdk/internal.h"
 
@@ -71,7 +78,63 @@ int pel_dpdk_memif_unregister(const struct rte_intr_handle *handle, rte_intr_cal
     return rte_intr_callback_unregister(handle, fn, arg);
 }
 
-/* In place of sendmsg, of memif's driver alone. */
+/* A socket that listens. */
+struct door {
+    struct door *next;
+    const struct rte_intr_handle *handle;
+    rte_intr_callback_fn fn;
+    void *arg;
+};
+
+static struct door *doors; /* under ports_lock */
+
+static bool is_listening(const struct rte_intr_handle *handle)
+{
+    int is_listening = 0;
+    socklen_t len = sizeof is_listening;
+    return getsockopt(rte_intr_fd_get(handle), SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) == 0 &&
+           is_listening;
+}
+
+/* These are the driver's calls of DPDK and the C library, under other names. */
+int pel_dpdk_memif_register(const struct rte_intr_handle *handle, rte_intr_callback_fn fn, void *arg);
+int pel_dpdk_memif_register(const struct rte_intr_handle *handle, rte_intr_callback_fn fn, void *arg)
+{
+    if (is_listening(handle)) {
+        struct door *door = malloc(sizeof *door);
+        if (door == NULL)
+            return -ENOMEM;
+        pthread_mutex_lock(&ports_lock);
+        *door = (struct door){.next = doors, .handle = handle, .fn = fn, .arg = arg};
+        doors = door;
+        pthread_mutex_unlock(&ports_lock);
+    }
+    return rte_intr_callback_register(handle, fn, arg);
+}
+
+static struct door *take_door(const struct rte_intr_handle *handle)
+{
+    pthread_mutex_lock(&ports_lock);
+    struct door **at = &doors;
+    while (*at != NULL && (*at)->handle != handle)
+        at = &(*at)->next;
+    struct door *door = *at;
+    if (door != NULL)
+        *at = door->next;
+    pthread_mutex_unlock(&ports_lock);
+    return door;
+}
+
+void pel_dpdk_memif_free(struct rte_intr_handle *handle);
+void pel_dpdk_memif_free(struct rte_intr_handle *handle)
+{
+    struct door *door = take_door(handle);
+    if (door != NULL && rte_intr_callback_unregister(handle, door->fn, door->arg) > 0)
+        close(rte_intr_fd_get(handle));
+    free(door);
+    rte_intr_instance_free(handle);
+}
+
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags);
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags)
 {

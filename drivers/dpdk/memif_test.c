@@ -2,6 +2,7 @@
 /*
  * Visitors of a memif server that are gone before it has answered them.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <rte_alarm.h>
 #include <semaphore.h>
@@ -41,8 +42,10 @@ static const char *visit(const char *name, char ret_text[TEST_TEXT_LEN])
     CHECK(fd >= 0);
     snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", name);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
-    CHECK(connect(fd, (const struct sockaddr *)&address, len) == 0);
+    int error = connect(fd, (const struct sockaddr *)&address, len) == 0 ? 0 : errno;
     close(fd);
+    errno = error;
+    CHECK(error == 0);
     return NULL;
 }
 
@@ -95,6 +98,35 @@ static const char *hasty(char ret_text[TEST_TEXT_LEN])
     pel_port_close(port);
     pel_dpdk_stop();
     return NULL;
+}
+
+/* Its socket goes with a server: who comes later is refused, and nobody is left who would have to answer. */
+static const char *closed(char ret_text[TEST_TEXT_LEN])
+{
+    char name[64], device[128];
+    snprintf(name, sizeof name, "/tmp/pel-memif-closed-%d.sock", (int)getpid());
+    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    pel_port_close(port);
+    int before = num_open();
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+        CHECK_NULL(visit(name, ret_text));
+        pel_port_close(port);
+        CHECK(visit(name, ret_text) != NULL && errno == ECONNREFUSED);
+        CHECK(is_let_go(before));
+    }
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_memif, a_server_that_is_closed_listens_no_more)
+{
+    IN_CHILD(closed);
 }
 
 PEL_TEST(dpdk_memif, visitors_that_are_gone_before_they_are_answered)
