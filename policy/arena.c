@@ -15,13 +15,18 @@ struct pel_arena_chunk {
 enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20, HUGE_PAGE = 2 << 20 };
 
 /* Large tables are read here and there: with pages of 4 KiB each look would miss the processor's list of
- * pages as well. It is a wish: without such pages all works, slower. */
-static void wish_huge_pages(void *bytes, size_t len)
+ * pages as well. So a large chunk is whole huge pages. It is a wish: without such pages all works, slower. */
+static struct pel_arena_chunk *alloc_chunk(size_t *cap)
 {
-    uintptr_t from = ((uintptr_t)bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    uintptr_t to = ((uintptr_t)bytes + len) / HUGE_PAGE * HUGE_PAGE;
-    if (from < to)
-        (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+    size_t len = sizeof(struct pel_arena_chunk) + *cap;
+    if (len < HUGE_PAGE / 2)
+        return malloc(len);
+    len = (len + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    struct pel_arena_chunk *chunk = aligned_alloc(HUGE_PAGE, len);
+    if (chunk != NULL)
+        (void)madvise(chunk, len, MADV_HUGEPAGE);
+    *cap = len - sizeof *chunk;
+    return chunk;
 }
 
 static int add_chunk(struct pel_arena *arena, size_t need)
@@ -31,12 +36,11 @@ static int add_chunk(struct pel_arena *arena, size_t need)
         cap = LARGEST_CHUNK;
     if (cap < need)
         cap = need;
-    if (cap > SIZE_MAX - sizeof(struct pel_arena_chunk))
+    if (cap > SIZE_MAX / 2)
         return -1;
-    struct pel_arena_chunk *chunk = malloc(sizeof *chunk + cap);
+    struct pel_arena_chunk *chunk = alloc_chunk(&cap);
     if (chunk == NULL)
         return -1;
-    wish_huge_pages(chunk, cap);
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     arena->used = 0;
