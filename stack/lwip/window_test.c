@@ -198,7 +198,8 @@ PEL_TEST(lwip_window, what_was_acknowledged_before_a_loss_is_counted)
     }
 }
 
-/* A peer that keeps what comes in order and within its window, and acknowledges; returns how much it has. */
+/* A peer that keeps what comes in order and within its window, the FIN as one more byte, and acknowledges;
+ * returns how much it has. */
 static uint32_t keep(struct lab *lab, struct hand_seen *seen, uint32_t first, uint32_t have, uint32_t window,
                      uint8_t *stream)
 {
@@ -207,10 +208,11 @@ static uint32_t keep(struct lab *lab, struct hand_seen *seen, uint32_t first, ui
         const uint8_t *bytes = seen->frames[i].bytes;
         uint32_t at = hand_seq(&seen->frames[i]) - first;
         uint32_t len = (uint32_t)(bytes[FRAME_IP + 2] << 8 | bytes[FRAME_IP + 3]) - 40;
-        if (at > have || at + len <= have || at + len > limit)
+        uint32_t end = at + len + ((bytes[FRAME_L4 + 13] & SEG_FIN) != 0);
+        if (at > have || end <= have || end > limit)
             continue;
         memcpy(stream + at, bytes + FRAME_L4 + 20, len);
-        have = at + len;
+        have = end;
     }
     seen->num = 0;
     hand_acknowledge(lab, first + have, (uint16_t)window);
@@ -250,4 +252,74 @@ PEL_TEST(lwip_window, a_loss_that_no_window_let_through_comes_first_after_a_time
             lab_close(&lab);
         }
     }
+}
+
+/* What waits to be sent again is not the end of the stream: what is written then, and the FIN, come behind what
+ * is on its way. */
+PEL_TEST(lwip_window, what_is_written_while_a_loss_waits_for_window_comes_last)
+{
+    static const struct row {
+        size_t more_len;
+        bool is_shut;
+    } rows[] = {{40, false}, {700, false}, {0, true}, {40, true}, {700, true}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct lab lab;
+        static struct hand_seen seen;
+        struct lab_listener listener;
+        struct lab_conn server;
+        static uint8_t stream[6000];
+        lab_conn_init(&server, 3000, 7, 0);
+        PEL_REQUIRE(hand_open(&lab));
+        PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
+        uint32_t first = hand_connect(&lab, &seen), have = 2950;
+        lab_run(&lab, 1000);
+        server.to_send_len += 2000;
+        lab_conn_pump(&server);
+        lab_run(&lab, 1000);
+        for (int dup = 0; dup < 5; dup++)
+            hand_acknowledge(&lab, first + have, 0);
+        server.to_send_len += rows[i].more_len;
+        server.shutdown_when_sent = rows[i].is_shut;
+        lab_conn_pump(&server);
+        lab_run(&lab, SECOND / 10);
+        seen.num = 0;
+        hand_acknowledge(&lab, first + have, 60000);
+        uint32_t end = (uint32_t)server.to_send_len + rows[i].is_shut;
+        for (int round = 0; round < 60 && have < end; round++) {
+            lab_run(&lab, SECOND);
+            have = keep(&lab, &seen, first, have, 60000, stream);
+        }
+        pel_test_say("%zu bytes more%s", rows[i].more_len, rows[i].is_shut ? ", and the end" : "");
+        PEL_EXPECT_EQ(have, end);
+        for (uint32_t at = 2950; at < server.to_send_len; at++)
+            PEL_REQUIRE(stream[at] == lab_byte(7, at));
+        lab_close(&lab);
+    }
+}
+
+/* A byte that a probe has brought over leaves nothing to probe with. */
+PEL_TEST(lwip_window, probing_ends_when_all_has_been_taken)
+{
+    struct lab lab;
+    static struct hand_seen seen;
+    struct lab_listener listener;
+    struct lab_conn server;
+    uint8_t stream[10];
+    lab_conn_init(&server, 1, 7, 0);
+    PEL_REQUIRE(hand_open(&lab));
+    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
+    uint32_t first = hand_connect(&lab, &seen);
+    lab_run(&lab, 1000);
+    hand_acknowledge(&lab, first + 1, 0);
+    server.to_send_len++;
+    lab_conn_pump(&server);
+    lab_run(&lab, 4 * SECOND);
+    PEL_EXPECT_EQ(hand_read_stream(&seen, first, stream, sizeof(stream)), 2);
+    hand_acknowledge(&lab, first + 2, 60000);
+    PEL_EXPECT_EQ(server.acked_len, 2);
+    seen.num = 0;
+    lab_run(&lab, 20 * SECOND);
+    PEL_EXPECT_EQ(seen.num, 0);
+    PEL_EXPECT_EQ(lab.a.counters.err[PEL_E_STATE], 0); /* of an assertion, where they do not abort */
+    lab_close(&lab);
 }
