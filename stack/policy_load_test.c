@@ -468,7 +468,7 @@ PEL_TEST(load, who_writes_beside_a_keyring_holds_nothing_up)
     int fd = open(path_in(host, "rings/me/web/junk.log"), O_WRONLY | O_CREAT, 0600);
     PEL_EXPECT(write(fd, "x", 1) == 1);
     put_authority(host);
-    PEL_EXPECT(is_loaded_meanwhile(host, fd, 2, 5000));
+    PEL_EXPECT(is_loaded_meanwhile(host, fd, 2, 2100));
     PEL_EXPECT_ERR(cert_problem(host, "web", "spare"), PEL_OK);
     close(fd);
     close_host(host);

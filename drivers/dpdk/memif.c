@@ -11,8 +11,8 @@
  * are done in that thread.
  *
  * A peer that cannot be greeted the driver forgets, and closes its socket while DPDK still waits on it, which
- * ends the process. So no message fails here: who cannot be sent one is told the end of the connection, and
- * the driver reads it.
+ * ends the process. So sending never fails here, nor waits for who does not read: the connection with who
+ * cannot be sent something is shut down, and the driver reads its end.
  *
  * Of a server that is closed the driver forgets the socket that listens, which DPDK goes on to wait on:
  * whoever came then would keep the interrupt thread busy for ever. So it is closed with its handle.
@@ -125,6 +125,7 @@ static struct door *take_door(const struct rte_intr_handle *handle)
     return door;
 }
 
+/* In the interrupt thread, like all closing. */
 void pel_dpdk_memif_free(struct rte_intr_handle *handle);
 void pel_dpdk_memif_free(struct rte_intr_handle *handle)
 {
@@ -138,7 +139,7 @@ void pel_dpdk_memif_free(struct rte_intr_handle *handle)
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags);
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags)
 {
-    ssize_t len = sendmsg(fd, message, flags | MSG_NOSIGNAL);
+    ssize_t len = sendmsg(fd, message, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (len >= 0)
         return len;
     (void)shutdown(fd, SHUT_RDWR);

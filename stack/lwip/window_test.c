@@ -254,8 +254,8 @@ PEL_TEST(lwip_window, a_loss_that_no_window_let_through_comes_first_after_a_time
     }
 }
 
-/* What waits to be sent again is not the end of the stream: what is written then, and the FIN, come behind what
- * is on its way. */
+/* What waits to be sent again is not the end of the stream: what is written then, and the FIN, come behind
+ * what is on its way. */
 PEL_TEST(lwip_window, what_is_written_while_a_loss_waits_for_window_comes_last)
 {
     static const struct row {

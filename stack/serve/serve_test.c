@@ -463,7 +463,6 @@ PEL_TEST(service, a_peer_that_takes_nothing_keeps_nothing)
     struct pel_error error = {.text = ""};
     PEL_EXPECT_EQ(service_start_another(&service, &error), PEL_OK);
     service_stop();
-    service_patience_ms = SERVICE_PATIENCE_MS;
 }
 
 PEL_TEST(service, bytes_past_the_library_reset_the_socket)

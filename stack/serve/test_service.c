@@ -134,6 +134,7 @@ void service_stop(void)
     pel_serve_stop(service);
     PEL_EXPECT_EQ(access(path, F_OK), -1);
     pel_pair_stop(pair);
+    service_patience_ms = SERVICE_PATIENCE_MS;
 }
 
 bool ends_open_at(struct test_program *program, uint16_t port, struct ends *ends)

@@ -31,13 +31,20 @@ static int new_set(int fd, uint32_t events)
 static int settled_wait(int set, struct epoll_event *ret_events, int ms)
 {
     int64_t end_ms = now_ms() + PATIENCE_MS;
+    int num = epoll_wait(set, ret_events, NUM_EVENTS, ms);
     for (;;) {
+        struct epoll_event again[NUM_EVENTS];
         bool is_ending = false;
-        int num = epoll_wait(set, ret_events, NUM_EVENTS, ms);
         for (int i = 0; i < num; i++)
             is_ending |= (ret_events[i].events & (EPOLLERR | EPOLLHUP)) == EPOLLERR;
         if (!is_ending || now_ms() >= end_ms)
             return num;
+        pause_ms(1);
+        int num_again = epoll_wait(set, again, NUM_EVENTS, 0);
+        if (num_again <= 0) /* one that says it once has said it */
+            return num;
+        memcpy(ret_events, again, sizeof(again));
+        num = num_again;
     }
 }
 

@@ -62,6 +62,8 @@ static void await_asleep(const struct call *call)
     int64_t end_ms = now_ms() + PATIENCE_MS;
     for (int num_seen = 0; num_seen < 10 && now_ms() < end_ms; pause_ms(3))
         num_seen = is_asleep(call) ? num_seen + 1 : 0;
+    if (!is_asleep(call))
+        say("AWAKE");
 }
 
 static void *do_read(void *arg)
