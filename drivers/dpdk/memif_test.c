@@ -34,7 +34,8 @@ static void hold_now(void *arg)
     sem_post(&hold->over);
 }
 
-/* Comes, and goes; returns an errno, EAGAIN when one who came before still waits. The name is an abstract one: a zero before it, none behind. */
+/* Comes, and goes; returns an errno, EAGAIN when one who came before still waits. The name is an abstract
+ * one: a zero before it, none behind. */
 static int visit(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -110,7 +111,8 @@ static const char *hasty(char ret_text[TEST_TEXT_LEN])
     return NULL;
 }
 
-/* Its socket goes with a server: who comes later is refused, and nobody is left who would have to answer. */
+/* Its socket goes with a server: who comes later is refused, and nobody is left who would have to answer.
+ */
 static const char *closed(char ret_text[TEST_TEXT_LEN])
 {
     char name[64], device[128];
