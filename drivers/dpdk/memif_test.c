@@ -72,8 +72,8 @@ static int num_open(void)
     return num;
 }
 
-/* The thread gets to accept who waited, to read that he is gone, and to let him go: a hold that is not due yet
- * sends it round. */
+/* The thread gets to accept who waited, to read that he is gone, and to let him go: a hold that is not due
+ * yet sends it round. */
 static bool is_let_go(int num_before)
 {
     struct hold hold;
