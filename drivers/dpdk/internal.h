@@ -66,8 +66,8 @@ void dpdk_port_destroy(struct dpdk_port *dpdk);
 bool dpdk_memif_add(struct dpdk_port *dpdk);
 void dpdk_memif_remove(struct dpdk_port *dpdk);
 
-/* dpdk_device_call calls rte_eth_dev_start, _stop or _close for a port, in the thread where that is safe, and
- * waits for the result. */
+/* dpdk_device_call starts, stops or closes a port by `fn`, in the thread where that is safe, and waits for
+ * the result. */
 int dpdk_device_call(const struct dpdk_port *dpdk, int (*fn)(uint16_t id));
 
 /* dpdk_rss_ask puts RSS over addresses and ports, with a random key, into what a device is configured

@@ -19,6 +19,7 @@
  */
 #define ALLOW_EXPERIMENTAL_API /* a handle's descriptor; the driver's build decides which DPDK it is anyway */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <rte_alarm.h>
 #include <rte_interrupts.h>
@@ -136,6 +137,7 @@ void pel_dpdk_memif_free(struct rte_intr_handle *handle)
     rte_intr_instance_free(handle);
 }
 
+/* Nothing of the following may wait: all ports need the interrupt thread. */
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags);
 ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags)
 {
@@ -144,6 +146,20 @@ ssize_t pel_dpdk_memif_send(int fd, const struct msghdr *message, int flags)
         return len;
     (void)shutdown(fd, SHUT_RDWR);
     return (ssize_t)message->msg_iov[0].iov_len; /* its messages are of one piece */
+}
+
+ssize_t pel_dpdk_memif_receive(int fd, struct msghdr *message, int flags);
+ssize_t pel_dpdk_memif_receive(int fd, struct msghdr *message, int flags)
+{
+    return recvmsg(fd, message, flags | MSG_DONTWAIT);
+}
+
+/* EAGAIN: others wait to be accepted; start_memif_client tries again. */
+int pel_dpdk_memif_connect(int fd, const struct sockaddr *address, socklen_t len);
+int pel_dpdk_memif_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return connect(fd, address, len);
 }
 
 struct call {

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <rte_alarm.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -34,17 +35,30 @@ static void hold_now(void *arg)
     sem_post(&hold->over);
 }
 
-/* Comes, and goes; returns an errno, EAGAIN when one who came before still waits. The name is an abstract
- * one: a zero before it, none behind. */
-static int visit(const char *name)
+/* Comes, and stays; -1: errno, EAGAIN when others who came before still wait. The name is an abstract one: a
+ * zero before it, none behind. */
+static int come(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", name);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
-    int error = connect(fd, (const struct sockaddr *)&address, len) == 0 ? 0 : errno;
+    if (connect(fd, (const struct sockaddr *)&address, len) == 0)
+        return fd;
+    int error = errno;
     close(fd);
-    return error;
+    errno = error;
+    return -1;
+}
+
+/* Comes, and goes; returns an errno. */
+static int visit(const char *name)
+{
+    int fd = come(name);
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
 }
 
 static bool begin(struct hold *hold, uint64_t in_us)
@@ -109,6 +123,46 @@ static const char *hasty(char ret_text[TEST_TEXT_LEN])
     pel_port_close(port);
     pel_dpdk_stop();
     return NULL;
+}
+
+/* Waits for a message, at most 20 s; its length, 0 at the end. */
+static ssize_t hear(int fd)
+{
+    char text[512];
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 20000) == 1 ? recv(fd, text, sizeof text, 0) : -1;
+}
+
+/* One is gone, the next gets the number of his socket: it must be known once only, or the thread reads twice
+ * what has come once, and waits, and the port cannot be closed. */
+static const char *next_in_line(char ret_text[TEST_TEXT_LEN])
+{
+    char name[64], device[128];
+    snprintf(name, sizeof name, "/tmp/pel-memif-next-%d.sock", (int)getpid());
+    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
+    struct pel_dpdk_port_config config = {.device = device};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    struct hold hold;
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK(begin(&hold, 1));
+    int gone = visit(name), fd = come(name);
+    end(&hold);
+    CHECK(gone == 0 && fd >= 0);
+    CHECK(hear(fd) > 1);
+    CHECK(send(fd, "x", 1, 0) == 1); /* no message: it is told so, and that is the end */
+    CHECK(hear(fd) > 1);
+    CHECK(hear(fd) == 0);
+    pel_port_close(port);
+    close(fd);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_memif, the_next_in_line_after_one_that_is_gone)
+{
+    IN_CHILD(next_in_line);
 }
 
 /* Its socket goes with a server: who comes later is refused, and nobody is left who would have to answer.

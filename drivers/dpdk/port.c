@@ -430,13 +430,18 @@ void pel_dpdk_port_counts(const struct pel_port *port, struct pel_dpdk_port_coun
     *ret_counts = counts;
 }
 
+/* At once, so that no memif peer comes in between. */
+static int stop_and_close(uint16_t id)
+{
+    (void)rte_eth_dev_stop(id);
+    return rte_eth_dev_close(id);
+}
+
 void dpdk_port_destroy(struct dpdk_port *dpdk)
 {
     struct rte_eth_dev_info info = {0};
     (void)rte_eth_dev_info_get(dpdk->id, &info);
-    if (dpdk->started)
-        (void)dpdk_device_call(dpdk, rte_eth_dev_stop);
-    (void)dpdk_device_call(dpdk, rte_eth_dev_close);
+    (void)dpdk_device_call(dpdk, dpdk->started ? stop_and_close : rte_eth_dev_close);
     dpdk_memif_remove(dpdk);
     if (info.device != NULL)
         (void)rte_dev_remove(info.device);
