@@ -11,8 +11,8 @@
  * are done in that thread.
  *
  * A peer that cannot be greeted the driver forgets, and closes its socket while DPDK still waits on it, which
- * ends the process. So sending never fails here, nor waits for who does not read: the connection with who
- * cannot be sent something is shut down, and the driver reads its end.
+ * ends the process, or has it read twice from the next peer, whose socket gets that number. So sending never
+ * fails here: the connection with who cannot be sent something is shut down, and the driver reads its end.
  *
  * Of a server that is closed the driver forgets the socket that listens, which DPDK goes on to wait on:
  * whoever came then would keep the interrupt thread busy for ever. So it is closed with its handle.

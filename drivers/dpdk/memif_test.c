@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Visitors of a memif server: that are gone before it has answered them, or that come when it is closed.
+ * Visitors of a memif server: that are gone before it has answered them, that come when it is closed, or that
+ * it does not accept.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,13 +36,19 @@ static void hold_now(void *arg)
     sem_post(&hold->over);
 }
 
-/* Comes, and stays; -1: errno, EAGAIN when others who came before still wait. The name is an abstract one: a
- * zero before it, none behind. */
+/* An abstract name: a zero before it, none behind. */
+static socklen_t fill_address(struct sockaddr_un *ret_address, const char *name)
+{
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret_address->sun_path + 1, sizeof ret_address->sun_path - 1, "%s", name);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+}
+
+/* Comes, and stays; -1: errno, EAGAIN when others who came before still wait. */
 static int come(const char *name)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", name);
-    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    struct sockaddr_un address;
+    socklen_t len = fill_address(&address, name);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
     if (connect(fd, (const struct sockaddr *)&address, len) == 0)
         return fd;
@@ -101,21 +108,27 @@ static bool is_let_go(int num_before)
     return false;
 }
 
+/* The name of this process's socket: each test has a network namespace, and with it all names, of its own. */
+#define NAME "/tmp/pel-memif-test.sock"
+
+static const char *open_server(struct pel_port **ret_port, char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = "net_memif0,role=server,id=0,socket=" NAME};
+    struct pel_error error = {0};
+    CHECK_OK(pel_dpdk_port_open(&config, ret_port, &error));
+    return NULL;
+}
+
 static const char *hasty(char ret_text[TEST_TEXT_LEN])
 {
-    char name[64], device[128];
-    snprintf(name, sizeof name, "/tmp/pel-memif-hasty-%d.sock", (int)getpid());
-    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
-    struct pel_dpdk_port_config config = {.device = device};
-    struct pel_error error = {0};
     struct pel_port *port = NULL;
     CHECK_NULL(test_dpdk_start(ret_text));
-    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK_NULL(open_server(&port, ret_text));
     int before = num_open();
     for (int i = 0; i < NUM_VISITORS; i++) {
         struct hold hold;
         CHECK(begin(&hold, 1));
-        int refused = visit(name);
+        int refused = visit(NAME);
         end(&hold);
         CHECK(refused == 0 || refused == EAGAIN);
         CHECK(is_let_go(before));
@@ -137,17 +150,12 @@ static ssize_t hear(int fd)
  * what has come once, and waits, and the port cannot be closed. */
 static const char *next_in_line(char ret_text[TEST_TEXT_LEN])
 {
-    char name[64], device[128];
-    snprintf(name, sizeof name, "/tmp/pel-memif-next-%d.sock", (int)getpid());
-    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
-    struct pel_dpdk_port_config config = {.device = device};
-    struct pel_error error = {0};
     struct pel_port *port = NULL;
     struct hold hold;
     CHECK_NULL(test_dpdk_start(ret_text));
-    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK_NULL(open_server(&port, ret_text));
     CHECK(begin(&hold, 1));
-    int gone = visit(name), fd = come(name);
+    int gone = visit(NAME), fd = come(NAME);
     end(&hold);
     CHECK(gone == 0 && fd >= 0);
     CHECK(hear(fd) > 1);
@@ -165,27 +173,21 @@ PEL_TEST(dpdk_memif, the_next_in_line_after_one_that_is_gone)
     IN_CHILD(next_in_line);
 }
 
-/* Its socket goes with a server: who comes later is refused, and nobody is left who would have to answer.
- */
+/* Its socket goes with a server: who comes later is refused, and nobody is left to answer. */
 static const char *closed(char ret_text[TEST_TEXT_LEN])
 {
-    char name[64], device[128];
-    snprintf(name, sizeof name, "/tmp/pel-memif-closed-%d.sock", (int)getpid());
-    snprintf(device, sizeof device, "net_memif0,role=server,id=0,socket=%s", name);
-    struct pel_dpdk_port_config config = {.device = device};
-    struct pel_error error = {0};
     struct pel_port *port = NULL;
     CHECK_NULL(test_dpdk_start(ret_text));
-    CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+    CHECK_NULL(open_server(&port, ret_text));
     pel_port_close(port);
     int before = num_open();
     for (int i = 0; i < 3; i++) {
-        CHECK_OK(pel_dpdk_port_open(&config, &port, &error));
+        CHECK_NULL(open_server(&port, ret_text));
         int open_before = num_open();
-        CHECK(visit(name) == 0);
+        CHECK(visit(NAME) == 0);
         CHECK(is_let_go(open_before));
         pel_port_close(port);
-        CHECK(visit(name) == ECONNREFUSED);
+        CHECK(visit(NAME) == ECONNREFUSED);
         CHECK(num_open() == before);
     }
     pel_dpdk_stop();
@@ -200,4 +202,30 @@ PEL_TEST(dpdk_memif, a_server_that_is_closed_listens_no_more)
 PEL_TEST(dpdk_memif, visitors_that_are_gone_before_they_are_answered)
 {
     IN_CHILD(hasty);
+}
+
+/* A client whose server is there and accepts nobody gives up and says what to do. */
+static const char *full(char ret_text[TEST_TEXT_LEN])
+{
+    struct pel_dpdk_port_config config = {.device = "net_memif0,role=client,id=0,socket=" NAME};
+    struct pel_error error = {0};
+    struct pel_port *port = NULL;
+    struct sockaddr_un address;
+    socklen_t len = fill_address(&address, NAME);
+    int server = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    CHECK(bind(server, (const struct sockaddr *)&address, len) == 0 && listen(server, 1) == 0);
+    while (come(NAME) >= 0)
+        continue;
+    CHECK(errno == EAGAIN);
+    CHECK_NULL(test_dpdk_start(ret_text));
+    CHECK(pel_dpdk_port_open(&config, &port, &error) == PEL_E_PORT_OPEN);
+    CHECK(strstr(error.text, "socket=" NAME ": cannot reach the server at the other end") != NULL);
+    CHECK(strstr(error.text, "start the server's side first") != NULL);
+    pel_dpdk_stop();
+    return NULL;
+}
+
+PEL_TEST(dpdk_memif, a_client_whose_server_accepts_nobody)
+{
+    IN_CHILD(full);
 }

@@ -268,11 +268,7 @@ PEL_TEST(lwip_window, what_is_written_while_a_loss_waits_for_window_comes_last)
         struct lab_listener listener;
         struct lab_conn server;
         static uint8_t stream[6000];
-        lab_conn_init(&server, 3000, 7, 0);
-        PEL_REQUIRE(hand_open(&lab));
-        PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-        uint32_t first = hand_connect(&lab, &seen), have = 2950;
-        lab_run(&lab, 1000);
+        uint32_t first = shrink(&lab, &listener, &server, &seen, 3000, 0, 60000), have = 2950;
         server.to_send_len += 2000;
         lab_conn_pump(&server);
         lab_run(&lab, 1000);
@@ -305,12 +301,7 @@ PEL_TEST(lwip_window, probing_ends_when_all_has_been_taken)
     struct lab_listener listener;
     struct lab_conn server;
     uint8_t stream[10];
-    lab_conn_init(&server, 1, 7, 0);
-    PEL_REQUIRE(hand_open(&lab));
-    PEL_REQUIRE(lab_listen(&lab.a, ":80", &listener, &server, 1));
-    uint32_t first = hand_connect(&lab, &seen);
-    lab_run(&lab, 1000);
-    hand_acknowledge(&lab, first + 1, 0);
+    uint32_t first = shrink(&lab, &listener, &server, &seen, 1, 1, 0);
     server.to_send_len++;
     lab_conn_pump(&server);
     lab_run(&lab, 4 * SECOND);
